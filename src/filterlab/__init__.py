@@ -1,0 +1,1 @@
+"""What convolutional networks learn, as a pipeline anyone can rerun."""

@@ -1,0 +1,80 @@
+"""`filterlab <verb>`: the stages one by one, the whole pipeline, a training of one's own, the UI."""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from filterlab.errors import UserError
+
+STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report"]
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a verb; end with 0, with the error's exit code, or with 130 where the user interrupted."""
+    try:
+        dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    except (UserError, OSError, KeyboardInterrupt) as error:
+        if os.environ.get("FILTERLAB_DEBUG"):
+            traceback.print_exc()
+        sys.exit(explain(error))
+
+
+def dispatch(arguments: list[str]) -> None:
+    # Hydra reads the rest of `filterlab train` itself, and calls the bare program for tab completion.
+    if arguments[:1] == ["train"] or "-sc" in arguments or "--shell-completion" in arguments:
+        from filterlab.stages import entry
+
+        entry.main(arguments[1:] if arguments[:1] == ["train"] else arguments)
+        return
+    parser = argparse.ArgumentParser(prog="filterlab", description="What convolutional networks learn, as a pipeline anyone can rerun.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    verbs.add_parser("pipeline", help="dvc repro, with a summary; without a network, on scikit-learn's digits")
+    stage = verbs.add_parser("stage", help="one stage of dvc.yaml, by itself")
+    stage.add_argument("name", choices=STAGES)
+    verbs.add_parser("train", help="train with Hydra's command line: filterlab train --help", add_help=False)
+    ui = verbs.add_parser("ui", help="open MLflow's pages on the runs, on this machine alone")
+    ui.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    ui.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
+    chosen = parser.parse_args(arguments)
+    root = find_root(Path.cwd())
+    if chosen.verb == "stage":
+        importlib.import_module(f"filterlab.stages.{chosen.name}").run(root)
+    elif chosen.verb == "pipeline":
+        from filterlab.stages import pipeline
+
+        sys.exit(pipeline.run(root))
+    else:
+        from filterlab.tracking import ui as pages
+
+        pages.serve(root, host=chosen.host, port=chosen.port)
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder, from `start` up, that holds dvc.yaml and conf/. Raises UserError where there is none."""
+    for folder in [start, *start.parents]:
+        if (folder / "dvc.yaml").exists() and (folder / "conf").is_dir():
+            return folder
+    raise UserError(f"{start} is in no filterlab repository: neither it nor a folder above has dvc.yaml and conf/")
+
+
+def explain(error: BaseException) -> int:
+    """Say what went wrong, without a traceback, and give the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        message, code = "interrupted", INTERRUPTED
+    elif isinstance(error, UserError):
+        message, code = str(error), error.exit_code
+    else:
+        message, code = str(error), 5
+    print(f"filterlab: {message}", file=sys.stderr)
+    for note in getattr(error, "__notes__", []):
+        print(f"filterlab: {note}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

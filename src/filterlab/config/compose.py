@@ -1,0 +1,236 @@
+"""The only Hydra composition: the order (params.yaml) and the command line, against the menu (conf/), become a Config.
+
+Precedence: conf/ < params.yaml < the command line. An experiment makes all the choices: where the order names one, its
+other choices are set aside; where the command line names one, the whole order is, but for the seed.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from filterlab.config import schema
+from filterlab.config.bounds import check
+from filterlab.errors import ConfigError
+
+MENUS = [*schema.FAMILIES, "experiment"]
+RECEIPT = Path("results/config.yaml")
+
+
+def register() -> None:
+    """Put the schema where conf/'s defaults lists look for it (idempotent)."""
+    store = ConfigStore.instance()
+    store.store(group="schema", name="config", node=schema.Config)
+    for menu, families in schema.FAMILIES.items():
+        for family, node in families.items():
+            store.store(group=f"schema/{menu}", name=family, node=node)
+
+
+def options(conf: Path, menu: str) -> list[str]:
+    """What conf/<menu>/ offers, sorted."""
+    return sorted(path.stem for path in (conf / menu).glob("*.yaml"))
+
+
+def read_order(path: Path) -> dict[str, Any]:
+    """params.yaml as a dictionary. Read as YAML 1.2, as DVC does: in YAML 1.1 `tracking: off` would say false.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML mapping, or has a key that an order doesn't have.
+    """
+    try:
+        order = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ConfigError([f"{path} is missing: it is the order, e.g. `data: mnist`; run in the repository's root"]) from None
+    except YAMLError as error:
+        raise ConfigError([f"{path} is no valid YAML: {error}"]) from None
+    if not isinstance(order, dict):
+        raise ConfigError([f"{path} holds a {type(order).__name__}, expected `key: value` lines"])
+    known = [*MENUS, "seed", "override"]
+    faults = [f"{path.name}: {unknown_key(str(key), known)}" for key in order if key not in known]
+    if not isinstance(order.get("override") or {}, dict):
+        faults.append(f"{path.name}: override is {order['override']!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}")
+    if faults:
+        raise ConfigError(faults)
+    return order
+
+
+def to_overrides(order: dict[str, Any], command_line: Sequence[str] = ()) -> list[str]:
+    """The order and then the command line, as one list of Hydra overrides in which no key stands twice."""
+    said = [override for override in parse(command_line) if override.key_or_group != "hydra"]
+    named = {override.get_key_element().lstrip("+~") for override in said}
+    chosen = order.get("experiment") or "none"
+    lines: dict[str, str] = {}
+    if "experiment" not in named:
+        if chosen != "none":
+            lines["experiment"] = f"experiment={chosen}"
+        else:
+            lines.update({menu: f"{menu}={order[menu]}" for menu in schema.FAMILIES if order.get(menu) is not None})
+        lines.update({key: f"{key}={quote(leaf)}" for key, leaf in leaves(order.get("override") or {})})
+    if order.get("seed") is not None:
+        lines["seed"] = f"seed={quote(order['seed'])}"
+    return [line for key, line in lines.items() if key not in named] + list(command_line)
+
+
+def compose(conf: Path, overrides: Sequence[str]) -> schema.Config:
+    """The configuration that the overrides order from the menu in `conf`, typed and checked.
+
+    Raises:
+        ConfigError: with every fault found, each naming what was given, what was expected and what there is.
+    """
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        try:
+            composed = hydra_compose("config", overrides=list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(diagnose(conf, overrides) or [first_line(error)]) from None
+    config = to_config(composed)
+    if faults := check(config):
+        raise ConfigError(faults)
+    return config
+
+
+def to_config(composed: DictConfig) -> schema.Config:
+    """The frozen, typed form of what Hydra composed."""
+    try:
+        return cast(schema.Config, OmegaConf.to_object(composed))
+    except OmegaConfBaseException as error:
+        raise ConfigError([first_line(error)]) from None
+
+
+def dump(config: schema.Config) -> str:
+    """The receipt: every resolved value, as YAML."""
+    head = "# Written by the compose stage: every value this experiment runs with. Edit params.yaml or conf/, not this file.\n"
+    return head + yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
+
+
+def load(root: Path) -> schema.Config:
+    """The receipt of the pipeline in `root`, read back.
+
+    Raises:
+        ConfigError: results/config.yaml is missing or was edited into something else.
+    """
+    try:
+        return from_dict(yaml.safe_load((root / RECEIPT).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ConfigError([f"{RECEIPT} is missing: `dvc repro compose` writes it"]) from None
+
+
+def from_dict(values: dict[str, Any]) -> schema.Config:
+    """Config of `dataclasses.asdict(config)`; each section's `name` says which schema it has."""
+    try:
+        sections = {
+            menu: OmegaConf.structured(next(iter(families.values())) if len(families) == 1 else families[values[menu]["name"]])
+            for menu, families in schema.FAMILIES.items()
+        }
+        merged = OmegaConf.merge(OmegaConf.structured(schema.Config), sections, values)
+        return cast(schema.Config, OmegaConf.to_object(merged))
+    except (KeyError, TypeError, OmegaConfBaseException) as error:
+        raise ConfigError([f"{RECEIPT} is no configuration ({first_line(error)}): `dvc repro compose` writes it anew"]) from None
+
+
+def diagnose(conf: Path, overrides: Sequence[str]) -> list[str]:
+    """Why these overrides don't compose: one sentence for each that is at fault. Needs Hydra to be initialized."""
+    faults, choices, values = [], [], []
+    for override in parse(overrides):
+        key = override.get_key_element()
+        if key in MENUS:
+            offered = options(conf, key)
+            if override.value() in offered:
+                choices.append(override)
+            else:
+                faults.append(f"{key}: {unknown_option(override.value(), offered)}")
+        elif not key.startswith("hydra"):
+            values.append(override)
+    try:
+        base = hydra_compose("config", overrides=[str(override.input_line) for override in choices])
+    except (HydraException, OmegaConfBaseException) as error:
+        return [*faults, first_line(error)]
+    for override in values:
+        if fault := misfit(base, override):
+            faults.append(fault)
+    return faults + check(to_config(base))
+
+
+def misfit(base: DictConfig, override: Override) -> str | None:
+    """What is wrong with one `dotted.key=value` on this base; None where it fits (it is then applied)."""
+    key = override.get_key_element()
+    *parents, last = key.lstrip("+~").split(".")
+    node: Any = base
+    for depth, part in enumerate([*parents, last]):
+        keys = [str(index) for index in range(len(node))] if OmegaConf.is_list(node) else list(node) if OmegaConf.is_dict(node) else []
+        if part not in keys:
+            place = ".".join(parents[:depth])
+            name = node.get("name") if OmegaConf.is_dict(node) and place else None
+            where = f" in {place}" + (f" ({name})" if name else "") if place else ""
+            return f"{key}: " + unknown_key(part, keys, where)
+        if depth < len(parents):
+            node = node[int(part)] if OmegaConf.is_list(node) else node[part]
+    if key[0] in "+~":
+        return f"{key}: keys are neither added nor removed; write {key.lstrip('+~')}=value"
+    try:
+        OmegaConf.update(base, key, override.value(), merge=False)
+    except (HydraException, OmegaConfBaseException) as error:
+        return f"{key}: {override.value()!r} does not fit ({first_line(error)})"
+    return None
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Hydra's own parser; raises ConfigError on a line it can't read."""
+    try:
+        return cast(list[Override], OverridesParser.create().parse_overrides(list(overrides)))
+    except HydraException as error:
+        raise ConfigError([f"not of the form key=value: {first_line(error)}"]) from None
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values, e.g. {trainer: {max_epochs: 3}} -> ("trainer.max_epochs", 3)."""
+    for key, leaf in tree.items():
+        if isinstance(leaf, dict):
+            yield from leaves(leaf, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", leaf
+
+
+def quote(leaf: Any) -> str:
+    """A value in Hydra's override grammar."""
+    if isinstance(leaf, dict):
+        return "{" + ",".join(f"{key}:{quote(item)}" for key, item in leaf.items()) + "}"
+    if isinstance(leaf, list):
+        return "[" + ",".join(map(quote, leaf)) + "]"
+    if isinstance(leaf, str):
+        return "'" + leaf.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "null" if leaf is None else str(leaf).lower() if isinstance(leaf, bool) else repr(leaf)
+
+
+def unknown_key(key: str, known: Sequence[str], where: str = "") -> str:
+    return f"no key {key!r}{where}; there are: {', '.join(known) or 'none'}{did_you_mean(key, known)}"
+
+
+def unknown_option(option: Any, offered: Sequence[str]) -> str:
+    return f"no option {option!r}; there are: {', '.join(offered)}{did_you_mean(str(option), offered)}"
+
+
+def did_you_mean(given: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(given, known, n=1)
+    return f". Did you mean {close[0]}?" if close else ""
+
+
+def first_line(error: Exception) -> str:
+    """OmegaConf and Hydra add lines about their own internals: the first says what is wrong, a cause says why."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    return str(cause).strip().splitlines()[0]

@@ -1,0 +1,118 @@
+"""Images in memory, batches as slices: what Lightning iterates over."""
+
+from collections.abc import Callable, Iterator
+
+import pytorch_lightning as pl
+import torch
+
+from filterlab.config import schema
+from filterlab.data.arrays import LabelledImages
+from filterlab.data.augment import Variation, variation
+
+Batch = tuple[torch.Tensor, torch.Tensor]  # images (N, C, H, W) uint8, labels (N,) int64
+
+
+class Batches:
+    """An epoch of batches, cut from tensors in memory; each rank of `world` takes its share of each batch.
+
+    Without an `epoch` the order is the file's. With one, it is drawn anew for each epoch from (seed, epoch), so that a
+    training that is resumed at an epoch sees what it would have seen.
+    """
+
+    def __init__(
+        self,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        epoch: Callable[[], int] | None = None,
+        vary: Variation | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.seed, self.epoch, self.vary = seed, epoch, vary
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.images), self.batch_size)
+        # A last batch with fewer images than ranks would leave a rank without one; its images join the batch before.
+        return full + (rest >= self.world) or 1
+
+    def size(self, index: int) -> int:
+        """Images in batch `index`, over all ranks."""
+        return len(self.images) - index * self.batch_size if index == len(self) - 1 else self.batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        n, device = len(self.images), self.images.device
+        order = torch.arange(n)
+        if self.epoch is not None:
+            draw = generator(self.seed, self.epoch(), 0, device="cpu")
+            vary = generator(self.seed, self.epoch(), 1 + self.rank, device=device)
+            order = torch.randperm(n, generator=draw)
+        order = order.to(device)
+        for index in range(len(self)):
+            first = index * self.batch_size
+            share = order[first : first + self.size(index)][self.rank :: self.world]
+            images = self.images[share]
+            if self.epoch is not None and self.vary is not None:
+                images = self.vary(images, vary)
+            yield images, self.labels[share]
+
+
+def generator(*key: int, device: torch.device | str) -> torch.Generator:
+    """A generator of its own for each key, e.g. (seed, epoch, purpose): the key's numbers are mixed by SplitMix64.
+
+    Source of the mixing: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    """
+    return torch.Generator(device=device).manual_seed(mix(*key))
+
+
+def mix(*key: int) -> int:
+    """A number in [0, 2^63) for each key; see generator."""
+    state, mask = 0, (1 << 64) - 1
+    for number in key:
+        state = (state ^ number) + 0x9E3779B97F4A7C15 & mask
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & mask
+        state = (state ^ state >> 27) * 0x94D049BB133111EB & mask
+        state ^= state >> 31
+    return state >> 1
+
+
+class ImageData(pl.LightningDataModule):
+    """Training and validation images, on the device that trains."""
+
+    def __init__(self, train: LabelledImages, validation: LabelledImages, *, config: schema.Config):
+        super().__init__()
+        self.parts = {"train": train, "validation": validation}
+        self.config = config
+
+    def setup(self, stage: str) -> None:
+        device = self.trainer.strategy.root_device
+        self.tensors = {
+            part: (torch.from_numpy(arrays.images).to(device), torch.from_numpy(arrays.labels).to(device, torch.int64))
+            for part, arrays in self.parts.items()
+        }
+
+    def train_dataloader(self) -> Batches:
+        images, labels = self.tensors["train"]
+        return Batches(
+            images,
+            labels,
+            batch_size=self.config.trainer.batch_size,
+            seed=self.config.seed,
+            epoch=lambda: self.trainer.current_epoch,
+            vary=variation(self.config.augment),
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+        )
+
+    def val_dataloader(self) -> Batches:
+        images, labels = self.tensors["validation"]
+        # Without gradients four times the batch takes no more memory, and fewer steps take less time.
+        size = 4 * self.config.trainer.batch_size
+        return Batches(images, labels, batch_size=size, rank=self.trainer.global_rank, world=self.trainer.world_size)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch  # it is there

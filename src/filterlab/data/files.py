@@ -1,0 +1,37 @@
+"""Files that are either whole or not there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from filterlab.errors import DataError
+
+
+@contextmanager
+def blaming(path: Path, *, verb: str) -> Iterator[None]:
+    """Turn an OSError (disk full, no permission, ...) into a DataError that says what could not be done to `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot {verb} {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into; it becomes `path` once all of it is on the disk, and vanishes if anything fails before.
+
+    Folders are made as needed. Raises DataError naming `path` and the reason.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with blaming(path, verb="write"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""From the raw files to arrays with a training, a validation and a test part."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from filterlab.config import schema
+from filterlab.data import idx
+from filterlab.data.arrays import Card, LabelledImages, digest
+from filterlab.data.split import split, subset
+from filterlab.errors import DataError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The names of two files that belong together."""
+
+    images: str
+    labels: str
+
+
+FILES = {
+    "train": Pair(images="train-images-idx3-ubyte", labels="train-labels-idx1-ubyte"),
+    "test": Pair(images="t10k-images-idx3-ubyte", labels="t10k-labels-idx1-ubyte"),
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """train_card describes train and validation, test_card test; mean and std are those of train on both."""
+
+    train: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
+    train_card: Card
+    test_card: Card
+
+
+def prepare(data: schema.Data, *, raw: Path) -> Prepared:
+    """Read raw/<data.folder>/raw/, check it against `data`, and take the subset and the split that `data` asks for.
+
+    Raises DataError if a file is missing or damaged, if images and labels do not match in number, if an image has another size
+    or a label another value than `data` says, and as `subset` and `split` do.
+    """
+    folder = raw / data.folder / "raw"
+    official = _read(folder, FILES["train"], data)
+    test = _read(folder, FILES["test"], data)
+    taken = subset(official.labels, take=data.take, take_n=data.take_n, seed=data.seed)
+    labels = official.labels[taken]
+    trains, validates = split(labels, validation=data.validation, how=data.split, seed=data.seed)
+    train = LabelledImages(images=official.images[taken[trains]], labels=labels[trains])
+    validation = LabelledImages(images=official.images[taken[validates]], labels=labels[validates])
+    mean, std = pixel_statistics(train.images)
+
+    def card(parts: dict[str, LabelledImages]) -> Card:
+        return Card(
+            name=data.name,
+            classes=list(data.classes),
+            channels=data.channels,
+            height=data.height,
+            width=data.width,
+            counts={name: len(part) for name, part in parts.items()},
+            mean=mean,
+            std=std,
+            digest=digest(parts),
+        )
+
+    return Prepared(
+        train=train,
+        validation=validation,
+        test=test,
+        train_card=card({"train": train, "validation": validation}),
+        test_card=card({"test": test}),
+    )
+
+
+def pixel_statistics(images: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation (of the population, without Bessel's correction) of uint8 pixels / 255.
+
+    From the sums of the pixels and of their squares, which are exact whole numbers and need no wider copy of the images.
+    """
+    pixels = images.reshape(-1)
+    total = int(pixels.sum(dtype=np.uint64))
+    squares = int(np.einsum("i,i->", pixels, pixels, dtype=np.uint64, casting="unsafe"))
+    return total / (255 * pixels.size), math.sqrt(squares * pixels.size - total**2) / (255 * pixels.size)
+
+
+def _read(folder: Path, files: Pair, data: schema.Data) -> LabelledImages:
+    images, labels = _read_file(folder / files.images), _read_file(folder / files.labels)
+    expected = (data.height, data.width) if data.channels == 1 else (data.channels, data.height, data.width)
+    if images.shape[1:] != expected:
+        raise DataError(
+            f"{folder / files.images}: images of {_by(images.shape[1:])}, expected {_by(expected)} as data {data.name} says"
+        )
+    if labels.shape != images.shape[:1]:
+        raise DataError(
+            f"{folder}: {files.images} has {len(images):,} images, {files.labels} has labels of shape {labels.shape}: "
+            "expected one label for each image"
+        )
+    unknown = np.flatnonzero(labels >= len(data.classes))
+    if unknown.size:
+        raise DataError(
+            f"{folder / files.labels}: label {labels[unknown[0]]} at index {unknown[0]}, expected 0 to {len(data.classes) - 1} "
+            f"as data {data.name} has {len(data.classes)} classes ({unknown.size:,} such labels)"
+        )
+    return LabelledImages(images=images.reshape(-1, data.channels, data.height, data.width), labels=labels)
+
+
+def _read_file(path: Path) -> np.ndarray:
+    if not path.exists():
+        raise DataError(f"{path} is missing: `dvc repro download` makes it")
+    return idx.read(path)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(str(length) for length in shape)

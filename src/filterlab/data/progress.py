@@ -1,0 +1,76 @@
+"""Who hears of a download: nobody, a log, or someone at a terminal."""
+
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+
+class Progress:
+    """Hears of each file and tells nobody."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def started(self, name: str, *, done: int, total: int | None) -> None:
+        """The transfer of a file starts with `done` bytes already there, of `total` (None: the mirror does not say)."""
+
+    def advanced(self, count: int) -> None:
+        """`count` more bytes have come."""
+
+    def told(self, message: str) -> None:
+        """Something worth a line: a file has come, a mirror has failed."""
+
+
+class Lines(Progress):
+    """For a log: the messages alone, a line each."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def told(self, message: str) -> None:
+        self.stream.write(message + "\n")
+        self.stream.flush()
+
+
+class Bars(Progress):
+    """For a terminal: a bar for the file under way, and the messages above it."""
+
+    def __init__(self, stream: TextIO):
+        from rich import progress
+        from rich.console import Console
+
+        self.bars = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=Console(file=stream),
+            transient=True,
+        )
+        self.task: Any = None
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bars.stop()
+
+    def started(self, name: str, *, done: int, total: int | None) -> None:
+        if self.task is not None:
+            self.bars.remove_task(self.task)
+        self.task = self.bars.add_task(name, completed=done, total=total)
+
+    def advanced(self, count: int) -> None:
+        self.bars.advance(self.task, count)
+
+    def told(self, message: str) -> None:
+        self.bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def on(stream: TextIO) -> Progress:
+    """Bars where somebody watches, lines where the stream is a file or a pipe."""
+    return Bars(stream) if stream.isatty() else Lines(stream)

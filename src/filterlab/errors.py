@@ -1,0 +1,37 @@
+"""What a user can put right, told in one message and with an exit code of its own."""
+
+
+class UserError(ValueError):
+    """A mistake or a circumstance the user can change: what was given, what was expected, what to do.
+
+    The command line prints the message alone and ends with `exit_code`; FILTERLAB_DEBUG=1 adds the traceback.
+    """
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """One or more faults in the order, the menu or the command line; `faults` holds one sentence each."""
+
+    def __init__(self, faults: list[str]):
+        self.faults = faults
+        what = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__(f"{what} in the configuration:\n" + "\n".join(f"  - {fault}" for fault in faults))
+
+
+class DataError(UserError):
+    """Data that is missing, damaged or not what it should be."""
+
+    exit_code = 3
+
+
+class UnreachableError(DataError):
+    """No mirror answered. 69 is EX_UNAVAILABLE of sysexits.h."""
+
+    exit_code = 69
+
+
+class TrackingError(UserError):
+    """The MLflow store cannot be reached, or has refused something."""
+
+    exit_code = 4

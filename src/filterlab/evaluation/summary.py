@@ -1,0 +1,74 @@
+"""All the numbers of one evaluation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filterlab.evaluation import intervals, metrics
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outputs on N examples of K classes and what follows from them."""
+
+    data_name: str
+    classes: list[str]
+    labels: NDArray[np.integer]  # (N,)
+    predicted: NDArray[np.int64]  # (N,)
+    probabilities: NDArray[np.float64]  # (N, K)
+    loss: float
+    confusion: NDArray[np.int64]  # (K, K), row = actual
+    by_class: metrics.ClassScores
+    reliability: metrics.Reliability
+    mistakes: NDArray[np.int64]  # indices of the wrong predictions, the surest first
+
+    def numbers(self) -> dict[str, Any]:
+        """Nested dict for metrics.json: each number repeats exactly with the same logits. accuracy_low/high: Wilson, 95 %."""
+        examples, errors = len(self.labels), len(self.mistakes)
+        low, high = intervals.wilson(examples - errors, examples, confidence=0.95)
+        scores = self.by_class
+        return {
+            "data": self.data_name,
+            "examples": examples,
+            "errors": errors,
+            "accuracy": (examples - errors) / examples,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "loss": self.loss,
+            "ece": self.reliability.calibration_error,
+            "macro": {
+                "precision": float(scores.precision.mean()),
+                "recall": float(scores.recall.mean()),
+                "f1": float(scores.f1.mean()),
+            },
+            "per_class": {
+                name: {
+                    "precision": float(scores.precision[k]),
+                    "recall": float(scores.recall[k]),
+                    "f1": float(scores.f1[k]),
+                    "support": int(scores.support[k]),
+                }
+                for k, name in enumerate(self.classes)
+            },
+        }
+
+
+def evaluate(logits: NDArray[np.floating], labels: NDArray[np.integer], *, classes: list[str], data_name: str) -> Evaluation:
+    """logits: (N, K); labels: (N,); classes: the K names."""
+    predicted = logits.argmax(axis=1)
+    probabilities = np.exp(metrics.log_softmax(logits))
+    confusion = metrics.confusion_matrix(predicted, labels, classes=len(classes))
+    return Evaluation(
+        data_name=data_name,
+        classes=classes,
+        labels=labels,
+        predicted=predicted,
+        probabilities=probabilities,
+        loss=metrics.cross_entropy(logits, labels),
+        confusion=confusion,
+        by_class=metrics.class_scores(confusion),
+        reliability=metrics.reliability(probabilities, labels),
+        mistakes=metrics.surest_mistakes(probabilities, labels),
+    )

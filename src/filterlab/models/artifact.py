@@ -1,0 +1,110 @@
+"""A trained network on disk: model.safetensors (the weights) and model.json (how to build it); nothing that can run."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from filterlab.config import schema
+from filterlab.errors import DataError
+from filterlab.models import registry
+from filterlab.models.predictor import Predictor
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "model.json"
+_DATA_FIELDS = ["name", "classes", "channels", "height", "width"]
+
+
+def save(folder: Path, network: nn.Module, *, model: schema.Model, card: Mapping[str, Any]) -> None:
+    """Writes both files, each whole or not at all. The same network gives the same bytes.
+
+    card: name, classes, channels, height and width of the data, mean and std of the scaling that the network was trained
+    under (pixels in [0, 1]; scaling "unit" is mean 0, std 1). Other keys, as a data card has them, are left out.
+    """
+    description = {
+        "format": FORMAT,
+        "model": dataclasses.asdict(model),
+        "data": {key: card[key] for key in _DATA_FIELDS},
+        "mean": float(card["mean"]),
+        "std": float(card["std"]),
+    }
+    # safetensors refuses other memory layouts, such as channels_last
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS, safetensors.torch.save(tensors))
+    _replace(folder / DESCRIPTION, (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def load(folder: Path) -> Predictor:
+    """The network in eval mode, on the CPU, with its scaling. Raises DataError naming the file at fault."""
+    description = _read(folder / DESCRIPTION)
+    try:
+        if description["format"] != FORMAT:
+            raise ValueError(f"its format is {description['format']}, but this version of filterlab reads {FORMAT}")
+        data = {key: description["data"][key] for key in _DATA_FIELDS}
+        shape = (data["channels"], data["height"], data["width"])
+        model = registry.from_dict(description["model"])
+        with torch.device("meta"):  # neither memory nor random numbers for weights that are replaced at once
+            network = registry.build(
+                model, channels=shape[0], height=shape[1], width=shape[2], classes=len(data["classes"]), seed=0
+            )
+        predictor = Predictor(
+            network,
+            data_name=data["name"],
+            classes=data["classes"],
+            shape=shape,
+            mean=description["mean"],
+            std=description["std"],
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # as torch raises them for sizes no network has
+        raise DataError(f"{folder / DESCRIPTION} does not describe a network: {type(error).__name__}: {error}") from error
+    weights = _weights(folder / WEIGHTS, like=network.state_dict())
+    network.to_empty(device="cpu").load_state_dict(weights)
+    return predictor.eval()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)  # atomic within a folder
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: train a model first, or restore one") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(_bytes(path))
+    except ValueError as error:  # not JSON, or not even UTF-8
+        raise DataError(f"{path} is not JSON: {error}") from error
+    if not isinstance(description, dict):
+        raise DataError(f"{path} holds a {type(description).__name__}, but a model's description is an object")
+    return description
+
+
+def _weights(path: Path, *, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    try:
+        tensors = safetensors.torch.load(_bytes(path))
+    except safetensors.SafetensorError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    faults = [f"{name} is missing" for name in like if name not in tensors]
+    faults += [f"{name} is unexpected" for name in tensors if name not in like]
+    faults += [
+        f"{name} is {tensors[name].dtype} {tuple(tensors[name].shape)}, expected {expected.dtype} {tuple(expected.shape)}"
+        for name, expected in like.items()
+        if name in tensors and (tensors[name].shape, tensors[name].dtype) != (expected.shape, expected.dtype)
+    ]
+    if faults:
+        raise DataError(f"{path} does not fit the network that {DESCRIPTION} describes: {'; '.join(faults)}")
+    return tensors

@@ -1,0 +1,14 @@
+"""Softmax regression: one dense layer on the pixels."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from filterlab.config import schema
+
+
+class Softmax(nn.Sequential):
+    """(N, C, H, W) float32 -> logits (N, classes)."""
+
+    def __init__(self, model: schema.Softmax, *, channels: int, height: int, width: int, classes: int):
+        super().__init__(OrderedDict(flatten=nn.Flatten(), fc1=nn.Linear(channels * height * width, classes)))

@@ -1,0 +1,85 @@
+"""Measure the network on the official test set: the only stage that reads it."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filterlab.config import compose
+from filterlab.data.arrays import LabelledImages
+from filterlab.stages import runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from filterlab.evaluation.summary import Evaluation
+
+SHOWN = 32  # mistakes in the gallery
+
+
+def run(root: Path) -> None:
+    """Write results/metrics.json, results/evaluation/ and results/figures/evaluation/; add them to the run.
+
+    Raises UserError: the model or the data are missing or damaged, or the model's outputs are no numbers.
+    """
+    config = compose.load(root)
+    with runs.resumed(config, root) as record:
+        from filterlab.evaluation.predict import predict
+        from filterlab.evaluation.summary import evaluate
+        from filterlab.models import artifact
+        from filterlab.stages import figures
+
+        test = LabelledImages.load(root / "data/processed/test", "test")
+        predictor = artifact.load(root / "models")
+        logits = predict(predictor, test.images)
+        evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
+        write(evaluation, root / "results")
+        subject = f"{predictor.data_name} test set, {config.model.name}"
+        figures.write(draw(evaluation, test, subject=subject), root / "results/figures", run=record)
+
+        numbers = {key: value for key, value in evaluation.numbers().items() if key not in ("data", "per_class")}
+        record.log_metrics({f"test/{name.replace('.', '/')}": number for name, number in runs.flatten(numbers)})
+        for path in [root / "results/metrics.json", *sorted((root / "results/evaluation").iterdir())]:
+            record.log_artifact(path, folder="evaluation")
+
+
+def write(evaluation: "Evaluation", results: Path) -> None:
+    numbers, classes, bins = evaluation.numbers(), evaluation.classes, evaluation.reliability
+    folder = results / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    (results / "metrics.json").write_text(json.dumps(numbers, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
+    table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
+    scores = numbers["per_class"]
+    table(folder / "per_class.csv", ["class", *scores[classes[0]]], ([name, *scores[name].values()] for name in classes))
+    columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))
+    table(folder / "calibration.csv", ["bin", "low", "high", "confidence", "accuracy", "count"], filled)
+
+
+def table(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def draw(evaluation: "Evaluation", test: LabelledImages, *, subject: str) -> dict[str, "Figure"]:
+    from filterlab.visualization import calibration, confusion, gallery, per_class
+
+    classes, shown = evaluation.classes, evaluation.mistakes[:SHOWN]
+    mistakes = gallery.mistakes(
+        test.images[shown],
+        said=[classes[k] for k in evaluation.predicted[shown]],
+        actual=[classes[k] for k in test.labels[shown]],
+        sure=evaluation.probabilities[shown].max(axis=1),
+        errors=len(evaluation.mistakes),
+        subject=subject,
+    )
+    return {
+        "evaluation/confusion_matrix": confusion.figure(evaluation.confusion, classes=classes, subject=subject),
+        "evaluation/mistakes": mistakes,
+        "evaluation/calibration": calibration.figure(evaluation.reliability, subject=subject),
+        "evaluation/per_class": per_class.figure(evaluation.by_class, classes=classes, subject=subject),
+    }

@@ -1,0 +1,71 @@
+"""How the stages meet their MLflow run: train starts it, the stages after it add to it."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filterlab import tracking
+from filterlab.config import compose, schema
+from filterlab.data.arrays import LabelledImages
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RECORD = Path("results/run.json")
+LONG = {"data.mirrors", "data.files", "data.classes"}  # in the configuration's artifact; too long for a table's column
+
+
+def resumed(config: schema.Config, root: Path) -> AbstractContextManager[tracking.NullRun]:
+    """The run that trained the model in `root`, to add to; made anew from results/ where the store doesn't know it."""
+    run_id = json.loads((root / RECORD).read_text())["run_id"] if (root / RECORD).exists() else ""
+    return tracking.resume(config.tracking, root=root, run_id=run_id, restore=lambda run: restore(run, config, root))
+
+
+def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
+    """Fill a run from what DVC brought: the configuration, the curves, the metrics, the pictures, the model."""
+    run.log_params(parameters(config))
+    run.log_artifact(root / compose.RECEIPT)
+    with (root / "results/curves.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            epoch = int(row.pop("epoch"))
+            run.log_metrics({name: float(number) for name, number in row.items() if name != "chosen"}, step=epoch)
+    log_model(run, root, example=LabelledImages.load(root / "data/processed/train", "train").images[:2])
+    for path in [root / "results/figures", root / "results/evaluation", root / "results/report.html"]:
+        if path.exists():
+            run.log_artifact(path, folder=path.name if path.is_dir() else "")
+
+
+def log_model(run: tracking.NullRun, out: Path, *, example: "np.ndarray") -> None:
+    """The network in out/models; `example` is a few images (N, C, H, W) uint8, whose answers make the signature."""
+    from importlib.metadata import version
+
+    import numpy as np
+
+    from filterlab.models import pyfunc
+
+    scaled = example.astype(np.float32) / np.float32(255)
+    run.log_model(
+        out / "models",
+        loader=pyfunc.__name__,
+        code=Path(pyfunc.__file__).parents[1],
+        example=scaled,
+        output=pyfunc._load_pyfunc(str(out / "models")).predict(scaled),
+        requirements=[f"{package}=={version(package)}" for package in ("torch", "numpy", "safetensors", "omegaconf")],
+    )
+
+
+def parameters(config: schema.Config) -> dict[str, Any]:
+    """The configuration as MLflow's parameters: dotted names, without what is too long for a column."""
+    return {name: leaf for name, leaf in flatten(dataclasses.asdict(config)) if name not in LONG}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, leaf in tree.items():
+        if isinstance(leaf, dict) and prefix + key not in LONG:
+            yield from flatten(leaf, f"{prefix}{key}.")
+        else:
+            yield prefix + key, leaf

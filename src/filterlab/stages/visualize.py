@@ -1,0 +1,88 @@
+"""Draw what the network has learned and how: from training and validation images only."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from filterlab.config import compose
+from filterlab.data.arrays import LabelledImages
+from filterlab.stages import runs
+from filterlab.stages.curves import read
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from filterlab.models.predictor import Predictor
+
+CONVOLUTIONS = 6  # drawn at most, evenly spaced over the depth, the first and the last among them
+IMAGES = 10  # drawn on their way through the network at most, one a class
+
+
+def run(root: Path) -> None:
+    """Write results/figures/filters/, feature_maps/ and training/; add them to the run.
+
+    Raises UserError: the model, the data or the curves are missing or damaged.
+    """
+    config = compose.load(root)
+    with runs.resumed(config, root) as record:
+        from safetensors.numpy import load_file
+
+        from filterlab.models import artifact
+        from filterlab.stages import figures
+        from filterlab.visualization import curves, gallery
+
+        data = root / "data/processed/train"
+        train, validation = LabelledImages.load(data, "train"), LabelledImages.load(data, "validation")
+        predictor = artifact.load(root / "models")
+        table = read(root / "results/curves.csv")
+        history = load_file(root / "models/filters.safetensors")["first_layer"]
+        subject = f"{predictor.data_name}, {config.model.name}"
+        drawn = {
+            "training/examples": gallery.examples(train.images, train.labels, classes=predictor.classes, subject=subject),
+            "training/curves": curves.figure(table, subject=subject),
+            **dict(filters(predictor, history, chosen=int(table["epoch"][table["chosen"].index(1)]), subject=subject)),
+            **dict(maps(predictor, validation, subject=subject)),
+        }
+        for folder in ("filters", "feature_maps"):
+            (root / "results/figures" / folder).mkdir(parents=True, exist_ok=True)  # DVC expects both, filled or not
+        figures.write(drawn, root / "results/figures", run=record)
+        for folder in ("training", "filters", "feature_maps"):
+            record.log_artifact(root / "results/figures" / folder, folder="figures")
+
+
+def filters(predictor: "Predictor", history: np.ndarray, *, chosen: int, subject: str) -> Iterator[tuple[str, "Figure"]]:
+    """The convolutions' weights or, where there are none, the first dense layer's; then the first layer's by epoch."""
+    from torch import nn
+
+    from filterlab.visualization import filters
+    from filterlab.visualization.style import spaced
+
+    modules = list(predictor.network.named_modules())
+    layers = [named for named in modules if isinstance(named[1], nn.Conv2d)]
+    if not layers:
+        layers = [named for named in modules if isinstance(named[1], nn.Linear)][:1]
+    for place in spaced(len(layers), limit=CONVOLUTIONS):
+        name, module = layers[place]
+        title = f"{name} (convolution {place + 1} of {len(layers)})" if len(layers) > CONVOLUTIONS else name
+        weights = module.get_parameter("weight").detach().numpy()
+        drawn = filters.layer(weights, shape=predictor.shape, names=predictor.classes, name=title, subject=subject)
+        yield f"filters/{name}", drawn
+    by_epoch = history if history.ndim == 5 else history.reshape(*history.shape[:2], *predictor.shape)
+    yield "filters/by_epoch", filters.by_epoch(by_epoch, name=layers[0][0], chosen=chosen, subject=subject)
+
+
+def maps(predictor: "Predictor", validation: LabelledImages, *, subject: str) -> Iterator[tuple[str, "Figure"]]:
+    """The first validation image of each class on its way through the network."""
+    import torch
+
+    from filterlab.visualization import feature_maps
+
+    present, first = np.unique(validation.labels, return_index=True)
+    present, images = present[:IMAGES], validation.images[first[:IMAGES]]
+    layers = feature_maps.record(predictor, torch.from_numpy(images))
+    for index, k in enumerate(present if layers else []):
+        image, label = images[index].mean(axis=0), predictor.classes[k]
+        drawn = feature_maps.figure(layers, image, index=index, label=label, subject=f"{subject}, validation image")
+        yield f"feature_maps/class_{k}", drawn

@@ -1,0 +1,193 @@
+"""The process that writes to MLflow what a Run sends: `python -m filterlab.tracking.recorder FD`.
+
+Messages are (method, arguments, asked). An answer goes back to what was asked, and for the first thing that fails; after
+a failure nothing more is written. Only the parent's end of the pipe is trusted: it is ours, inherited, and not on a network.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+
+import mlflow  # noqa: E402
+import mlflow.pyfunc  # noqa: E402
+import numpy as np  # noqa: E402
+from filelock import FileLock  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
+from mlflow.models import Model, infer_signature  # noqa: E402
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor  # noqa: E402
+
+BATCH = 1000  # metrics that MLflow takes in one call
+SAMPLING = 5.0  # seconds between two samples of the system's metrics
+RESTORED = "filterlab.restored_from"
+DIGEST = 36  # characters of a data set's digest that MLflow keeps
+
+
+class Recorder:
+    """One run in one store; the methods are the messages of run.py."""
+
+    def __init__(self) -> None:
+        self.run_id = ""
+        self.finished = True
+        self.new = False
+        self.points: list[Metric] = []
+        self.monitor: SystemMetricsMonitor | None = None
+
+    def open(self, *, uri: str, artifacts: str, experiment: str) -> None:
+        mlflow.set_tracking_uri(uri)
+        # Two processes that open an empty store at once both create its tables, and break it.
+        with FileLock(Path(artifacts).with_name("mlflow.db.lock")) if artifacts else contextlib.nullcontext():
+            self.client = mlflow.MlflowClient(uri)
+            found = self.client.get_experiment_by_name(experiment)
+            if found is None:
+                location = (Path(artifacts) / experiment).as_uri() if artifacts else None
+                self.experiment = create_experiment(self.client, experiment, location)
+            else:
+                self.experiment = found.experiment_id
+        mlflow.set_experiment(experiment_id=self.experiment)
+
+    def create(self, *, name: str, tags: dict[str, str], run_id: str, system_metrics: bool) -> None:
+        resumed = bool(run_id) and self.knows(run_id)
+        if resumed:
+            self.run_id = run_id
+            self.client.update_run(run_id, status="RUNNING")
+            self.set_tags(tags=tags)
+        else:
+            self.run_id = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
+        self.finished = False
+        if system_metrics:
+            self.monitor = SystemMetricsMonitor(self.run_id, sampling_interval=SAMPLING, resume_logging=resumed)
+            self.monitor.start()
+
+    def attach(self, *, run_id: str) -> None:
+        if self.knows(run_id):
+            self.run_id = run_id
+        elif heirs := self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'", max_results=1):
+            self.run_id = heirs[0].info.run_id
+        else:
+            self.run_id = self.client.create_run(self.experiment, tags={RESTORED: run_id}).info.run_id
+            self.new, self.finished = True, False
+
+    def knows(self, run_id: str) -> bool:
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage == "active"
+        except mlflow.MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+
+    def is_new(self) -> bool:
+        return self.new
+
+    def ready(self) -> str:
+        return self.run_id
+
+    def log_params(self, *, params: dict[str, str]) -> None:
+        self.client.log_batch(self.run_id, params=[Param(name, given) for name, given in params.items()])
+
+    def log_metrics(self, *, points: list[tuple[str, float, int, int]]) -> None:
+        self.points += [Metric(*point) for point in points]
+        if len(self.points) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        for first in range(0, len(self.points), BATCH):
+            self.client.log_batch(self.run_id, metrics=self.points[first : first + BATCH])
+        self.points = []
+
+    def log_image(self, *, key: str, path: str, step: int) -> None:
+        from PIL import Image
+
+        with Image.open(path) as image:
+            self.client.log_image(self.run_id, np.asarray(image.convert("RGB")), key=key, step=step, synchronous=True)
+
+    def log_artifact(self, *, path: str, folder: str) -> None:
+        log = self.client.log_artifacts if Path(path).is_dir() else self.client.log_artifact
+        log(self.run_id, path, folder or None)
+
+    def set_tags(self, *, tags: dict[str, str]) -> None:
+        self.client.log_batch(self.run_id, tags=[RunTag(name, given) for name, given in tags.items()])
+
+    def log_dataset(self, *, name: str, digest: str, source: str, context: str, profile: dict[str, Any]) -> None:
+        import json
+
+        data = Dataset(name=name, digest=digest[:DIGEST], source_type="local", source=source, profile=json.dumps(profile))
+        self.client.log_inputs(self.run_id, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", context)])])
+
+    def log_model(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
+        Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=self.run_id,
+            loader_module=loader,
+            data_path=folder,
+            code_paths=[code],
+            signature=infer_signature(example, output),
+            input_example=example,
+            pip_requirements=requirements,
+        )
+
+    def end(self, *, status: str) -> None:
+        self.flush()
+        if self.monitor is not None:
+            self.monitor.finish()
+        if not self.finished:
+            self.client.set_terminated(self.run_id, status or "FINISHED")
+            self.finished = True
+
+
+def create_experiment(client: mlflow.MlflowClient, name: str, location: str | None) -> str:
+    """Make the experiment, or find it made by another process in between (a server has no lock of ours)."""
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def messages(connection: Connection) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """What the parent sends, until it closes its end or dies."""
+    with contextlib.suppress(EOFError, ConnectionResetError):
+        while True:
+            yield connection.recv()
+
+
+def serve(connection: Connection) -> None:
+    recorder, failure = Recorder(), ""
+    for method, arguments, asked in messages(connection):
+        answer: Any = None
+        if not failure:
+            try:
+                if method != "log_metrics":
+                    recorder.flush()
+                answer = getattr(recorder, method)(**arguments)
+                if method == "log_metrics" and not connection.poll():
+                    recorder.flush()
+            except Exception as error:  # whatever mlflow, its store or its network raises goes to the parent
+                failure = f"{type(error).__name__}: {error}"
+                connection.send(("error", failure))
+                continue
+        if asked:
+            connection.send(("error", failure) if failure else ("ok", answer))
+    if not recorder.finished:
+        recorder.end(status="FAILED" if failure else "KILLED")
+
+
+def main() -> None:
+    # The parent decides: a SIGTERM to the whole group (a scheduler's) must not end the recorder before the run has ended.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    serve(Connection(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""A run as the stages see it: a handle that sends what is logged to a recorder process.
+
+The recorder (recorder.py) imports mlflow (seconds) while the stage imports torch, keeps the store's latency out of the
+training loop, and outlives its stage by a moment: where the stage is killed outright, it still ends the run as KILLED.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from filterlab.errors import TrackingError
+from filterlab.tracking.store import Settings, Store, locate
+
+
+class NullRun:
+    """Tracking that is off: takes everything, keeps nothing. Also the other ranks' run in distributed training."""
+
+    id = ""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Strings, numbers and booleans by name; a parameter can't change once logged."""
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        """Numbers by name, at a step (an epoch or an optimizer step, as the name says)."""
+
+    def log_image(self, key: str, path: Path, *, step: int = 0) -> None:
+        """A PNG under a fixed key, so that the UI lays two runs' pictures side by side, step by step."""
+
+    def log_artifact(self, path: Path, *, folder: str = "") -> None:
+        """A file or a folder, below `folder` of the run's artifacts."""
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Strings by name; they can be set again."""
+
+    def log_dataset(self, *, name: str, digest: str, source: str, context: str, profile: Mapping[str, Any]) -> None:
+        """The data a run learned from (context: training) or was measured on (evaluation)."""
+
+    def log_model(self, folder: Path, *, loader: str, code: Path, example: Any, output: Any, requirements: list[str]) -> None:
+        """A folder that the module `loader` (its function _load_pyfunc) makes a model of.
+
+        Args:
+            folder: weights and description.
+            loader: dotted name of a module below `code`.
+            code: package folder that is stored with the model.
+            example: an input of the model, a numpy array.
+            output: what the model gives for it; with `example` it makes the signature.
+            requirements: pip requirements to load the model elsewhere.
+        """
+
+    def wait(self) -> None:
+        """Return when all that was logged is in the store; raise TrackingError where it could not be."""
+
+
+class Run(NullRun):
+    """A run in the store; see NullRun for what the methods take."""
+
+    def __init__(self, store: Store, settings: Settings):
+        self._store = store
+        ours, theirs = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "filterlab.tracking.recorder", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            # Ctrl-C in the terminal is the stage's to handle: the recorder hears of it from the stage.
+            start_new_session=True,
+        )
+        theirs.close()
+        self._connection: Connection = ours
+        self._send("open", uri=store.uri, artifacts=str(store.artifacts or ""), experiment=settings.experiment)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        self._send("log_params", params=text(params))
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        now = time.time_ns() // 1_000_000
+        self._send("log_metrics", points=[(name, float(number), now, step) for name, number in metrics.items()])
+
+    def log_image(self, key: str, path: Path, *, step: int = 0) -> None:
+        self._send("log_image", key=key, path=str(path.resolve()), step=step)
+
+    def log_artifact(self, path: Path, *, folder: str = "") -> None:
+        self._send("log_artifact", path=str(path.resolve()), folder=folder)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        self._send("set_tags", tags=text(tags))
+
+    def log_dataset(self, *, name: str, digest: str, source: str, context: str, profile: Mapping[str, Any]) -> None:
+        self._send("log_dataset", name=name, digest=digest, source=source, context=context, profile=dict(profile))
+
+    def log_model(self, folder: Path, *, loader: str, code: Path, example: Any, output: Any, requirements: list[str]) -> None:
+        self._send(
+            "log_model",
+            folder=str(folder.resolve()),
+            loader=loader,
+            code=str(code.resolve()),
+            example=example,
+            output=output,
+            requirements=requirements,
+        )
+
+    def wait(self) -> None:
+        self.id = self._ask("ready")
+
+    def _send(self, method: str, **arguments: Any) -> None:
+        """One message, not waited for; what went wrong with an earlier one is raised here."""
+        try:
+            while self._connection.poll():
+                self._receive()
+            self._connection.send((method, arguments, False))
+        except (BrokenPipeError, ConnectionResetError, EOFError):
+            raise TrackingError(f"the recorder of the MLflow store {self._store.uri} ended unexpectedly") from None
+
+    def _ask(self, method: str, **arguments: Any) -> Any:
+        """One message and its answer, which says that all before it is done too."""
+        try:
+            self._connection.send((method, arguments, True))
+            return self._receive()
+        except (BrokenPipeError, ConnectionResetError, EOFError):
+            raise TrackingError(f"the recorder of the MLflow store {self._store.uri} ended unexpectedly") from None
+
+    def _receive(self) -> Any:
+        outcome, answer = self._connection.recv()
+        if outcome == "error":
+            raise TrackingError(f"the MLflow store {self._store.uri} failed: {answer}")
+        return answer
+
+
+    def _end(self, status: str) -> None:
+        self._ask("end", status=status)
+
+    def _close(self) -> None:
+        self._connection.close()
+        self._process.wait()
+
+
+@contextmanager
+def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any], run_id: str = "") -> Iterator[NullRun]:
+    """A new run (or, with a run_id, a broken-off one that goes on under its id) for the time of a training.
+
+    It ends as FINISHED, as FAILED where an exception ends the block, and as KILLED where the block is interrupted
+    (Ctrl-C, SIGTERM, SIGKILL). Call `wait` on it before work that should not be lost to a store that can't be reached.
+
+    Raises:
+        TrackingError: the store can't be reached or refuses.
+    """
+    if settings.backend == "off":
+        yield NullRun()
+        return
+    run = Run(locate(settings, root=root), settings)
+    try:
+        run._send("create", name=name, tags=text(tags), run_id=run_id, system_metrics=settings.system_metrics)
+        yield run
+        run._end("FINISHED")
+    except BaseException as error:
+        try:
+            run._end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        except TrackingError as lost:
+            if lost.args != error.args:
+                error.add_note(f"and the run's end could not be recorded: {lost}")
+        raise
+    finally:
+        run._close()
+
+
+@contextmanager
+def resume(settings: Settings, *, root: Path, run_id: str, restore: Callable[[NullRun], None]) -> Iterator[NullRun]:
+    """The finished run `run_id`, to add to.
+
+    Args:
+        restore: where the store has never seen `run_id` (results that came from DVC's cache), a new run is made, tagged
+            filterlab.restored_from, and at the end of the block `restore` fills it.
+
+    Raises:
+        TrackingError: the store can't be reached or refuses.
+    """
+    if settings.backend == "off" or not run_id:
+        yield NullRun()
+        return
+    run = Run(locate(settings, root=root), settings)
+    try:
+        run._send("attach", run_id=run_id)
+        yield run
+        if run._ask("is_new"):
+            restore(run)
+        run._end("")
+    finally:
+        run._close()
+
+
+def text(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(given) for name, given in values.items()}

@@ -1,0 +1,79 @@
+"""What Lightning trains: a network, its loss, and the counts that metrics are made of."""
+
+import pytorch_lightning as pl
+import torch
+from torch.nn import functional as F
+
+from filterlab.config import schema
+from filterlab.data.datamodule import Batch, mix
+from filterlab.models.artifact import Predictor
+from filterlab.training.optimizers import optimizer
+from filterlab.training.schedules import factor
+
+
+class Classifier(pl.LightningModule):
+    """Cross-entropy classification of images (N, C, H, W) uint8.
+
+    Metrics weight each example equally, whatever the batches: sums are gathered and divided at the epoch's end.
+    train/loss and train/accuracy are those of the varied images, with dropout on, as the epoch goes.
+    """
+
+    def __init__(self, predictor: Predictor, *, config: schema.Config):
+        super().__init__()
+        self.predictor = predictor
+        self.config = config
+        self.sums: dict[str, torch.Tensor] = {}  # part -> (3,) float64: loss, hits, examples
+        self.metrics: dict[str, float] = {}  # of the last epoch
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.predictor(images)
+        return logits
+
+    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+        images, labels = batch
+        logits = self(images)
+        self.count("train", logits.detach(), labels)
+        loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.config.trainer.label_smoothing)
+        # The mean over the whole batch, also where the ranks' shares of it differ by an image: DDP averages over the ranks.
+        return loss / self.trainer.train_dataloader.size(index) * self.trainer.world_size
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        images, labels = batch
+        self.count("validation", self(images), labels)
+
+    def count(self, part: str, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        """Add a batch's loss, hits and size to the epoch's, on the device: nothing waits for it."""
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        hits = (logits.argmax(dim=1) == labels).sum()
+        self.sums[part] += torch.stack([loss, hits, hits.new_tensor(len(labels))]).double()
+
+    def start(self, part: str) -> None:
+        self.sums[part] = torch.zeros(3, dtype=torch.float64, device=self.device)
+
+    def finish(self, part: str) -> None:
+        loss, hits, examples = self.trainer.strategy.reduce(self.sums[part], reduce_op="sum").tolist()
+        numbers = {f"{part}/loss": loss / examples, f"{part}/accuracy": hits / examples}
+        self.metrics |= numbers
+        self.log_dict(numbers)  # for early stopping and checkpoints; Lightning keeps float32
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout draws from the global generator: set by epoch, so that a resumed training draws the same.
+        torch.manual_seed(mix(self.config.seed, self.current_epoch, -1 - self.global_rank))
+        self.start("train")
+
+    def on_validation_epoch_start(self) -> None:
+        self.start("validation")
+
+    def on_validation_epoch_end(self) -> None:
+        # Validation ends an epoch; callbacks' on_train_epoch_end would run before this module's, and miss the numbers.
+        self.finish("train")
+        self.finish("validation")
+
+    def configure_optimizers(self) -> pl.utilities.types.OptimizerLRSchedulerConfig:
+        steps = int(self.trainer.estimated_stepping_batches)
+        chosen = optimizer(self.config.optimizer, self.predictor.network.parameters())
+        shape = factor(self.config.schedule, steps=steps, steps_per_epoch=steps // self.config.trainer.max_epochs)
+        return {
+            "optimizer": chosen,
+            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(chosen, shape), "interval": "step"},
+        }

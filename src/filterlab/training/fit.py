@@ -1,0 +1,171 @@
+"""One training, from arrays to the best epoch's weights."""
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+
+from filterlab.config import schema
+from filterlab.data.arrays import LabelledImages
+from filterlab.data.datamodule import ImageData
+from filterlab.models.artifact import Predictor
+from filterlab.training.classifier import Classifier
+from filterlab.training.history import Epoch, History
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of a training.
+
+    Attributes:
+        predictor: with the weights of the best epoch, in float32 on the CPU, in eval mode.
+        epochs: number 0 (before training), then one a finished epoch.
+        best_epoch: counted from 1; the first one with the best value of the monitored metric.
+        precision: that was used, "bf16" or "32".
+        device: that was used, e.g. "cpu" or "cuda".
+        seconds: spent in epochs (training, validation, checkpoints), in this process.
+        images: trained on in those seconds, over all devices.
+    """
+
+    predictor: Predictor
+    epochs: list[Epoch]
+    best_epoch: int
+    precision: str
+    device: str
+    seconds: float
+    images: int
+
+
+def fit(
+    predictor: Predictor,
+    train: LabelledImages,
+    validation: LabelledImages,
+    *,
+    config: schema.Config,
+    checkpoints: Path,
+    on_epoch: Callable[[Epoch], None],
+) -> Fitted:
+    """Train until validation stops improving or max_epochs is reached; go on from `checkpoints` where a training broke off.
+
+    Args:
+        predictor: with initial weights; trained in place.
+        train: images (N, C, H, W) uint8 and labels.
+        validation: the same; chooses the epoch.
+        config: of the whole experiment.
+        checkpoints: a folder for this experiment alone. It holds last.ckpt after each epoch, so that an interrupted
+            training loses at most one epoch, and goes on to the same bits as one that was never interrupted.
+        on_epoch: called with each finished epoch, number 0 first, in the process of rank zero.
+    """
+    settings = config.trainer
+    quiet()
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    precision = resolve_precision(settings)
+    if settings.channels_last:
+        predictor.to(memory_format=torch.channels_last)
+    history, clock = History(on_epoch), Clock()
+    best = ModelCheckpoint(
+        dirpath=checkpoints,
+        filename="best",
+        monitor=settings.monitor,
+        mode=direction(settings.monitor),
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    stop = EarlyStopping(
+        settings.monitor,
+        mode=direction(settings.monitor),
+        patience=settings.patience,
+        check_on_train_epoch_end=True,
+        check_finite=True,
+    )
+    classifier = Classifier(predictor, config=config)
+    trainer = pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        max_epochs=settings.max_epochs,
+        deterministic=True,
+        logger=False,
+        callbacks=[history, clock, stop, best, *progress_bar()],
+        enable_progress_bar=bool(progress_bar()),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    last = checkpoints / "last.ckpt"
+    try:
+        trainer.fit(
+            classifier,
+            datamodule=ImageData(train, validation, config=config),
+            ckpt_path=str(last) if last.exists() else None,
+            weights_only=True,
+        )
+    except SystemExit:
+        if trainer.interrupted:  # Lightning turns Ctrl-C into exit code 1
+            raise KeyboardInterrupt from None
+        raise
+    saved = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    classifier.load_state_dict(saved["state_dict"])
+    return Fitted(
+        predictor=predictor.to("cpu", memory_format=torch.contiguous_format).eval(),
+        epochs=history.epochs,
+        best_epoch=saved["epoch"] + 1,
+        precision=precision,
+        device=trainer.strategy.root_device.type,
+        seconds=clock.seconds,
+        images=clock.epochs * len(train.labels),
+    )
+
+
+class Clock(Callback):
+    """Seconds between the first epoch's start and the last one's end, so that resuming and set-up don't count."""
+
+    def __init__(self) -> None:
+        self.started = 0.0
+        self.seconds = 0.0
+        self.epochs = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = self.started or time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seconds = time.perf_counter() - self.started
+        self.epochs += 1
+
+
+def resolve_precision(settings: schema.Trainer) -> str:
+    """The precision that `auto` means on this machine: "bf16" where the hardware multiplies it, else "32"."""
+    if settings.precision != "auto":
+        return settings.precision
+    if settings.accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "32"
+
+
+def direction(monitor: str) -> str:
+    return "max" if monitor.endswith("accuracy") else "min"
+
+
+def progress_bar() -> list[Callback]:
+    """A live bar on a terminal; elsewhere `on_epoch`'s lines are enough."""
+    return [RichProgressBar(refresh_rate=10)] if sys.stdout.isatty() else []
+
+
+def quiet() -> None:
+    """Keep Lightning's advice out of the way: what it says here is chosen or logged elsewhere."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # Lightning 2.6 asks PyTorch 2.14 for a class that has moved.
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # A resumed training writes into the folder that it resumes from.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

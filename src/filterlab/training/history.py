@@ -1,0 +1,76 @@
+"""What a training leaves behind beside its weights: the curves, and the first layer as it learns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+STEPS = 10  # optimizer steps between two that are kept
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known after an epoch.
+
+    Attributes:
+        number: counts from 1; 0 is the network before training, which has neither metrics nor steps.
+        metrics: lr (of the last step) and, each a mean over all examples, loss and accuracy of train/ and validation/.
+        first_layer: see `first_layer`.
+        steps: (optimizer steps so far, loss and lr of that step), every STEPS steps.
+    """
+
+    number: int
+    metrics: dict[str, float]
+    first_layer: torch.Tensor
+    steps: list[tuple[int, dict[str, float]]]
+
+
+def first_layer(network: nn.Module) -> torch.Tensor:
+    """A copy of the weight of the first convolution or, where there is none, of the first dense layer, float32."""
+    layers = [module for kind in (nn.Conv2d, nn.Linear) for module in network.modules() if isinstance(module, kind)]
+    return layers[0].weight.detach().to("cpu", torch.float32, copy=True).contiguous()
+
+
+class History(pl.Callback):
+    """Collects an Epoch after each epoch, hands it on, and survives in checkpoints."""
+
+    def __init__(self, on_epoch: Callable[[Epoch], None]):
+        self.on_epoch = on_epoch
+        self.epochs: list[Epoch] = []
+        self.steps: list[tuple[int, torch.Tensor, float]] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.epochs:
+            self.add(trainer, pl_module, number=0, metrics={})
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % STEPS == 0:
+            # kept as a tensor until the epoch's end: reading it here would make a GPU wait
+            self.steps.append((trainer.global_step, outputs["loss"].detach(), rate(trainer)))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = {"lr": rate(trainer), **pl_module.metrics}
+        self.add(trainer, pl_module, number=trainer.current_epoch + 1, metrics=metrics)
+
+    def add(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, number: int, metrics: dict[str, float]) -> None:
+        steps = [(step, {"loss": float(loss), "lr": lr}) for step, loss, lr in self.steps]
+        self.steps = []
+        epoch = Epoch(number=number, metrics=metrics, first_layer=first_layer(pl_module.predictor.network), steps=steps)
+        self.epochs.append(epoch)
+        if trainer.is_global_zero:
+            self.on_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": [vars(epoch) for epoch in self.epochs]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+
+
+def rate(trainer: pl.Trainer) -> float:
+    return float(trainer.optimizers[0].param_groups[0]["lr"])

@@ -1,0 +1,135 @@
+"""What a network sees of an image, layer after layer: the maps after every convolution, activation and pooling."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import nn
+
+from filterlab.visualization.mosaic import mosaic
+from filterlab.visualization.style import INK, MARGIN, MUTED, POSITIVE, SIGNED, bare, panel, sheet, size, spaced
+
+if TYPE_CHECKING:
+    from filterlab.models.predictor import Predictor
+
+CONVOLUTIONS = (nn.Conv2d,)
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Tanh, nn.Sigmoid)
+POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
+
+LAYERS = 12  # columns of the figure at most
+CHANNELS = 6  # rows
+
+
+@dataclass(frozen=True)
+class Layer:
+    """maps: (N, C, H, W) float32 for N images; group: index of the convolution whose filters made these channels."""
+
+    name: str
+    maps: NDArray[np.float32]
+    group: int
+
+
+def record(predictor: "Predictor", images: torch.Tensor) -> list[Layer]:
+    """The maps of images (N, C, H, W) uint8 after each convolution, activation and pooling of the network, in the order they
+    are computed.
+
+    Outputs that are no maps (of a dense layer's activation) are left out; a network without a convolution gives [].
+    """
+    layers: list[Layer] = []
+    groups = [-1]
+    hooks = []
+    for name, module in predictor.network.named_modules():
+        if isinstance(module, CONVOLUTIONS + ACTIVATIONS + POOLINGS):
+
+            def keep(module: nn.Module, inputs: tuple, output: torch.Tensor, name: str = name) -> None:
+                if isinstance(module, CONVOLUTIONS):
+                    groups.append(groups[-1] + 1)
+                if output.ndim == 4 and groups[-1] >= 0:
+                    # Copied: an activation computed in place would overwrite the convolution's maps.
+                    layers.append(Layer(name=name, maps=output.detach().float().cpu().clone().numpy(), group=groups[-1]))
+
+            hooks.append(module.register_forward_hook(keep))
+    predictor.eval()
+    try:
+        with torch.inference_mode():
+            predictor(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return layers
+
+
+def channels(layers: list[Layer], *, limit: int) -> dict[int, NDArray[np.int64]]:
+    """For each group the channels with the largest mean map over all images, taken at the group's last layer, in their own order.
+
+    All layers of a group show the same channels, so that a row follows one filter through activation and pooling.
+    """
+    last = {layer.group: layer for layer in layers}
+    order = {group: np.argsort(-layer.maps.mean(axis=(0, 2, 3)), kind="stable") for group, layer in last.items()}
+    return {group: np.sort(indices[:limit]) for group, indices in order.items()}
+
+
+def figure(layers: list[Layer], image: NDArray[np.floating], *, index: int, label: str, subject: str) -> Figure:
+    """The path of image number `index` of those recorded: the image (H, W), then a column a layer, a row a channel.
+
+    layers: not empty. Each layer has one color scale for all images, from 0 or symmetric about it. label: the image's class.
+    """
+    shown = [layers[i] for i in spaced(len(layers), limit=LAYERS)]
+    picked = channels(layers, limit=CHANNELS)
+    rows = max(len(picked[layer.group]) for layer in shown)
+    tile, gap, number = 0.88, 0.11, 0.32  # inches; `number`: room for the channels' numbers before each group
+    starts = [layer.group != before for layer, before in zip(shown, [-1] + [layer.group for layer in shown], strict=False)]
+    first = 1.9
+    lefts = first + np.cumsum([number * starts[i] + (tile + gap) * (i > 0) for i in range(len(shown))])
+    height = rows * (tile + gap) - gap
+    what = f"Shown: {len(shown)} of {len(layers)} layers" if len(shown) < len(layers) else f"All {len(layers)} layers with maps"
+    sheet_ = sheet(
+        f"What the network sees of “{label}”",
+        caption=f"{subject}. {what}; a row follows one channel (numbered) up to the next convolution. "
+        "Red: above 0, blue: below. Black: 0",
+        width=float(lefts[-1]) + tile + MARGIN,
+        height=height + 0.6 + MARGIN,
+    )
+    across = sheet_.get_size_inches()[0]
+    axes = panel(sheet_, left=0, bottom=MARGIN, width=across, height=height + 0.6)
+    bare(axes)
+    axes.set(xlim=(0, across), ylim=(height, -0.6))
+    _tile(axes, image, left=MARGIN, width=1.15, cmap="gray", low=0.0, high=float(image.max()) or 1.0)
+    axes.text(MARGIN, -0.1, f"image\n{size(*image.shape)}", fontsize=9.5, color=INK, va="bottom", linespacing=1.3)
+    for layer, left, start in zip(shown, lefts, starts, strict=True):
+        picks = picked[layer.group]
+        high = float(np.abs(layer.maps[:, picks]).max()) or 1.0
+        signed = bool(layer.maps.min() < 0)
+        column = mosaic(layer.maps[index, picks], columns=1).pixels
+        cmap, low = (SIGNED, -high) if signed else (POSITIVE, 0.0)
+        _tile(axes, column, left=left, width=tile, cmap=cmap, low=low, high=high)
+        axes.text(
+            left,
+            -0.1,
+            f"{_short(layer.name)}\n{layer.maps.shape[1]} of {size(*layer.maps.shape[2:])}",
+            fontsize=9.5,
+            color=INK,
+            va="bottom",
+            linespacing=1.3,
+        )
+        if start:
+            pitch = column.shape[0] / column.shape[1] * tile / len(picks)
+            for row, channel in enumerate(picks):
+                axes.text(left - 0.05, (row + 0.45) * pitch, str(channel), fontsize=9, color=MUTED, ha="right", va="center")
+    return sheet_
+
+
+def _tile(axes: Axes, pixels: NDArray, *, left: float, width: float, cmap: str, low: float, high: float) -> None:
+    height = width * pixels.shape[0] / pixels.shape[1]
+    extent = (left, left + width, height, 0)
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.imshow(pixels, cmap=cmap, vmin=low, vmax=high, interpolation="nearest", aspect="auto", extent=extent)
+    axes.set(xlim=limits[0], ylim=limits[1])
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 13 else "…" + name[-12:]

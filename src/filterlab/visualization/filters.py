@@ -1,0 +1,138 @@
+"""What a layer's weights look like: convolutions as mosaics, dense layers on the image as templates, and how they came to be."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from filterlab.visualization.mosaic import Mosaic, mosaic
+from filterlab.visualization.style import BLUE, INK, MARGIN, SIGNED, bare, color_scale, panel, sheet, size, spaced
+
+Weights = NDArray[np.float32]
+
+
+def strongest(weights: Weights, *, limit: int) -> NDArray[np.int64]:
+    """The `limit` entries of the first axis with the greatest L2 norm, in their own order."""
+    norms = np.linalg.norm(weights.reshape(len(weights), -1), axis=1)
+    return np.sort(np.argsort(-norms, kind="stable")[:limit])
+
+
+def _chosen(kept: int, n: int, what: str) -> str:
+    return f"all {n} {what}" if kept == n else f"the {kept} of {n} {what} with the largest weights"
+
+
+def _place(figure: Figure, laid: Mosaic, *, weights: Weights, left: float, bottom: float, width: float, height: float) -> Axes:
+    """The mosaic on a scale symmetric about 0 that all its tiles share."""
+    axes = panel(figure, left=left, bottom=bottom, width=width, height=height)
+    bare(axes)
+    limit = float(np.abs(weights).max()) or 1.0
+    image = axes.imshow(laid.pixels, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
+    bar = min(height, 3.5)
+    color_scale(figure, image, left=left + width + 0.25, bottom=bottom + height - bar, height=bar, label="weight")
+    return axes
+
+
+def _size(laid: Mosaic, tile: float) -> tuple[float, float]:
+    """Width and height of a mosaic in inches, when the longer side of a tile is to be `tile` inches."""
+    scale = tile / (max(laid.pitch) - laid.gap)
+    return laid.pixels.shape[1] * scale, laid.pixels.shape[0] * scale
+
+
+def layer(weights: Weights, *, shape: tuple[int, int, int], names: list[str], name: str, subject: str) -> Figure:
+    """A layer's weights, however they can be seen: a convolution's (K, C, H, W), or a dense layer's on the image, (K, D).
+
+    shape: (C, H, W) of an image, with C * H * W = D; names: of the K units, shown where there are at most 10.
+    """
+    if weights.ndim == 2:
+        return templates(weights.reshape(-1, *shape), names=names, name=name, subject=subject)
+    if weights.shape[1] == 1:
+        return single_channel(weights[:, 0], name=name, subject=subject)
+    return slices(weights, name=name, subject=subject)
+
+
+def single_channel(weights: Weights, *, name: str, subject: str) -> Figure:
+    """weights: (K, H, W) of a convolution that sees one channel, e.g. the first on gray images; at most 64 are shown."""
+    shown = strongest(weights, limit=64)
+    columns = 8 if len(shown) <= 32 else 12
+    laid = mosaic(weights[shown], columns=min(columns, len(shown)))
+    width, height = _size(laid, 0.95 if columns == 8 else 0.62)
+    figure = sheet(
+        f"Filters of {name}: {len(weights)} of {size(*weights.shape[1:])} pixels",
+        caption=f"{subject}. Shown: {_chosen(len(shown), len(weights), 'filters')}, on one scale",
+        width=width + 2 * MARGIN + 1.2,
+        height=height + MARGIN,
+    )
+    _place(figure, laid, weights=weights, left=MARGIN, bottom=MARGIN, width=width, height=height)
+    return figure
+
+
+def slices(weights: Weights, *, name: str, subject: str) -> Figure:
+    """weights: (K, C, H, W) of a convolution on several channels: a row a filter, a column an input channel; at most 16 of each,
+    those with the largest weights, because a mean over channels would cancel what a filter combines."""
+    filters = strongest(weights, limit=16)
+    channels = strongest(weights.swapaxes(0, 1), limit=16)
+    shown = weights[filters][:, channels]
+    laid = mosaic(shown.reshape(-1, *weights.shape[2:]), columns=len(channels))
+    width, height = _size(laid, 0.4)
+    n, c, *side = weights.shape
+    figure = sheet(
+        f"Filters of {name}: {n} of {size(*side)} pixels, on {c} channels",
+        caption=f"{subject}. Shown: {len(filters)} of {n} filters, {len(channels)} of {c} channels, those of largest weight",
+        width=width + 2 * MARGIN + 1.7,
+        height=height + 2 * MARGIN + 0.25,
+    )
+    axes = _place(figure, laid, weights=shown, left=MARGIN + 0.5, bottom=MARGIN + 0.5, width=width, height=height)
+    axes.set_xticks(laid.column_centers, [str(channel) for channel in channels], fontsize=9)
+    axes.set_yticks(laid.row_centers, [str(index) for index in filters], fontsize=9)
+    axes.set_xlabel("input channel", fontsize=11, color=INK)
+    axes.set_ylabel("filter", fontsize=11, color=INK)
+    return figure
+
+
+def templates(weights: Weights, *, names: list[str], name: str, subject: str) -> Figure:
+    """weights: (K, C, H, W), a dense layer's on the image, each unit's laid out as the image it multiplies (mean over channels);
+    names: what the K units are called. At most 40 are shown."""
+    images = weights.mean(axis=1)
+    shown = strongest(images, limit=40)
+    columns = min(5 if len(shown) <= 10 else 8, len(shown))
+    laid = mosaic(images[shown], columns=columns)
+    width, height = _size(laid, 1.5 if columns == 5 else 0.95)
+    labelled = 0.2 if len(shown) <= 10 else 0.0  # inches above the first row; between rows the gap has room for a name
+    figure = sheet(
+        f"Templates of {name}: what each of its {len(weights)} units multiplies the image with",
+        caption=f"{subject}. Red asks for ink, blue for none. Shown: {_chosen(len(shown), len(weights), 'units')}, on one scale",
+        width=width + 2 * MARGIN + 1.2,
+        height=height + labelled + MARGIN,
+    )
+    axes = _place(figure, laid, weights=images, left=MARGIN, bottom=MARGIN, width=width, height=height)
+    if labelled:
+        for place, index in enumerate(shown):
+            row, column = divmod(place, columns)
+            above = row * laid.pitch[0] - laid.gap / 2
+            axes.text(laid.column_centers[column], above, names[index], fontsize=10.5, weight="bold", ha="center", va="center")
+    return figure
+
+
+def by_epoch(history: Weights, *, name: str, chosen: int, subject: str) -> Figure:
+    """history: (E + 1, K, C, H, W), a layer's weights before training (index 0) and after each epoch (mean over the channels);
+    chosen: the epoch whose weights are kept. At most 12 units and 14 epochs are shown."""
+    epochs = sorted({*spaced(len(history), limit=13), chosen})
+    units = strongest(history[-1].mean(axis=1), limit=12)
+    shown_units = _chosen(len(units), history.shape[1], "filters")
+    shown = history.mean(axis=2)[epochs][:, units]  # (epochs, units, H, W)
+    laid = mosaic(shown.swapaxes(0, 1).reshape(-1, *shown.shape[2:]), columns=len(epochs))
+    width, height = _size(laid, 0.52)
+    figure = sheet(
+        f"How {name} came to see: its filters by epoch",
+        caption=f"{subject}. Shown: {shown_units}, on one scale; epoch 0 is before training",
+        width=width + 2 * MARGIN + 1.7,
+        height=height + 2 * MARGIN + 0.25,
+    )
+    axes = _place(figure, laid, weights=shown, left=MARGIN + 0.5, bottom=MARGIN + 0.5, width=width, height=height)
+    named = [f"{epoch}\nkept" if epoch == chosen else str(epoch) for epoch in epochs]
+    labels = axes.set_xticks(laid.column_centers, named, fontsize=10)
+    labels[epochs.index(chosen)].label1.set(color=BLUE, weight="bold")
+    axes.set_yticks(laid.row_centers, [str(unit) for unit in units], fontsize=9)
+    axes.set_xlabel("epoch", fontsize=11, color=INK)
+    axes.set_ylabel("filter", fontsize=11, color=INK)
+    return figure

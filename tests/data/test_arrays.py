@@ -1,0 +1,81 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from filterlab.data.arrays import Card, LabelledImages, digest
+from filterlab.errors import DataError
+
+CARD = Card(
+    name="nøise", classes=["a", "b"], channels=1, height=8, width=9, counts={"train": 5}, mean=0.1, std=1 / 3, digest="00"
+)
+
+
+@pytest.fixture
+def part() -> LabelledImages:
+    images = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (5, 1, 8, 9), np.uint8)
+    return LabelledImages(images=images, labels=np.arange(5, dtype=np.uint8))
+
+
+def test_round_trip(tmp_path: Path, part: LabelledImages) -> None:
+    part.save(tmp_path / "train", "train")
+    assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["train_images.npy", "train_labels.npy"]
+    found = LabelledImages.load(tmp_path / "train", "train")
+    np.testing.assert_array_equal(found.images, part.images, strict=True)
+    np.testing.assert_array_equal(found.labels, part.labels, strict=True)
+    assert len(found) == 5 and found.images.flags.writeable
+
+
+def test_card_round_trip(tmp_path: Path) -> None:
+    CARD.save(tmp_path / "card.json")
+    assert Card.load(tmp_path / "card.json") == CARD
+
+
+def test_digest_sees_every_byte_shape_label_and_the_order(part: LabelledImages) -> None:
+    images = part.images.copy()
+    images[4, 0, 7, 8] ^= 1
+    order = np.arange(5)[::-1]
+    other = [
+        {"train": part, "validation": part},
+        {"test": part},
+        {"train": LabelledImages(images=images, labels=part.labels)},
+        {"train": LabelledImages(images=part.images, labels=part.labels[::-1])},
+        {"train": LabelledImages(images=part.images.reshape(5, 1, 9, 8), labels=part.labels)},
+        {"train": LabelledImages(images=part.images[order], labels=part.labels[order])},
+    ]
+    digests = {digest({"train": part}), *(digest(parts) for parts in other)}
+    assert len(digests) == 7
+    assert digest({"train": LabelledImages(images=part.images.copy(), labels=part.labels.copy())}) == digest({"train": part})
+
+
+def test_damage_and_absence_are_named(tmp_path: Path, part: LabelledImages) -> None:
+    with pytest.raises(DataError, match=r"train_images\.npy: No such file or directory; `dvc repro preprocess` makes it"):
+        LabelledImages.load(tmp_path, "train")
+    with pytest.raises(DataError, match=r"card\.json: No such file or directory; `dvc repro preprocess` makes it"):
+        Card.load(tmp_path / "card.json")
+    part.save(tmp_path, "train")
+    path = tmp_path / "train_images.npy"
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:20], b"", b"\x80\x04N."):  # the last is a pickle
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"train_images\.npy: expected an array"):
+            LabelledImages.load(tmp_path, "train")
+    for text in ("{", "[]", '{"name": "mnist"}'):
+        (tmp_path / "card.json").write_text(text)
+        with pytest.raises(DataError, match=r"card\.json: expected the card of a data set"):
+            Card.load(tmp_path / "card.json")
+
+
+def test_full_disk_is_named(tmp_path: Path, file_size_limit) -> None:
+    big = LabelledImages(images=np.zeros((500, 1, 8, 8), np.uint8), labels=np.zeros(500, np.uint8))
+    with pytest.raises(DataError, match=r"cannot write .*train_images\.npy: "), file_size_limit(4096):
+        big.save(tmp_path, "train")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frozen(part: LabelledImages) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        part.labels = part.labels
+    with pytest.raises(AssertionError):
+        LabelledImages(images=part.images, labels=part.labels[:-1])

@@ -1,0 +1,211 @@
+"""Networks on disk, and what answers from them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from filterlab.config import schema
+from filterlab.errors import DataError
+from filterlab.models import artifact, pyfunc, registry
+from filterlab.models.predictor import Predictor
+
+CLASSES = [str(digit) for digit in range(10)]
+CARD = {"name": "mnist", "classes": CLASSES, "channels": 1, "height": 28, "width": 28, "mean": 0.1307, "std": 0.3081}
+MNIST = {"channels": 1, "height": 28, "width": 28, "classes": 10}
+SMALL = schema.ConvNet(
+    name="conv_net",
+    layers=[schema.ConvLayer(3, 3, batch_norm=True, pool=2), schema.ConvLayer(4, 3)],
+    head="global_max",
+    hidden=[],
+    dropout=0.5,
+)
+
+
+def trained(model: schema.Model) -> nn.Module:
+    """A network whose batch norms have seen data."""
+    network = registry.build(model, **MNIST, seed=3).train()
+    with torch.no_grad():
+        network(torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(1)))
+    return network
+
+
+def raw(count: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    artifact.save(tmp_path / "models", trained(SMALL), model=SMALL, card=CARD)
+    return tmp_path / "models"
+
+
+def edit(folder: Path, **values: object) -> None:
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_round_trip(option: schema.Model, tmp_path: Path) -> None:
+    network = trained(option).to(memory_format=torch.channels_last)
+    artifact.save(tmp_path, network, model=option, card=CARD)
+    predictor = artifact.load(tmp_path)
+    assert not any(module.training for module in predictor.modules())
+    assert (predictor.data_name, predictor.classes, predictor.shape) == ("mnist", CLASSES, (1, 28, 28))
+    before, after = network.state_dict(), predictor.network.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(parameter.requires_grad and parameter.device.type == "cpu" for parameter in predictor.parameters())
+    images = torch.from_numpy(raw())
+    expected = network.eval()((images.float() / 255 - 0.1307) / 0.3081)
+    torch.testing.assert_close(predictor(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_loading_draws_no_random_number(saved: Path) -> None:
+    before = torch.get_rng_state()
+    artifact.load(saved)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_files(saved: Path, tmp_path: Path) -> None:
+    assert sorted(path.name for path in saved.iterdir()) == ["model.json", "model.safetensors"]
+    description = json.loads((saved / "model.json").read_text())
+    assert list(description) == ["format", "model", "data", "mean", "std"]
+    assert description["format"] == 1
+    assert description["data"] == {key: CARD[key] for key in ("name", "classes", "channels", "height", "width")}
+    assert registry.from_dict(description["model"]) == SMALL
+    artifact.save(tmp_path / "again", trained(SMALL), model=SMALL, card={**CARD, "digest": "not ours"})
+    for name in ("model.json", "model.safetensors"):
+        assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (saved / "model.safetensors").read_bytes()
+    write = Path.write_bytes
+
+    def fail_half_way(path: Path, content: bytes) -> int:
+        write(path, content[: len(content) // 2])
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail_half_way)
+    with pytest.raises(OSError, match="no space left"):
+        artifact.save(saved, registry.build(SMALL, **MNIST, seed=9), model=SMALL, card=CARD)
+    assert (saved / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_missing_file(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(DataError, match=rf"{name} is missing: train a model first"):
+        artifact.load(saved)
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"[1]", "holds a list")])
+def test_description_that_is_none(saved: Path, content: bytes, message: str) -> None:
+    (saved / "model.json").write_bytes(content)
+    with pytest.raises(DataError, match=rf"model\.json {message}"):
+        artifact.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"format": 2}, "its format is 2, but this version of filterlab reads 1"),
+        ({"model": {"name": "vgg"}}, "no architecture is called 'vgg'"),
+        ({"model": 3}, "TypeError"),
+        ({"model": {"name": "mlp", "hidden": [-3], "activation": "relu"}}, "negative"),
+        ({"model": {"name": "mlp", "hidden": [3], "activation": "sine"}}, "'sine'"),
+        ({"model": {"name": "resnet", "depth": 9, "width": 2, "residual": True}}, "depth 9 is not 6n"),
+        ({"data": {"name": "mnist"}}, "KeyError: 'classes'"),
+        (
+            {"data": {**CARD, "height": 5}},
+            "conv2 .* needs at least 3x3 pixels",
+        ),
+        ({"mean": "zero"}, "TypeError"),
+    ],
+)
+def test_description_of_no_network(saved: Path, values: dict[str, object], message: str) -> None:
+    edit(saved, **values)
+    with pytest.raises(DataError, match=rf"model\.json does not describe a network: .*({message})"):
+        artifact.load(saved)
+
+
+def test_damaged_weights(saved: Path) -> None:
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError, match=r"model\.safetensors is damaged"):
+        artifact.load(saved)
+
+
+def test_weights_of_another_network(saved: Path) -> None:
+    path = saved / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    del tensors["conv1.weight"]
+    tensors["conv9.weight"] = torch.zeros(1)
+    tensors["fc1.weight"] = torch.zeros(10, 5)
+    tensors["fc1.bias"] = torch.zeros(10, dtype=torch.float64)
+    safetensors.torch.save_file(tensors, path)
+    with pytest.raises(DataError) as caught:
+        artifact.load(saved)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "conv1.weight is missing; conv9.weight is unexpected" in message
+    assert "fc1.weight is torch.float32 (10, 5), expected torch.float32 (10, 4)" in message
+    assert "fc1.bias is torch.float64 (10,), expected torch.float32 (10,)" in message
+
+
+def test_predictor_scales(saved: Path) -> None:
+    predictor = artifact.load(saved)
+    images = torch.from_numpy(raw())
+    with torch.inference_mode():
+        assert torch.equal(predictor(images), predictor(images.float() / 255))
+        assert predictor(images).dtype == torch.float32
+    seen = Predictor(nn.Flatten(), data_name="x", classes=["a"], shape=(1, 1, 2), mean=0.25, std=0.5)
+    assert seen(torch.tensor([[[[0, 255]]]], dtype=torch.uint8)).tolist() == [[-0.5, 1.5]]
+
+
+@pytest.mark.parametrize("shape", [(2, 28, 28), (2, 3, 28, 28), (2, 1, 28, 27), (784,)])
+def test_predictor_refuses_other_shapes(saved: Path, shape: tuple[int, ...]) -> None:
+    given = str(shape).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=rf"expected images of shape \(N, 1, 28, 28\), given {given}"):
+        artifact.load(saved)(torch.zeros(shape))
+
+
+def test_predictor_refuses_other_types(saved: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected uint8 in 0..255 or floats in \[0, 1\], given torch.int64"):
+        artifact.load(saved)(torch.zeros(2, 1, 28, 28, dtype=torch.int64))
+
+
+def test_pyfunc_gives_probabilities(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = pyfunc._load_pyfunc(str(saved))
+    images = raw(7)
+    images.flags.writeable = False
+    probabilities = classifier.predict(images)
+    assert (probabilities.shape, probabilities.dtype) == ((7, 10), np.float32)
+    assert classifier.classes == CLASSES
+    with torch.inference_mode():
+        logits = artifact.load(saved)(torch.tensor(images)).double()
+    expected = logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+    np.testing.assert_allclose(probabilities, expected.numpy(), rtol=1e-5)
+    np.testing.assert_array_equal(classifier.predict(images.astype(np.float32) / np.float32(255)), probabilities)
+    monkeypatch.setattr(pyfunc, "_BATCH", 3)  # 3 + 3 + 1: none is lost, the order stays
+    np.testing.assert_allclose(classifier.predict(images, params=None), probabilities, rtol=1e-5)
+    assert classifier.predict(images[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([[1, 2]], "expected a numpy array of images .* given a list"),
+        (np.full((1, 1, 28, 28), 255, np.float32), r"expected floats in \[0, 1\], given 255.0 to 255.0"),
+        (np.full((1, 1, 28, 28), np.nan, np.float32), r"expected floats in \[0, 1\], given nan"),
+        (np.zeros((1, 28, 28), np.float32), r"expected images of shape \(N, 1, 28, 28\), given \(1, 28, 28\)"),
+        (np.zeros((1, 1, 28, 28), np.int32), "given torch.int32"),
+    ],
+)
+def test_pyfunc_refuses(saved: Path, images: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pyfunc._load_pyfunc(str(saved)).predict(images)  # type: ignore[arg-type]

@@ -1,0 +1,121 @@
+"""evaluate, visualize and report in turn, on a small network and small data: what they write, and that it repeats."""
+
+import csv
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from filterlab.config import compose, schema
+from filterlab.data.arrays import LabelledImages
+from filterlab.errors import DataError
+from filterlab.models import artifact, registry
+from filterlab.stages import evaluate, report, visualize
+
+CONF = Path(__file__).parents[2] / "conf"
+NETWORKS = {
+    "softmax": ["model=softmax"],
+    "mlp": ["model=mlp", "model.hidden=[12]"],
+    "lenet5": ["model=lenet5"],
+    "tutorial_cnn": ["model=tutorial_cnn", "model.filters=4", "model.kernel=16"],
+    "conv_net": ["model=conv_net", "model.layers=[{filters:4,kernel:3,pool:2,batch_norm:true}]", "model.head=global_max"],
+    "resnet": ["model=resnet", "model.depth=14", "model.width=4"],
+}
+
+
+def make(root: Path, overrides: list[str]) -> schema.Config:
+    """A root as the stages before evaluate leave it, without training."""
+    config = compose.compose(CONF, ["data=fashion_mnist", "tracking=off", *overrides])
+    (root / "results").mkdir()
+    (root / compose.RECEIPT).write_text(compose.dump(config), encoding="utf-8")
+    draw = np.random.default_rng(0)
+    for part, name, n in [("train", "train", 60), ("train", "validation", 30), ("test", "test", 1005)]:
+        folder = root / "data/processed" / part
+        folder.mkdir(parents=True, exist_ok=True)
+        labels = draw.permutation(np.arange(n, dtype=np.uint8) % 10)
+        LabelledImages(images=draw.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), labels=labels).save(folder, name)
+    network = registry.build(config.model, channels=1, height=28, width=28, classes=10, seed=0)
+    card = {"name": config.data.name, "classes": config.data.classes, "channels": 1, "height": 28, "width": 28}
+    artifact.save(root / "models", network, model=config.model, card=card | {"mean": 0.5, "std": 0.3})
+    weights = [m.weight.detach() for kind in (torch.nn.Conv2d, torch.nn.Linear) for m in network.modules() if isinstance(m, kind)]
+    save_file({"first_layer": torch.stack([weights[0], weights[0] + 0.1, weights[0] - 0.1])}, root / "models/filters.safetensors")
+    (root / "results/curves.csv").write_text(
+        "epoch,lr,train/loss,train/accuracy,validation/loss,validation/accuracy,chosen\n1,0.1,1.5,0.5,1.25,0.625,1\n2,0.1,1.0,0.7,1.5,0.5,0\n"
+    )
+    return config
+
+
+def run(root: Path) -> dict[str, bytes]:
+    for stage in (evaluate, visualize, report):
+        stage.run(root)
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "results").rglob("*")) if path.is_file()}
+
+
+class Links(HTMLParser):
+    """Everything a page loads or points to."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data", "poster")]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_architecture(name: str, tmp_path: Path) -> None:
+    make(tmp_path, NETWORKS[name])
+    written = run(tmp_path)
+    page = written["results/report.html"].decode()
+    links = Links(page)
+    assert all(link.startswith(("data:", "#")) for link in links.found), links.found
+    assert "script" not in links.tags and "@import" not in page and "url(" not in page
+    pictures = [path for path in written if path.endswith(".png")]
+    assert links.tags.count("img") == len(pictures) == len([link for link in links.found if link.startswith("data:image")])
+    assert sum(path.startswith("results/figures/feature_maps/") for path in pictures) == (0 if name in ("softmax", "mlp") else 10)
+    assert "fashion_mnist" in page and f"validation images the network had {62.5:.2f} %" in " ".join(page.split())
+    assert len(written["results/report.html"]) < 6e6
+
+
+def test_reruns_give_the_same_bytes_and_count_every_test_image(tmp_path: Path) -> None:
+    make(tmp_path, NETWORKS["conv_net"])
+    first = run(tmp_path)
+    assert run(tmp_path) == first
+    metrics = json.loads(first["results/metrics.json"])
+    rows = list(csv.DictReader(first["results/evaluation/predictions.csv"].decode().splitlines()))
+    assert metrics["examples"] == len(rows) == 1005
+    assert metrics["errors"] == sum(row["actual"] != row["predicted"] for row in rows)
+    assert {row["actual"] for row in rows} == set(metrics["per_class"])
+    bins = list(csv.DictReader(first["results/evaluation/calibration.csv"].decode().splitlines()))
+    assert len(bins) == 15 and sum(int(row["count"]) for row in bins) == 1005
+    assert all((row["accuracy"] == "") == (row["count"] == "0") for row in bins)
+
+
+def test_only_evaluate_reads_the_test_set(tmp_path: Path) -> None:
+    make(tmp_path, NETWORKS["conv_net"])
+    evaluate.run(tmp_path)
+    for path in (tmp_path / "data/processed/test").iterdir():
+        path.unlink()
+    visualize.run(tmp_path)
+    report.run(tmp_path)
+
+
+def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
+    make(tmp_path, [*NETWORKS["softmax"], "data.name='<b>&'"])
+    assert "<b>" not in run(tmp_path)["results/report.html"].decode()
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    make(tmp_path, NETWORKS["softmax"])
+    with pytest.raises(DataError, match=r"metrics\.json is missing"):
+        report.run(tmp_path)
+    (tmp_path / "results/curves.csv").unlink()
+    with pytest.raises(DataError, match=r"curves\.csv is missing"):
+        report.run(tmp_path)

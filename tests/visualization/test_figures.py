@@ -1,0 +1,125 @@
+"""Every figure, for the smallest and for awkward inputs: drawn without a warning, named, and the same bytes twice."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from filterlab.evaluation import metrics
+from filterlab.visualization import calibration, confusion, curves, filters, gallery, per_class
+from filterlab.visualization.style import spaced
+
+SUBJECT = "fashion_mnist, conv_net"
+DRAW = np.random.default_rng(0)
+
+
+def weights(*shape: int) -> np.ndarray:
+    return DRAW.normal(size=shape).astype(np.float32)
+
+
+def result(k: int, n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    probabilities = DRAW.dirichlet(np.full(k, 0.2), n)
+    return probabilities, probabilities.argmax(1) if k == 2 else DRAW.integers(0, k, n)
+
+
+def confused(k: int) -> np.ndarray:
+    probabilities, labels = result(k)
+    return metrics.confusion_matrix(probabilities.argmax(1), labels, classes=k)
+
+
+def names(k: int) -> list[str]:
+    return [f"Ankle boot {i}" for i in range(k)]
+
+
+def wrong(n: int) -> Figure:
+    images = DRAW.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8)
+    said, sure = ["Ankle boot"] * n, np.linspace(1, 0.5, n)
+    return gallery.mistakes(images, said=said, actual=["Coat"] * n, sure=sure, errors=n, subject=SUBJECT)
+
+
+def curve(epochs: int) -> dict[str, list[float]]:
+    table = {
+        name: [0.5 + e / 100 for e in range(epochs)]
+        for part in ("train", "validation")
+        for name in (f"{part}/loss", f"{part}/accuracy")
+    }
+    return {"epoch": [float(e + 1) for e in range(epochs)], "chosen": [0.0] * (epochs - 1) + [1.0], **table}
+
+
+def layer(*shape: int, image: tuple[int, int, int] = (1, 28, 28)) -> Figure:
+    return filters.layer(weights(*shape), shape=image, names=names(10), name="conv1", subject=SUBJECT)
+
+
+CASES: dict[str, Callable[[], Figure]] = {
+    "one filter": lambda: layer(1, 1, 3, 3),
+    "many filters": lambda: layer(200, 1, 5, 5),
+    "large filters": lambda: layer(8, 1, 16, 16),
+    "colored": lambda: layer(16, 3, 5, 5),
+    "higher": lambda: layer(64, 32, 3, 3),
+    "1x1": lambda: layer(4, 8, 1, 1),
+    "dead": lambda: filters.layer(np.zeros((4, 1, 3, 3), np.float32), shape=(1, 28, 28), names=[], name="conv1", subject=SUBJECT),
+    "softmax": lambda: layer(10, 784),
+    "mlp": lambda: layer(256, 784),
+    "colored mlp": lambda: layer(7, 3 * 16 * 8, image=(3, 16, 8)),
+    "by epoch": lambda: filters.by_epoch(weights(41, 32, 1, 5, 5), name="conv1", chosen=17, subject=SUBJECT),
+    "one epoch": lambda: filters.by_epoch(weights(2, 1, 3, 3, 3), name="conv1", chosen=1, subject=SUBJECT),
+    "curves": lambda: curves.figure(curve(20), subject=SUBJECT),
+    "one epoch's curves": lambda: curves.figure(curve(1), subject=SUBJECT),
+    "confusion": lambda: confusion.figure(confused(10), classes=names(10), subject=SUBJECT),
+    "no confusion": lambda: confusion.figure(confused(2), classes=["a", "b"], subject=SUBJECT),
+    "100 classes": lambda: confusion.figure(confused(100), classes=names(100), subject=SUBJECT),
+    "mistakes": lambda: wrong(32),
+    "one mistake": lambda: wrong(1),
+    "no mistakes": lambda: wrong(0),
+    "examples": lambda: gallery.examples(
+        DRAW.integers(0, 256, (90, 3, 20, 10), dtype=np.uint8), DRAW.integers(0, 14, 90), classes=names(15), subject=SUBJECT
+    ),
+    "calibration": lambda: calibration.figure(metrics.reliability(*result(10)), subject=SUBJECT),
+    "sure and right": lambda: calibration.figure(metrics.reliability(np.eye(3), np.arange(3)), subject=SUBJECT),
+    "per class": lambda: per_class.figure(metrics.class_scores(confused(60)), classes=names(60), subject=SUBJECT),
+    "absent classes": lambda: per_class.figure(
+        metrics.class_scores(np.eye(4, dtype=int) * [3, 0, 1, 9]), classes=names(4), subject=SUBJECT
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_is_named_and_readable(case: str) -> None:
+    figure = CASES[case]()
+    words = [text.get_text() for text in figure.texts]
+    assert any(SUBJECT in word for word in words)
+    for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")):
+        assert not text.get_text() or not text.get_visible() or text.get_fontsize() >= 9, text
+    assert png(figure)[:4] == b"\x89PNG"
+    across = figure.get_window_extent().width
+    assert all(text.get_window_extent().x1 <= across for text in figure.texts), words
+
+
+def test_same_weights_give_the_same_bytes() -> None:
+    same = weights(8, 1, 3, 3)
+    twice = [png(filters.single_channel(same[:, 0], name="conv1", subject=SUBJECT)) for _ in range(2)]
+    assert twice[0] == twice[1]
+
+
+def test_filters_share_one_scale_symmetric_about_zero() -> None:
+    given = weights(8, 1, 3, 3)
+    image = filters.single_channel(given[:, 0], name="conv1", subject=SUBJECT).axes[0].images[0]
+    assert image.get_clim() == (-np.abs(given).max(), np.abs(given).max())
+
+
+def test_strongest_are_chosen_by_norm_and_kept_in_order() -> None:
+    assert filters.strongest(np.array([[1.0], [-5.0], [2.0], [5.0]]), limit=3).tolist() == [1, 2, 3]
+
+
+def test_spaced_keeps_both_ends() -> None:
+    assert spaced(5, limit=9) == [0, 1, 2, 3, 4]
+    assert spaced(109, limit=6) == [0, 22, 43, 65, 86, 108]
+    assert spaced(1, limit=6) == [0]
+
+
+def png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, metadata={"Software": None})
+    return buffer.getvalue()
