@@ -2,16 +2,14 @@
 
 import argparse
 import importlib
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from filterlab.errors import UserError
+from filterlab.errors import UserError, explain
+from filterlab.repository import find_root
 
 STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report"]
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -19,8 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         dispatch(list(sys.argv[1:] if arguments is None else arguments))
     except (UserError, OSError, KeyboardInterrupt) as error:
-        if os.environ.get("FILTERLAB_DEBUG"):
-            traceback.print_exc()
         sys.exit(explain(error))
 
 
@@ -31,7 +27,9 @@ def dispatch(arguments: list[str]) -> None:
 
         entry.main(arguments[1:] if arguments[:1] == ["train"] else arguments)
         return
-    parser = argparse.ArgumentParser(prog="filterlab", description="What convolutional networks learn, as a pipeline anyone can rerun.")
+    parser = argparse.ArgumentParser(
+        prog="filterlab", description="What convolutional networks learn, as a pipeline anyone can rerun."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     verbs.add_parser("pipeline", help="dvc repro, with a summary; without a network, on scikit-learn's digits")
     stage = verbs.add_parser("stage", help="one stage of dvc.yaml, by itself")
@@ -52,28 +50,6 @@ def dispatch(arguments: list[str]) -> None:
         from filterlab.tracking import ui as pages
 
         pages.serve(root, host=chosen.host, port=chosen.port)
-
-
-def find_root(start: Path) -> Path:
-    """The nearest folder, from `start` up, that holds dvc.yaml and conf/. Raises UserError where there is none."""
-    for folder in [start, *start.parents]:
-        if (folder / "dvc.yaml").exists() and (folder / "conf").is_dir():
-            return folder
-    raise UserError(f"{start} is in no filterlab repository: neither it nor a folder above has dvc.yaml and conf/")
-
-
-def explain(error: BaseException) -> int:
-    """Say what went wrong, without a traceback, and give the exit code."""
-    if isinstance(error, KeyboardInterrupt):
-        message, code = "interrupted", INTERRUPTED
-    elif isinstance(error, UserError):
-        message, code = str(error), error.exit_code
-    else:
-        message, code = str(error), 5
-    print(f"filterlab: {message}", file=sys.stderr)
-    for note in getattr(error, "__notes__", []):
-        print(f"filterlab: {note}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

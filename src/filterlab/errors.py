@@ -1,5 +1,13 @@
 """What a user can put right, told in one message and with an exit code of its own."""
 
+import os
+import sys
+import traceback
+from pathlib import Path
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+SYSTEM = 5  # an OSError: no space, no permission, ...
+
 
 class UserError(ValueError):
     """A mistake or a circumstance the user can change: what was given, what was expected, what to do.
@@ -35,3 +43,23 @@ class TrackingError(UserError):
     """The MLflow store cannot be reached, or has refused something."""
 
     exit_code = 4
+
+
+def explain(error: BaseException) -> int:
+    """Say on stderr what went wrong, with a traceback only if FILTERLAB_DEBUG is set, and give the exit code.
+
+    DVC ends with 255 whatever a stage's exit code was; FILTERLAB_EXIT_CODE names a file that gets the stage's own.
+    """
+    if os.environ.get("FILTERLAB_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, UserError):
+        message, code = str(error), error.exit_code
+    elif isinstance(error, KeyboardInterrupt):
+        message, code = "interrupted", INTERRUPTED
+    else:
+        message, code = str(error), SYSTEM
+    for text in [message, *getattr(error, "__notes__", [])]:
+        print(f"filterlab: {text}", file=sys.stderr)
+    if record := os.environ.get("FILTERLAB_EXIT_CODE"):
+        Path(record).write_text(str(code))
+    return code

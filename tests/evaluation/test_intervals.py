@@ -26,5 +26,5 @@ def test_bounds_solve_the_score_equation(trial: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("successes", "n", "confidence"), [(0, 0, 0.95), (-1, 5, 0.95), (6, 5, 0.95), (1, 5, 1.0), (1, 5, 0.0)])
 def test_refuses_what_is_no_share(successes: int, n: int, confidence: float) -> None:
-    with pytest.raises(ValueError, match="trial|successes|confidence"):
+    with pytest.raises(ValueError, match=r"trial|successes|confidence"):
         wilson(successes, n, confidence=confidence)

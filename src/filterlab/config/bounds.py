@@ -18,9 +18,7 @@ def check(config: schema.Config) -> list[str]:
     if not any(fault.startswith(("model.", "data.")) for fault in faults):
         data = config.data
         try:
-            shapes.layers(
-                config.model, channels=data.channels, height=data.height, width=data.width, classes=len(data.classes)
-            )
+            shapes.layers(config.model, channels=data.channels, height=data.height, width=data.width, classes=len(data.classes))
         except shapes.ShapeError as error:
             faults.append(str(error))
     return faults
@@ -61,6 +59,7 @@ def disagreements(config: schema.Config) -> Iterator[str]:
     if trainer.batch_size < trainer.devices:
         yield f"trainer.batch_size is {trainer.batch_size}, expected at least one image for each of {trainer.devices} devices"
     if config.tracking.backend != "server" and config.tracking.uri:
-        yield f"tracking.uri is {config.tracking.uri!r} and tracking.backend is {config.tracking.backend}: a uri needs tracking=server"
+        backend, uri = config.tracking.backend, config.tracking.uri
+        yield f"tracking.uri is {uri!r} and tracking.backend is {backend}: a uri needs tracking=server"
     if isinstance(config.model, schema.ConvNet) and not config.model.layers:
         yield "model.layers is empty, expected at least one convolution"

@@ -62,7 +62,9 @@ def read_order(path: Path) -> dict[str, Any]:
     known = [*MENUS, "seed", "override"]
     faults = [f"{path.name}: {unknown_key(str(key), known)}" for key in order if key not in known]
     if not isinstance(order.get("override") or {}, dict):
-        faults.append(f"{path.name}: override is {order['override']!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}")
+        faults.append(
+            f"{path.name}: override is {order['override']!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}"
+        )
     if faults:
         raise ConfigError(faults)
     return order
@@ -172,7 +174,13 @@ def misfit(base: DictConfig, override: Override) -> str | None:
     *parents, last = key.lstrip("+~").split(".")
     node: Any = base
     for depth, part in enumerate([*parents, last]):
-        keys = [str(index) for index in range(len(node))] if OmegaConf.is_list(node) else list(node) if OmegaConf.is_dict(node) else []
+        keys = (
+            [str(index) for index in range(len(node))]
+            if OmegaConf.is_list(node)
+            else list(node)
+            if OmegaConf.is_dict(node)
+            else []
+        )
         if part not in keys:
             place = ".".join(parents[:depth])
             name = node.get("name") if OmegaConf.is_dict(node) and place else None
@@ -192,7 +200,7 @@ def misfit(base: DictConfig, override: Override) -> str | None:
 def parse(overrides: Sequence[str]) -> list[Override]:
     """Hydra's own parser; raises ConfigError on a line it can't read."""
     try:
-        return cast(list[Override], OverridesParser.create().parse_overrides(list(overrides)))
+        return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise ConfigError([f"not of the form key=value: {first_line(error)}"]) from None
 

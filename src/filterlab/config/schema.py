@@ -44,7 +44,9 @@ class Data(Section):
     take: str = value("which training images: all, the first take_n, or take_n per class", choices=["all", "first", "per_class"])
     take_n: int = value("how many, for first (in all) and per_class (of each); 0 with all", ge=0)
     validation: float = value("share of the training images kept for validation", gt=0, lt=1)
-    split: str = value("how validation is chosen: stratified by label (seeded), or the last in file order", choices=["stratified", "last"])
+    split: str = value(
+        "how validation is chosen: stratified by label (seeded), or the last in file order", choices=["stratified", "last"]
+    )
     seed: int = value("of every draw made on the data: the subset and the split", ge=0)
 
 
@@ -202,7 +204,9 @@ class Trainer(Section):
     threads: int = value("CPU threads; 0 is one per core", ge=0)
     max_epochs: int = value("passes over the training images, at most", ge=1)
     batch_size: int = value("images per step, over all devices", ge=1)
-    scaling: str = value("of the pixels: unit is [0, 1]; standard has mean 0, variance 1 over the training images", choices=["unit", "standard"])
+    scaling: str = value(
+        "of the pixels: unit is [0, 1]; standard has mean 0, variance 1 over the training images", choices=["unit", "standard"]
+    )
     label_smoothing: float = value("probability taken from the true class and spread over all", ge=0, lt=1)
     monitor: str = value("the validation metric that chooses the epoch", choices=["validation/accuracy", "validation/loss"])
     patience: int = value("epochs without a better one before training stops; max_epochs or more never stops", ge=1)
@@ -210,7 +214,10 @@ class Trainer(Section):
 
 @dataclass
 class Tracking(Section):
-    backend: str = value("local: mlflow.db at the root; server: uri (or MLFLOW_TRACKING_URI); off: nothing is logged", choices=["local", "server", "off"])
+    backend: str = value(
+        "local: mlflow.db at the root; server: uri (or MLFLOW_TRACKING_URI); off: nothing is logged",
+        choices=["local", "server", "off"],
+    )
     uri: str = value("of the server, e.g. http://127.0.0.1:5000; empty: MLFLOW_TRACKING_URI names it")
     experiment: str = value("MLflow experiment that holds the runs")
     system_metrics: bool = value("sample processor, memory, disk, network (and GPU) during training")
@@ -232,7 +239,14 @@ class Config(Section):
 # family name -> schema, a menu each; one entry where the menu's options share a schema
 FAMILIES: dict[str, dict[str, type]] = {
     "data": {"data": Data},
-    "model": {"softmax": Softmax, "mlp": MLP, "tutorial_cnn": TutorialCNN, "lenet5": LeNet5, "conv_net": ConvNet, "resnet": ResNet},
+    "model": {
+        "softmax": Softmax,
+        "mlp": MLP,
+        "tutorial_cnn": TutorialCNN,
+        "lenet5": LeNet5,
+        "conv_net": ConvNet,
+        "resnet": ResNet,
+    },
     "optimizer": {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adadelta": Adadelta},
     "schedule": {"constant": Constant, "one_cycle": OneCycle, "cosine": Cosine, "step": Step},
     "augment": {"none": NoAugment, "shift": Shift, "affine": Affine},

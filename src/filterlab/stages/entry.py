@@ -10,9 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from filterlab import cli
 from filterlab.config import bounds, compose
-from filterlab.errors import ConfigError, UserError
+from filterlab.errors import ConfigError, UserError, explain
+from filterlab.repository import find_root
 from filterlab.stages.train import train
 
 COMPLETION = {"-sc", "--shell-completion"}
@@ -20,7 +20,7 @@ COMPLETION = {"-sc", "--shell-completion"}
 
 def main(arguments: Sequence[str]) -> None:
     """Train what the order and then `arguments` say; results go to a folder below runs/, and to MLflow."""
-    root = cli.find_root(Path.cwd())
+    root = find_root(Path.cwd())
     os.chdir(root)
     compose.register()
     if COMPLETION.isdisjoint(arguments):
@@ -52,4 +52,4 @@ def job(composed: DictConfig) -> None:
     except (UserError, OSError, KeyboardInterrupt) as error:
         if job.mode == RunMode.MULTIRUN:
             raise
-        sys.exit(cli.explain(error))  # past Hydra, which would print a traceback of its own
+        sys.exit(explain(error))  # past Hydra, which would print a traceback of its own

@@ -57,7 +57,9 @@ def train(config: schema.Config, *, root: Path, out: Path) -> None:
         checkpoints = unfinished.begin(record.id)
         record.log_params(runs.parameters(config))
         record.log_artifact(root / compose.RECEIPT)
-        record.log_dataset(name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="training", profile=card.counts)
+        record.log_dataset(
+            name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="training", profile=card.counts
+        )
 
         def on_epoch(epoch: "Epoch") -> None:
             picture = checkpoints / f"first_layer_{epoch.number:03d}.png"
@@ -71,7 +73,11 @@ def train(config: schema.Config, *, root: Path, out: Path) -> None:
                 record.log_metrics(epoch.metrics, step=epoch.number)
                 print(line(epoch, of=config.trainer.max_epochs), flush=True)
 
-        fitted = fit(predictor, training, validation, config=config, checkpoints=checkpoints, on_epoch=on_epoch)
+        try:
+            fitted = fit(predictor, training, validation, config=config, checkpoints=checkpoints, on_epoch=on_epoch)
+        except KeyboardInterrupt as error:
+            error.add_note("the finished epochs are kept: the same command goes on from there, under the same MLflow run")
+            raise
         if main:
             write(out, fitted, config=config, card=dataclasses.asdict(card) | scaling, run_id=record.id)
             summary = {"best_epoch": fitted.best_epoch, "training/seconds": fitted.seconds}
@@ -84,7 +90,7 @@ def train(config: schema.Config, *, root: Path, out: Path) -> None:
 
 
 def prepared(config: schema.Config, root: Path) -> tuple[Card, LabelledImages, LabelledImages]:
-    """Card, training and validation images: preprocess's where they are what is asked for, else prepared in memory from data/raw."""
+    """Card, training and validation images: preprocess's where it made what is asked for, else made in memory from data/raw."""
     folder = root / "data/processed/train"
     if (folder / "card.json").exists() and compose.load(root).data == config.data:
         return Card.load(folder / "card.json"), LabelledImages.load(folder, "train"), LabelledImages.load(folder, "validation")
@@ -124,8 +130,8 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
 
 
 def line(epoch: "Epoch", *, of: int) -> str:
-    metrics = epoch.metrics
-    return (
-        f"epoch {epoch.number:>{len(str(of))}}/{of}  train: loss {metrics['train/loss']:.4f}, accuracy {metrics['train/accuracy']:.2%}"
-        f"  validation: loss {metrics['validation/loss']:.4f}, accuracy {metrics['validation/accuracy']:.2%}"
-    )
+    parts = [
+        f"{part}: loss {epoch.metrics[f'{part}/loss']:.4f}, accuracy {epoch.metrics[f'{part}/accuracy']:.2%}"
+        for part in ("train", "validation")
+    ]
+    return f"epoch {epoch.number:>{len(str(of))}}/{of}  " + "  ".join(parts)

@@ -17,13 +17,13 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 
-import mlflow  # noqa: E402
-import mlflow.pyfunc  # noqa: E402
-import numpy as np  # noqa: E402
-from filelock import FileLock  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
-from mlflow.models import Model, infer_signature  # noqa: E402
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor  # noqa: E402
+import mlflow
+import mlflow.pyfunc
+import numpy as np
+from filelock import FileLock
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.models import Model, infer_signature
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 BATCH = 1000  # metrics that MLflow takes in one call
 SAMPLING = 5.0  # seconds between two samples of the system's metrics

@@ -129,7 +129,6 @@ class Run(NullRun):
             raise TrackingError(f"the MLflow store {self._store.uri} failed: {answer}")
         return answer
 
-
     def _end(self, status: str) -> None:
         self._ask("end", status=status)
 

@@ -117,7 +117,7 @@ def fit(
     saved = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     classifier.load_state_dict(saved["state_dict"])
     return Fitted(
-        predictor=predictor.to("cpu", memory_format=torch.contiguous_format).eval(),
+        predictor=predictor.cpu().to(memory_format=torch.contiguous_format).eval(),
         epochs=history.epochs,
         best_epoch=saved["epoch"] + 1,
         precision=precision,

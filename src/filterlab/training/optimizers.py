@@ -1,6 +1,7 @@
 """torch.optim by the configuration's name."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch.optim import SGD, Adadelta, Adam, AdamW, Optimizer
@@ -10,7 +11,7 @@ from filterlab.config import schema
 
 def optimizer(config: schema.Optimizer, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
     """The optimizer of `parameters` that the configuration names."""
-    common = {"lr": config.lr, "weight_decay": config.weight_decay}
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     match config:
         case schema.SGD():
             return SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **common)

@@ -1,5 +1,6 @@
 """What a network sees of an image, layer after layer: the maps after every convolution, activation and pooling."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -132,4 +133,5 @@ def _tile(axes: Axes, pixels: NDArray, *, left: float, width: float, cmap: str, 
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 13 else "…" + name[-12:]
+    """group1.block12.conv2 -> g1.b12.conv2, which a column has room for."""
+    return re.sub(r"([a-z])[a-z_]*(\d*)\.", r"\1\2.", name)

@@ -77,7 +77,7 @@ def slices(weights: Weights, *, name: str, subject: str) -> Figure:
     n, c, *side = weights.shape
     figure = sheet(
         f"Filters of {name}: {n} of {size(*side)} pixels, on {c} channels",
-        caption=f"{subject}. Shown: {len(filters)} of {n} filters, {len(channels)} of {c} channels, those of largest weight",
+        caption=f"{subject}. Shown: {_chosen(len(filters), n, 'filters')}, {_chosen(len(channels), c, 'input channels')}",
         width=width + 2 * MARGIN + 1.7,
         height=height + 2 * MARGIN + 0.25,
     )

@@ -1,0 +1,64 @@
+# `make` lists what there is. Everything lands in .venv; nothing else on the machine is touched.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help pipeline test lint bench ui clean lock
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+ready := .venv/.installed
+
+help: ## list these commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+# uv, from the machine or else from pip, installs what requirements.lock names, hashes checked. Bytecode is compiled at once:
+# without it every stage would compile what it imports again where PYTHONDONTWRITEBYTECODE is set.
+$(ready): requirements.lock pyproject.toml
+	@if ! [ -x .venv/bin/python ]; then
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+			echo "filterlab needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=python3.11" >&2; exit 1; }
+		echo "Setting up .venv (once)"
+		if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) .venv
+		else $(PYTHON) -m venv .venv || {
+			rm -rf .venv; echo "no virtual environment could be made: apt-get install python3-venv, or install uv" >&2; exit 1; }
+		fi
+	fi
+	uv=$$(command -v uv) || { .venv/bin/python -m pip install --quiet --disable-pip-version-check uv; uv=.venv/bin/uv; }
+	echo "Installing the locked dependencies (6 GB on disk)"
+	$$uv pip install --python .venv/bin/python --require-hashes --compile-bytecode --quiet -r requirements.lock
+	$$uv pip install --python .venv/bin/python --no-deps --no-build-isolation --quiet --editable .
+	touch $@
+
+pipeline: $(ready) ## set up, run dvc repro, say what came out
+	@filterlab pipeline
+
+test: $(ready) ## set up, run the whole test suite with coverage
+	@coverage erase
+	coverage run -m pytest
+	coverage combine --quiet
+	coverage report
+
+lint: $(ready) ## formatting, style, types, the direction of imports
+	@ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+bench: $(ready) ## measure; writes docs/benchmarks.md
+	@python benchmarks/run.py
+
+ui: $(ready) ## open MLflow on the runs, at http://127.0.0.1:5000
+	@filterlab ui
+
+clean: ## remove what was made, but for the history of runs (mlflow.db, mlartifacts) and DVC's cache
+	rm -rf .venv data/raw data/processed data/partial models results/figures results/evaluation results/report.html \
+		results/curves.csv results/run.json checkpoints runs build src/*.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache \
+		.hypothesis .import_linter_cache
+
+lock: ## resolve pyproject.toml anew into requirements.lock
+	@uv=$$(command -v uv || echo .venv/bin/uv)
+	$$uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet \
+		--group dev pyproject.toml -o requirements.lock

@@ -1,0 +1,13 @@
+"""Where the repository is, whichever folder of it a command is given in."""
+
+from pathlib import Path
+
+from filterlab.errors import UserError
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder, from `start` up, that holds dvc.yaml and conf/. Raises UserError where there is none."""
+    for folder in [start, *start.parents]:
+        if (folder / "dvc.yaml").exists() and (folder / "conf").is_dir():
+            return folder
+    raise UserError(f"{start} is in no filterlab repository: neither it nor a folder above has dvc.yaml and conf/")
