@@ -23,6 +23,6 @@ def predict(network: nn.Module, images: NDArray[np.uint8], *, batch_size: int = 
     if not np.isfinite(logits).all():
         raise UserError(
             f"{np.count_nonzero(~np.isfinite(logits).all(axis=1))} of {len(logits)} images give outputs that are not finite: the"
-            "  training diverged. Lower optimizer.lr and train again."
+            " training diverged. Lower optimizer.lr and train again."
         )
     return logits

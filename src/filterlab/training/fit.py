@@ -94,7 +94,8 @@ def fit(
         strategy=settings.strategy,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         max_epochs=settings.max_epochs,
-        deterministic=True,
+        # Some operations, max pooling's gradient among them, have no deterministic form on a GPU.
+        deterministic="warn" if torch.cuda.is_available() and settings.accelerator != "cpu" else True,
         logger=False,
         callbacks=[history, clock, stop, best, *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
