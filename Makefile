@@ -37,7 +37,7 @@ pipeline: $(ready) ## set up, run dvc repro, say what came out
 
 test: $(ready) ## set up, run the whole test suite with coverage
 	@coverage erase
-	coverage run -m pytest
+	coverage run -m pytest -n 2 --dist loadfile
 	coverage combine --quiet
 	coverage report
 

@@ -63,16 +63,16 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Call
     def make() -> Project:
         root = tmp_path_factory.mktemp("project")
         for part in PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
             (root / part).parent.mkdir(exist_ok=True)
-            copy(ROOT / part, root / part, **({"ignore": shutil.ignore_patterns("__pycache__")} if (ROOT / part).is_dir() else {}))
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(ROOT / part, root / part)
         (root / "params.yaml").write_text(SMALL)
-        environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "FILTERLAB_MIRROR": str(mirror),
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            **{f"GIT_{who}_{what}": f"test{at}" for who in ("AUTHOR", "COMMITTER") for what, at in [("NAME", ""), ("EMAIL", "@localhost")]},
-        }
+        who = {f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")}
+        who |= {f"GIT_{role}_EMAIL": "test@localhost" for role in ("AUTHOR", "COMMITTER")}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | who | {"PATH": path, "FILTERLAB_MIRROR": str(mirror), "GIT_CONFIG_GLOBAL": os.devnull}
         environment.pop("DVC_ROOT", None)
         project = Project(root, environment)
         project.run("git", "init", "--quiet", "--initial-branch", "main")

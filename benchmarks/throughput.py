@@ -1,0 +1,87 @@
+"""Lightning's loop against a bare one: the same network, batches, arithmetic and validation."""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from filterlab.config import compose, schema
+from filterlab.data.arrays import Card, LabelledImages
+from filterlab.data.augment import variation
+from filterlab.data.datamodule import Batches
+from filterlab.models import registry
+from filterlab.models.predictor import Predictor
+from filterlab.training.fit import fit, resolve_precision
+from filterlab.training.optimizers import optimizer
+from filterlab.training.schedules import factor
+
+ROUNDS = 5
+IMAGES = 12_800
+EPOCHS = 2
+
+
+def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table; `root` is a repository whose data are prepared."""
+    order = compose.read_order(root / "params.yaml")
+    config = compose.compose(root / "conf", [*compose.to_overrides(order), f"trainer.max_epochs={EPOCHS}"])
+    folder = root / "data/processed/train"
+    card, whole = Card.load(folder / "card.json"), LabelledImages.load(folder, "train")
+    train = LabelledImages(whole.images[:IMAGES], whole.labels[:IMAGES])
+    validation = LabelledImages(whole.images[IMAGES : IMAGES + 1280], whole.labels[IMAGES : IMAGES + 1280])
+    bare, ours = [], []
+    bare_loop(network(config, card), train, validation, config)  # warm up
+    for _ in range(ROUNDS):  # in turns, so that a busy moment hits both
+        bare.append(EPOCHS * IMAGES / bare_loop(network(config, card), train, validation, config))
+        with tempfile.TemporaryDirectory() as checkpoints:
+            predictor, folder = network(config, card), Path(checkpoints)
+            fitted = fit(predictor, train, validation, config=config, checkpoints=folder, on_epoch=lambda epoch: None)
+        ours.append(fitted.images / fitted.seconds)
+    ratios = [mine / plain for mine, plain in zip(ours, bare, strict=True)]
+    rows = [
+        ["bare PyTorch loop", spread(bare, ".0f"), "1"],
+        ["filterlab (Lightning)", spread(ours, ".0f"), spread(ratios, ".3f")],
+    ]
+    return [f"loop ({ROUNDS} rounds in turns)", "images/s, median (range)", "ratio, median (range)"], rows
+
+
+def network(config: schema.Config, card: Card) -> Predictor:
+    size = {"channels": card.channels, "height": card.height, "width": card.width}
+    built = registry.build(config.model, **size, classes=len(card.classes), seed=config.seed)
+    shape = (card.channels, card.height, card.width)
+    return Predictor(built, data_name=card.name, classes=card.classes, shape=shape, mean=card.mean, std=card.std)
+
+
+def bare_loop(predictor: Predictor, train: LabelledImages, validation: LabelledImages, config: schema.Config) -> float:
+    """Seconds for EPOCHS epochs, validation after each."""
+    settings = config.trainer
+    predictor.to(memory_format=torch.channels_last)
+    tensors = [(torch.from_numpy(part.images), torch.from_numpy(part.labels).long()) for part in (train, validation)]
+    epoch = 0
+    batches = Batches(*tensors[0], batch_size=settings.batch_size, seed=0, epoch=lambda: epoch, vary=variation(config.augment))
+    chosen = optimizer(config.optimizer, predictor.parameters())
+    shape = factor(config.schedule, steps=EPOCHS * len(batches), steps_per_epoch=len(batches))
+    schedule = torch.optim.lr_scheduler.LambdaLR(chosen, shape)
+    half = resolve_precision(settings) == "bf16"
+    started = time.perf_counter()
+    for epoch in range(EPOCHS):  # noqa: B007 - read by the batches
+        predictor.train()
+        for images, labels in batches:
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                loss = F.cross_entropy(predictor(images), labels, label_smoothing=settings.label_smoothing)
+            chosen.zero_grad()
+            loss.backward()
+            chosen.step()
+            schedule.step()
+        predictor.eval()
+        hits = 0
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            for images, labels in Batches(*tensors[1], batch_size=4 * settings.batch_size):
+                hits += int((predictor(images).argmax(dim=1) == labels).sum())
+    return time.perf_counter() - started
+
+
+def spread(numbers: list[float], form: str) -> str:
+    return f"{statistics.median(numbers):{form}} ({min(numbers):{form}} to {max(numbers):{form}})"
