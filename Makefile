@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help pipeline test lint bench ui clean lock
+.PHONY: help setup pipeline test lint bench ui clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -31,6 +31,8 @@ $(ready): requirements.lock pyproject.toml
 	$$uv pip install --python .venv/bin/python --require-hashes --compile-bytecode --quiet -r requirements.lock
 	$$uv pip install --python .venv/bin/python --no-deps --no-build-isolation --quiet --editable .
 	touch $@
+
+setup: $(ready) ## set up and nothing more
 
 pipeline: $(ready) ## set up, run dvc repro, say what came out
 	@filterlab pipeline

@@ -1,6 +1,7 @@
 """Checks that need more than a type: bounds of each value, and values that must agree."""
 
 import dataclasses
+import math
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -40,6 +41,8 @@ def out_of_bounds(section: Any, place: str = "") -> Iterator[str]:
 def broken_bound(item: Any, bounds: Any) -> str | None:
     if "choices" in bounds and item not in bounds["choices"]:
         return "one of " + ", ".join(bounds["choices"])
+    if isinstance(item, float) and not math.isfinite(item):
+        return "a finite number"
     broken = any(name in bounds and not compare(item, bounds[name]) for name, (compare, _) in COMPARE.items())
     if broken:
         return " and ".join(f"{sign} {bounds[name]}" for name, (_, sign) in COMPARE.items() if name in bounds)
@@ -48,6 +51,11 @@ def broken_bound(item: Any, bounds: Any) -> str | None:
 
 def disagreements(config: schema.Config) -> Iterator[str]:
     data, trainer, optimizer = config.data, config.trainer, config.optimizer
+    for menu, families in schema.FAMILIES.items():
+        section = getattr(config, menu)
+        family = next(name for name, node in families.items() if type(section) is node)
+        if len(families) > 1 and section.name != family:
+            yield f"{menu}.name is {section.name!r}, but the values are those of {family}: {menu}=option chooses another"
     if (data.take == "all") != (data.take_n == 0):
         yield f"data.take is {data.take} and data.take_n is {data.take_n}: take_n is 0 with all, and at least 1 otherwise"
     if len(data.classes) < 2:

@@ -6,6 +6,7 @@ other choices are set aside; where the command line names one, the whole order i
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -55,12 +56,17 @@ def read_order(path: Path) -> dict[str, Any]:
         order = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise ConfigError([f"{path} is missing: it is the order, e.g. `data: mnist`; run in the repository's root"]) from None
-    except YAMLError as error:
-        raise ConfigError([f"{path} is no valid YAML: {error}"]) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path} is no valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(order, dict):
         raise ConfigError([f"{path} holds a {type(order).__name__}, expected `key: value` lines"])
     known = [*MENUS, "seed", "override"]
     faults = [f"{path.name}: {unknown_key(str(key), known)}" for key in order if key not in known]
+    faults += [
+        f"{path.name}: {key} is empty; write its value, or leave the line out"
+        for key in ["seed", *MENUS]
+        if key in order and order[key] is None
+    ]
     if not isinstance(order.get("override") or {}, dict):
         faults.append(
             f"{path.name}: override is {order['override']!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}"
@@ -75,15 +81,13 @@ def to_overrides(order: dict[str, Any], command_line: Sequence[str] = ()) -> lis
     said = [override for override in parse(command_line) if override.key_or_group != "hydra"]
     named = {override.get_key_element().lstrip("+~") for override in said}
     chosen = order.get("experiment") or "none"
-    lines: dict[str, str] = {}
+    lines = {"seed": f"seed={quote(order['seed'])}"} if "seed" in order else {}
     if "experiment" not in named:
         if chosen != "none":
-            lines["experiment"] = f"experiment={chosen}"
+            lines["experiment"] = f"experiment={quote(chosen)}"
         else:
-            lines.update({menu: f"{menu}={order[menu]}" for menu in schema.FAMILIES if order.get(menu) is not None})
+            lines.update({menu: f"{menu}={quote(order[menu])}" for menu in schema.FAMILIES if menu in order})
         lines.update({key: f"{key}={quote(leaf)}" for key, leaf in leaves(order.get("override") or {})})
-    if order.get("seed") is not None:
-        lines["seed"] = f"seed={quote(order['seed'])}"
     return [line for key, line in lines.items() if key not in named] + list(command_line)
 
 
@@ -94,14 +98,20 @@ def compose(conf: Path, overrides: Sequence[str]) -> schema.Config:
         ConfigError: with every fault found, each naming what was given, what was expected and what there is.
     """
     register()
+    faults, choices, values = sort(conf, parse(overrides))
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-        try:
-            composed = hydra_compose("config", overrides=list(overrides))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(diagnose(conf, overrides) or [first_line(error)]) from None
-    config = to_config(composed)
-    if faults := check(config):
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+            composed = hydra_compose("config", overrides=choices)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError([*faults, explanation(error)]) from None
+    # One by one rather than by Hydra, which stops at the first that doesn't fit.
+    faults += [fault for override in values if (fault := misfit(composed, override))]
+    try:
+        config = to_config(composed)
+    except ConfigError as error:
+        raise ConfigError(faults + error.faults) from None
+    if faults := faults + check(config):
         raise ConfigError(faults)
     return config
 
@@ -111,7 +121,7 @@ def to_config(composed: DictConfig) -> schema.Config:
     try:
         return cast(schema.Config, OmegaConf.to_object(composed))
     except OmegaConfBaseException as error:
-        raise ConfigError([first_line(error)]) from None
+        raise ConfigError([explanation(error)]) from None
 
 
 def dump(config: schema.Config) -> str:
@@ -127,45 +137,50 @@ def load(root: Path) -> schema.Config:
         ConfigError: results/config.yaml is missing or was edited into something else.
     """
     try:
-        return from_dict(yaml.safe_load((root / RECEIPT).read_text(encoding="utf-8")))
+        values = yaml.safe_load((root / RECEIPT).read_text(encoding="utf-8"))
+        config = from_dict(values)
     except FileNotFoundError:
         raise ConfigError([f"{RECEIPT} is missing: `dvc repro compose` writes it"]) from None
+    except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        why = explanation(error)
+        raise ConfigError([f"{RECEIPT} is no configuration ({why}): `dvc repro --force compose` writes it anew"]) from None
+    if faults := check(config):
+        raise ConfigError([f"{RECEIPT}: {fault}" for fault in faults])
+    return config
 
 
 def from_dict(values: dict[str, Any]) -> schema.Config:
     """Config of `dataclasses.asdict(config)`; each section's `name` says which schema it has."""
-    try:
-        sections = {
-            menu: OmegaConf.structured(next(iter(families.values())) if len(families) == 1 else families[values[menu]["name"]])
-            for menu, families in schema.FAMILIES.items()
-        }
-        merged = OmegaConf.merge(OmegaConf.structured(schema.Config), sections, values)
-        return cast(schema.Config, OmegaConf.to_object(merged))
-    except (KeyError, TypeError, OmegaConfBaseException) as error:
-        raise ConfigError([f"{RECEIPT} is no configuration ({first_line(error)}): `dvc repro compose` writes it anew"]) from None
+    sections = {
+        menu: OmegaConf.structured(next(iter(families.values())) if len(families) == 1 else families[values[menu]["name"]])
+        for menu, families in schema.FAMILIES.items()
+    }
+    merged = OmegaConf.merge(OmegaConf.structured(schema.Config), sections, values)
+    return cast(schema.Config, OmegaConf.to_object(merged))
 
 
-def diagnose(conf: Path, overrides: Sequence[str]) -> list[str]:
-    """Why these overrides don't compose: one sentence for each that is at fault. Needs Hydra to be initialized."""
+def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str], list[Override]]:
+    """Faults seen at once, choices of options that exist, and values to put in; values of a menu without a choice are left out."""
     faults, choices, values = [], [], []
-    for override in parse(overrides):
+    lost = set()
+    for override in overrides:
         key = override.get_key_element()
-        if key in MENUS:
-            offered = options(conf, key)
-            if override.value() in offered:
-                choices.append(override)
-            else:
-                faults.append(f"{key}: {unknown_option(override.value(), offered)}")
-        elif not key.startswith("hydra"):
+        plain = key.lstrip("+~")
+        if plain.split(".")[0].split("/")[0] == "hydra":
+            continue
+        if override.is_sweep_override():
+            faults.append(f"{key} has several values: a sweep needs `filterlab train --multirun`")
+            lost.add(key)
+        elif key in MENUS and override.value() not in options(conf, key):
+            faults.append(f"{key}: {unknown_option(override.value(), options(conf, key))}")
+            lost.add(key)
+        elif key in MENUS:
+            choices.append(str(override.input_line))
+        elif plain in MENUS:
+            faults.append(f"{key}: menus are neither added nor removed; write {plain}=option")
+        elif plain.split(".")[0] not in lost:
             values.append(override)
-    try:
-        base = hydra_compose("config", overrides=[str(override.input_line) for override in choices])
-    except (HydraException, OmegaConfBaseException) as error:
-        return [*faults, first_line(error)]
-    for override in values:
-        if fault := misfit(base, override):
-            faults.append(fault)
-    return faults + check(to_config(base))
+    return faults, choices, values
 
 
 def misfit(base: DictConfig, override: Override) -> str | None:
@@ -191,18 +206,24 @@ def misfit(base: DictConfig, override: Override) -> str | None:
     if key[0] in "+~":
         return f"{key}: keys are neither added nor removed; write {key.lstrip('+~')}=value"
     try:
-        OmegaConf.update(base, key, override.value(), merge=False)
-    except (HydraException, OmegaConfBaseException) as error:
-        return f"{key}: {override.value()!r} does not fit ({first_line(error)})"
+        OmegaConf.update(base, key, override.value(), merge=True)
+    except OmegaConfBaseException as error:
+        return f"{key}: {override.value()!r} does not fit ({explanation(error)})"
     return None
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Hydra's own parser; raises ConfigError on a line it can't read."""
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError([f"not of the form key=value: {first_line(error)}"]) from None
+    """Hydra's own parser; raises ConfigError with every word it can't read."""
+    parser = OverridesParser.create()
+    parsed, faults = [], []
+    for word in overrides:
+        try:
+            parsed.append(parser.parse_override(word))
+        except HydraException:
+            faults.append(f"cannot read {word!r}: expected key=value; special characters need quotes, e.g. \"key='a, b'\"")
+    if faults:
+        raise ConfigError(faults)
+    return parsed
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -221,8 +242,11 @@ def quote(leaf: Any) -> str:
     if isinstance(leaf, list):
         return "[" + ",".join(map(quote, leaf)) + "]"
     if isinstance(leaf, str):
-        return "'" + leaf.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return "null" if leaf is None else str(leaf).lower() if isinstance(leaf, bool) else repr(leaf)
+        # A backslash stands for itself, except before a quote.
+        return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), leaf) + "'"
+    if leaf is None or isinstance(leaf, bool):
+        return {None: "null", True: "true", False: "false"}[leaf]
+    return repr(leaf) if isinstance(leaf, (int, float)) else quote(str(leaf))
 
 
 def unknown_key(key: str, known: Sequence[str], where: str = "") -> str:
@@ -238,7 +262,11 @@ def did_you_mean(given: str, known: Sequence[str]) -> str:
     return f". Did you mean {close[0]}?" if close else ""
 
 
-def first_line(error: Exception) -> str:
-    """OmegaConf and Hydra add lines about their own internals: the first says what is wrong, a cause says why."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    return str(cause).strip().splitlines()[0]
+def explanation(error: Exception) -> str:
+    """What went wrong, in one line: Hydra and OmegaConf add lines about their own internals."""
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value"
+    if isinstance(error, KeyError):
+        return f"no key {error}"
+    lines = [str(error), str(error.__cause__)] if isinstance(error.__cause__, OmegaConfBaseException) else [str(error)]
+    return " ".join(line.strip().splitlines()[0] for line in lines if line.strip())
