@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +22,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def dispatch(arguments: list[str]) -> None:
-    # Hydra reads the rest of `filterlab train` itself, and calls the bare program for tab completion.
-    if arguments[:1] == ["train"] or "-sc" in arguments or "--shell-completion" in arguments:
-        from filterlab.stages import entry
-
-        entry.main(arguments[1:] if arguments[:1] == ["train"] else arguments)
-        return
     parser = argparse.ArgumentParser(
         prog="filterlab", description="What convolutional networks learn, as a pipeline anyone can rerun."
     )
@@ -38,6 +33,19 @@ def dispatch(arguments: list[str]) -> None:
     ui = verbs.add_parser("ui", help="open MLflow's pages on the runs, on this machine alone")
     ui.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     ui.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
+    if arguments[:1] == ["-sc"]:  # the shell's question, as Hydra taught it: what may follow COMP_LINE?
+        verb, *rest = os.environ.get("COMP_LINE", "").split(" ")[1:] or [""]
+        if not rest:
+            print(*verbs.choices)
+        if not rest or verb != "train":
+            return
+        arguments = ["train", *arguments]
+    # Hydra reads a training's words itself, and so do the processes that Lightning starts for ddp, without the verb.
+    if arguments[:1] == ["train"] or "=" in "".join(arguments[:1]):
+        from filterlab.stages import entry
+
+        entry.main(arguments[1:] if arguments[0] == "train" else arguments)
+        return
     chosen = parser.parse_args(arguments)
     root = find_root(Path.cwd())
     if chosen.verb == "stage":

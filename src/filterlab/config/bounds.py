@@ -53,9 +53,8 @@ def disagreements(config: schema.Config) -> Iterator[str]:
     data, trainer, optimizer = config.data, config.trainer, config.optimizer
     for menu, families in schema.FAMILIES.items():
         section = getattr(config, menu)
-        family = next(name for name, node in families.items() if type(section) is node)
-        if len(families) > 1 and section.name != family:
-            yield f"{menu}.name is {section.name!r}, but the values are those of {family}: {menu}=option chooses another"
+        if len(families) > 1 and families.get(section.name) is not type(section):
+            yield f"{menu}.name is {section.name!r}, but the values are those of {type(section).__name__}: {menu}=option chooses another"
     if (data.take == "all") != (data.take_n == 0):
         yield f"data.take is {data.take} and data.take_n is {data.take_n}: take_n is 0 with all, and at least 1 otherwise"
     if len(data.classes) < 2:

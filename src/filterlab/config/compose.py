@@ -160,27 +160,27 @@ def from_dict(values: dict[str, Any]) -> schema.Config:
 
 
 def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str], list[Override]]:
-    """Faults seen at once, choices of options that exist, and values to put in; values of a menu without a choice are left out."""
-    faults, choices, values = [], [], []
-    lost = set()
+    """Faults seen at once, choices of options that there are, and values. Where a choice is lost, so are its values."""
+    faults, choices, values, lost = [], [], [], set()
     for override in overrides:
         key = override.get_key_element()
         plain = key.lstrip("+~")
-        if plain.split(".")[0].split("/")[0] == "hydra":
+        if re.match(r"hydra\b", plain):
             continue
         if override.is_sweep_override():
             faults.append(f"{key} has several values: a sweep needs `filterlab train --multirun`")
-            lost.add(key)
-        elif key in MENUS and override.value() not in options(conf, key):
-            faults.append(f"{key}: {unknown_option(override.value(), options(conf, key))}")
-            lost.add(key)
-        elif key in MENUS:
+            lost.add(plain)
+        elif key in MENUS and override.value() in (offered := options(conf, key)):
             choices.append(str(override.input_line))
+        elif key in MENUS:
+            faults.append(f"{key}: {unknown_option(override.value(), offered)}")
+            lost.add(key)
         elif plain in MENUS:
             faults.append(f"{key}: menus are neither added nor removed; write {plain}=option")
-        elif plain.split(".")[0] not in lost:
+        else:
             values.append(override)
-    return faults, choices, values
+    kept = [] if "experiment" in lost else [value for value in values if value.key_or_group.split(".")[0] not in lost]
+    return faults, choices, kept
 
 
 def misfit(base: DictConfig, override: Override) -> str | None:
@@ -266,7 +266,7 @@ def explanation(error: Exception) -> str:
     """What went wrong, in one line: Hydra and OmegaConf add lines about their own internals."""
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value"
-    if isinstance(error, KeyError):
+    if type(error) is KeyError:
         return f"no key {error}"
     lines = [str(error), str(error.__cause__)] if isinstance(error.__cause__, OmegaConfBaseException) else [str(error)]
     return " ".join(line.strip().splitlines()[0] for line in lines if line.strip())

@@ -245,6 +245,7 @@ FAMILIES: dict[str, dict[str, type]] = {
         "tutorial_cnn": TutorialCNN,
         "lenet5": LeNet5,
         "conv_net": ConvNet,
+        "cnn": ConvNet,  # the default network goes by a name of its own in figures and runs
         "resnet": ResNet,
     },
     "optimizer": {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adadelta": Adadelta},

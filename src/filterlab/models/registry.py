@@ -22,6 +22,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "tutorial_cnn": TutorialCNN,
     "lenet5": LeNet5,
     "conv_net": ConvNet,
+    "cnn": ConvNet,
     "resnet": ResNet,
 }
 

@@ -2,13 +2,12 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from filterlab.config import compose
 from filterlab.errors import UnreachableError
@@ -45,23 +44,25 @@ def repro(root: Path) -> tuple[int, int]:
         record = Path(folder) / "exit_code"
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = os.environ | {"FILTERLAB_EXIT_CODE": str(record), "PATH": path}
-        code = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment, check=False).returncode
+        with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment) as dvc:
+            # Ctrl-C reaches DVC and the stage too: wait until they have put their things in order.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                code = dvc.wait()
+            finally:
+                signal.signal(signal.SIGINT, before)
         return code, int(record.read_text()) if record.exists() else 0
 
 
 def choose_fallback(order: Path) -> str:
-    """Set `data: digits` in params.yaml, comments kept. Gives the data set it replaced; empty where an experiment rules."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1000
-    values: dict[str, Any] = yaml.load(order.read_text(encoding="utf-8"))
-    if (values.get("experiment") or "none") != "none":
+    """Set `data: digits` in params.yaml, on that line alone. Gives the data set it replaced; empty where an experiment rules."""
+    values = compose.read_order(order)
+    if values.get("experiment", "none") != "none":
         return ""
-    given = str(values.get("data", "mnist"))
-    values["data"] = FALLBACK
-    with order.open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
-    return given
+    text = order.read_text(encoding="utf-8")
+    changed, found = re.subn(r"""^data\s*:[ \t]*("[^"]*"|'[^']*'|[^\s#]+)""", f"data: {FALLBACK}", text, flags=re.MULTILINE)
+    order.write_text(changed if found else f"data: {FALLBACK}\n{text}", encoding="utf-8")
+    return str(values.get("data", "mnist"))
 
 
 def summary(root: Path) -> str:
