@@ -54,7 +54,8 @@ def disagreements(config: schema.Config) -> Iterator[str]:
     for menu, families in schema.FAMILIES.items():
         section = getattr(config, menu)
         if len(families) > 1 and families.get(section.name) is not type(section):
-            yield f"{menu}.name is {section.name!r}, but the values are those of {type(section).__name__}: {menu}=option chooses another"
+            kind = type(section).__name__
+            yield f"{menu}.name is {section.name!r}, but the values are those of {kind}: {menu}=option chooses another"
     if (data.take == "all") != (data.take_n == 0):
         yield f"data.take is {data.take} and data.take_n is {data.take_n}: take_n is 0 with all, and at least 1 otherwise"
     if len(data.classes) < 2:

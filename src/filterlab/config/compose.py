@@ -57,7 +57,7 @@ def read_order(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError([f"{path} is missing: it is the order, e.g. `data: mnist`; run in the repository's root"]) from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path} is no valid YAML: {' '.join(str(error).split())}"]) from None
+        raise ConfigError([f"{path} is no valid YAML: {explanation(error)}"]) from None
     if not isinstance(order, dict):
         raise ConfigError([f"{path} holds a {type(order).__name__}, expected `key: value` lines"])
     known = [*MENUS, "seed", "override"]
@@ -78,8 +78,7 @@ def read_order(path: Path) -> dict[str, Any]:
 
 def to_overrides(order: dict[str, Any], command_line: Sequence[str] = ()) -> list[str]:
     """The order and then the command line, as one list of Hydra overrides in which no key stands twice."""
-    said = [override for override in parse(command_line) if override.key_or_group != "hydra"]
-    named = {override.get_key_element().lstrip("+~") for override in said}
+    named = {override.get_key_element().lstrip("+~") for override in parse(command_line)}
     chosen = order.get("experiment") or "none"
     lines = {"seed": f"seed={quote(order['seed'])}"} if "seed" in order else {}
     if "experiment" not in named:
@@ -103,6 +102,9 @@ def compose(conf: Path, overrides: Sequence[str]) -> schema.Config:
     try:
         with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
             composed = hydra_compose("config", overrides=choices)
+    except yaml.MarkedYAMLError as error:
+        where = f"{error.problem_mark.name}: " if error.problem_mark else ""
+        raise ConfigError([*faults, f"{where}{explanation(error)}"]) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([*faults, explanation(error)]) from None
     # One by one rather than by Hydra, which stops at the first that doesn't fit.
@@ -268,5 +270,9 @@ def explanation(error: Exception) -> str:
         return f"{error.full_key} has no value"
     if type(error) is KeyError:
         return f"no key {error}"
-    lines = [str(error), str(error.__cause__)] if isinstance(error.__cause__, OmegaConfBaseException) else [str(error)]
-    return " ".join(line.strip().splitlines()[0] for line in lines if line.strip())
+    if mark := getattr(error, "problem_mark", None):  # of YAML
+        return f"{error.problem} in line {mark.line + 1}"  # type: ignore[attr-defined]
+    what, *more = str(error).strip().splitlines()
+    if what.endswith(":"):
+        return f"{what} {more[0]}"
+    return f"{what}: {explanation(error.__cause__)}" if isinstance(error.__cause__, OmegaConfBaseException) else what

@@ -13,10 +13,7 @@ from omegaconf import MISSING
 
 def value(doc: str, *, default: Any = MISSING, **bounds: Any) -> Any:
     """A field with its meaning and its bounds: any of ge, gt, le, lt, choices; on a list they hold for each element."""
-    metadata = {"doc": doc, **bounds}
-    if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"doc": doc, **bounds})
 
 
 class Section:

@@ -70,7 +70,7 @@ def completion() -> Iterator[None]:
     os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace(" train ", " ", 1)
     with contextlib.redirect_stdout(io.StringIO()) as answer:
         yield
-    print(re.sub(r"\bschema[:=/]\S* ?", "", answer.getvalue()), end="")
+    print(re.sub(r"\bschema\S* ?", "", answer.getvalue()), end="")
 
 
 def order(conf: Path, arguments: Sequence[str], given: Namespace) -> list[str]:

@@ -18,15 +18,15 @@ FALLBACK = "digits"
 
 def run(root: Path) -> int:
     """`dvc repro` and a summary; where no mirror answers, the same with scikit-learn's digits. Gives the exit code."""
-    code, stage_code = repro(root)
+    code = repro(root)
     fell_back = ""
-    if stage_code == UnreachableError.exit_code and (given := choose_fallback(root / "params.yaml")):
+    if code == UnreachableError.exit_code and (given := choose_fallback(root / "params.yaml")):
         fell_back = (
             f"NOTE: no mirror of {given} could be reached. params.yaml now says `data: {FALLBACK}`: scikit-learn's bundled "
             f"handwritten digits (1,797 images), not {given}. With a network, put `data: {given}` back and run this again."
         )
         print(f"\n{fell_back}\n", flush=True)
-        code, _ = repro(root)
+        code = repro(root)
     if code == 0:
         config = compose.load(root)
         if config.tracking.backend == "local" and not (root / "mlflow.db").exists():
@@ -38,8 +38,8 @@ def run(root: Path) -> int:
     return code
 
 
-def repro(root: Path) -> tuple[int, int]:
-    """Exit codes of `dvc repro` and of the stage that failed (0 where none did)."""
+def repro(root: Path) -> int:
+    """Run `dvc repro`. Gives 0, or the exit code of the stage that failed, or DVC's where it was no stage."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "exit_code"
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -51,7 +51,7 @@ def repro(root: Path) -> tuple[int, int]:
                 code = dvc.wait()
             finally:
                 signal.signal(signal.SIGINT, before)
-        return code, int(record.read_text()) if record.exists() else 0
+        return int(record.read_text()) if code and record.exists() else code
 
 
 def choose_fallback(order: Path) -> str:

@@ -1,0 +1,207 @@
+"""Every mistake is one clear sentence, and all of them are told together."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from filterlab.config import compose, schema
+from filterlab.errors import ConfigError
+
+Order = Callable[..., schema.Config]
+MODELS = "cnn, conv_net, lenet5, mlp, resnet, softmax, tutorial_cnn"
+
+
+def faults(make: Callable[[], object]) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        make()
+    assert all(fault and "\n" not in fault and "Traceback" not in fault for fault in raised.value.faults)
+    assert all(fault in str(raised.value) for fault in raised.value.faults)
+    return raised.value.faults
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["model=cnm"], f"model: no option 'cnm'; there are: {MODELS}. Did you mean cnn?"),
+        (["trainer=null"], "trainer: no option None; there are: auto, cpu, ddp, gpu"),
+        (["optimizer={lr: 3}"], "optimizer: no option {'lr': 3}; there are: adadelta, adam, adamw, sgd"),
+        (
+            ["optimizer.lt=3"],
+            "optimizer.lt: no key 'lt' in optimizer (sgd); there are: name, lr, weight_decay, momentum, nesterov",
+        ),
+        (["optimiser.lr=3"], "optimiser.lr: no key 'optimiser'; there are: experiment, data, model, optimizer,"),
+        (["optimiser.lr=3"], "Did you mean optimizer?"),
+        (["model=mlp", "model.kernel=9"], "model.kernel: no key 'kernel' in model (mlp); there are: name, hidden, activation"),
+        (["model.layers.9.filters=3"], "model.layers.9.filters: no key '9' in model.layers; there are: 0, 1, 2, 3"),
+        (["model.layers.0.filter=3"], "Did you mean filters?"),
+        (["seed.x=1"], "seed.x: no key 'x' in seed; there are: none"),
+        (["trainer.max_epochs=many"], "trainer.max_epochs: 'many' does not fit (Value 'many' of type 'str'"),
+        (["trainer.max_epochs=2.5"], "trainer.max_epochs: 2.5 does not fit"),
+        (["trainer.max_epochs=null"], "trainer.max_epochs: None does not fit"),
+        (["trainer.max_epochs=1,2"], "trainer.max_epochs has several values: a sweep needs `filterlab train --multirun`"),
+        (["model=mlp,cnn"], "model has several values: a sweep needs `filterlab train --multirun`"),
+        (["model.layers=[{filters: 8}]"], "model.layers[0].kernel has no value"),
+        (["model.layers=[{filters: 8, kernel: 3, kernels: 1}]"], "'kernels' not in 'ConvLayer'"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs is 0, expected >= 1 (passes over the training images, at most)"),
+        (["optimizer.momentum=1"], "optimizer.momentum is 1.0, expected >= 0 and < 1 (share of the last step kept)"),
+        (["optimizer.lr=inf"], "optimizer.lr is inf, expected a finite number"),
+        (["optimizer.lr=nan"], "optimizer.lr is nan, expected a finite number"),
+        (["trainer.strategy=dp"], "trainer.strategy is 'dp', expected one of auto, ddp ("),
+        (["model.layers.0.filters=0"], "model.layers.0.filters is 0, expected >= 1 (number of filters)"),
+        (["model=mlp", "model.hidden=[8, 0]"], "model.hidden.1 is 0, expected >= 1"),
+        (["model.layers=[]"], "model.layers is empty, expected at least one convolution"),
+        (["data.take=first"], "data.take is first and data.take_n is 0: take_n is 0 with all, and at least 1 otherwise"),
+        (["data.take_n=5"], "data.take is all and data.take_n is 5: take_n is 0 with all"),
+        (["data.classes=[one]"], "data.classes has 1 entries, expected at least 2"),
+        (["optimizer.momentum=0"], "optimizer.nesterov is true and optimizer.momentum is 0: nesterov needs momentum > 0"),
+        (["trainer.devices=2"], "trainer.devices is 2 and trainer.strategy is auto: more than one device needs strategy ddp"),
+        (["trainer=ddp", "trainer.batch_size=1"], "trainer.batch_size is 1, expected at least one image for each of 2 devices"),
+        (["tracking.uri=http://x"], "tracking.uri is 'http://x' and tracking.backend is local: a uri needs tracking=server"),
+        (["model.name=mlp"], "model.name is 'mlp', but the values are those of ConvNet: model=option chooses another"),
+        (["model=resnet", "model.depth=21"], "model resnet: depth 21 is not 6n + 2; the nearest are 20 and 26"),
+        (
+            ["model=lenet5", "data.height=8", "data.width=8"],
+            "model lenet5: conv2 (5x5) needs at least 5x5 pixels, but gets 4x4 from pool1 (2x2)",
+        ),
+        (["++trainer.max_epochs=3"], "++trainer.max_epochs: keys are neither added nor removed; write trainer.max_epochs=value"),
+        (["+new=3"], "+new: no key 'new'; there are: experiment, data,"),
+        (["++new=3"], "++new: no key 'new'; there are: experiment, data,"),
+        (["~optimizer.lr"], "~optimizer.lr: keys are neither added nor removed; write optimizer.lr=value"),
+        (["+model=mlp"], "+model: menus are neither added nor removed; write model=option"),
+        (["~model"], "~model: menus are neither added nor removed; write model=option"),
+        (["trainer"], "cannot read 'trainer': expected key=value"),
+        (["tracking.experiment='a"], 'cannot read "tracking.experiment=\'a": expected key=value; special characters need quotes'),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else "",
+)
+def test_one_fault(conf: Path, words: list[str], expected: str) -> None:
+    [fault] = faults(lambda: compose.compose(conf, words))
+    assert expected in fault
+
+
+def test_many_faults_together(conf: Path) -> None:
+    """A menu without an option, keys, types, bounds and disagreements: all told, and none that only follows from another."""
+    told = faults(
+        lambda: compose.compose(
+            conf, ["model.kernel=3", "model=mpl", "optimizer.lr=abc", "trainer.max_epoch=3", "seed=-1", "data.take=first", "+x=1"]
+        )
+    )
+    starts = [
+        "model: no option 'mpl'",
+        "optimizer.lr: 'abc'",
+        "trainer.max_epoch: no key",
+        "+x: ",
+        "seed is -1",
+        "data.take is first",
+    ]
+    assert [fault[: len(start)] for fault, start in zip(sorted(told), sorted(starts), strict=True)] == sorted(starts)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data: mnist\nmodle: cnn\n", ["params.yaml: no key 'modle'; there are: data, model,", "Did you mean model?"]),
+        ("model: mpl\n", ["model: no option 'mpl'", "Did you mean mlp?"]),
+        ("model: 3\n", ["model: no option 3; there are"]),
+        ("model: [mlp, cnn]\n", ["model: no option ['mlp', 'cnn']; there are"]),
+        ("model: mlp,cnn\n", ["model: no option 'mlp,cnn'; there are"]),
+        ("augment:\n", ["params.yaml: augment is empty; write its value, or leave the line out"]),
+        ("seed: null\n", ["params.yaml: seed is empty"]),
+        ("seed: first\n", ["seed: 'first' does not fit"]),
+        ("seed: 2020-01-01\n", ["seed: '2020-01-01' does not fit"]),
+        ("experiment: fats\n", ["experiment: no option 'fats'", "Did you mean fast?"]),
+        ("override: [1]\n", ["params.yaml: override is [1], expected a mapping such as {trainer: {max_epochs: 3}}"]),
+        (
+            "override: {trainer: {max_epoch: 3}}\n",
+            ["trainer.max_epoch: no key 'max_epoch' in trainer", "Did you mean max_epochs?"],
+        ),
+        ("model: mlp\noverride: {model: {kernel: 9}}\n", ["model.kernel: no key 'kernel' in model (mlp)"]),
+        ("override: {trainer: {max epochs: 3}}\n", ["cannot read 'trainer.max epochs=3'"]),
+        ("override: {trainer: 3}\n", ["trainer: no option 3"]),
+        ("model: {\n", ["params.yaml is no valid YAML: expected the node content", "in line 2"]),
+        ("model: mlp\nmodel: cnn\n", ["params.yaml is no valid YAML:", "duplicate key", "in line 2"]),
+        ("just words\n", ["params.yaml holds a str, expected `key: value` lines"]),
+        ("- model\n", ["params.yaml holds a list, expected `key: value` lines"]),
+    ],
+)
+def test_faults_of_the_order(order: Order, text: str, expected: list[str]) -> None:
+    [fault] = faults(lambda: order(text))
+    for part in expected:
+        assert part in fault
+
+
+def test_order_missing_or_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    [fault] = faults(lambda: compose.read_order(path))
+    assert fault == f"{path} is missing: it is the order, e.g. `data: mnist`; run in the repository's root"
+    path.write_bytes(b"model: \xff\xfe")
+    [fault] = faults(lambda: compose.read_order(path))
+    assert fault.startswith(f"{path} is no valid YAML: ")
+
+
+def test_two_faults_of_the_order(order: Order) -> None:
+    assert len(faults(lambda: order("modle: cnn\noverride: 3\n"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("hiden: [3]", ["model/mlp", "Key 'hiden' not in 'MLP'"]),
+        ("hidden: few", ["model/mlp", "is not a ListConfig, list or tuple"]),
+        ("activation: swish", ["model.activation is 'swish', expected one of relu"]),
+        ("defaults: [nothing]", ["model/nothing"]),
+        ("hidden: [", ["mlp.yaml"]),
+    ],
+)
+def test_faults_of_the_menu(menu: Path, line: str, expected: list[str]) -> None:
+    """A mistake in a file of conf/ names the file or the value."""
+    path = menu / "model/mlp.yaml"
+    key = line.split(":")[0]
+    kept = [old for old in path.read_text().splitlines() if not old.startswith(f"{key}:")]
+    path.write_text("\n".join([*kept, line]))
+    told = faults(lambda: compose.compose(menu, ["model=mlp"]))
+    for part in expected:
+        assert part in told[0]
+
+
+def test_value_missing_on_the_menu(menu: Path) -> None:
+    path = menu / "optimizer/sgd.yaml"
+    path.write_text(path.read_text().replace("momentum: 0.9\n", ""))
+    assert faults(lambda: compose.compose(menu, [])) == ["optimizer.momentum has no value"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("max_epochs: 10", "max_epochs: ten", "could not be converted to Integer"),
+        ("max_epochs: 10", "max_epochs: 0", "trainer.max_epochs is 0, expected >= 1"),
+        ("  max_epochs: 10\n", "", "trainer.max_epochs has no value"),
+        ("max_epochs: 10", "max_epoch: 10", "Key 'max_epoch' not in 'Trainer'"),
+        ("name: sgd", "name: sgdd", "no key 'sgdd'"),
+        ("optimizer:", "optimizers:", "no key 'optimizer'"),
+        ("optimizer:\n", "optimizer: [\n", "in line "),
+        ("name: one_cycle", "name: cosine", "not in 'Cosine'"),
+    ],
+)
+def test_edited_receipt(conf: Path, tmp_path: Path, old: str, new: str, expected: str) -> None:
+    text = compose.dump(compose.compose(conf, []))
+    assert old in text
+    receipt = tmp_path / compose.RECEIPT
+    receipt.parent.mkdir()
+    receipt.write_text(text.replace(old, new))
+    [fault] = faults(lambda: compose.load(tmp_path))
+    assert fault.startswith("results/config.yaml") and expected in fault
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b"text", b"\xff\xfe\x00", b"model: 3", b"model: {name: [1]}"])
+def test_damaged_receipt(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / compose.RECEIPT).write_bytes(damaged)
+    [fault] = faults(lambda: compose.load(tmp_path))
+    assert fault.startswith("results/config.yaml is no configuration (")
+    assert fault.endswith("`dvc repro --force compose` writes it anew")
+
+
+def test_missing_receipt(tmp_path: Path) -> None:
+    assert faults(lambda: compose.load(tmp_path)) == ["results/config.yaml is missing: `dvc repro compose` writes it"]

@@ -1,0 +1,95 @@
+"""Every shipped option of every menu, found by itself: it composes, and says nothing the schema doesn't know."""
+
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from filterlab.config import compose, schema
+from filterlab.config.bounds import check
+
+CONF = Path(__file__).parents[2] / "conf"
+FILES = sorted(CONF.glob("*/*.yaml"))
+SECTIONS = [node for _, node in inspect.getmembers(schema, dataclasses.is_dataclass)]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_option(file: Path, tmp_path: Path) -> None:
+    """It composes, within bounds, and survives its receipt."""
+    menu, option = file.parent.name, file.stem
+    config = compose.compose(CONF, [f"{menu}={option}"])
+    assert check(config) == []
+    (tmp_path / "results").mkdir()
+    (tmp_path / compose.RECEIPT).write_text(compose.dump(config), encoding="utf-8")
+    assert compose.load(tmp_path) == config
+    if menu == "experiment":
+        assert config.experiment == option, "an experiment says its own name"
+    elif len(schema.FAMILIES[menu]) > 1:
+        assert type(getattr(config, menu)) is schema.FAMILIES[menu][getattr(config, menu).name]
+    said = read(file)
+    for key, value in said.items():
+        where = config if menu == "experiment" else getattr(config, menu)
+        assert key in plain(where), f"{key} is no key of the schema"
+        assert_holds(value, plain(where)[key])
+
+
+def test_every_folder_is_a_menu() -> None:
+    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} == set(compose.MENUS)
+    assert {file.parent.name for file in FILES} == set(compose.MENUS), "an option at least"
+
+
+def test_params_yaml_is_the_menus_front_page() -> None:
+    """The shipped order is made of options, its comments list them all, and an empty order is the front page."""
+    path = CONF.parent / "params.yaml"
+    order = compose.read_order(path)
+    assert list(order) == [*compose.MENUS, "seed", "override"]
+    for line in path.read_text().splitlines():
+        menu = line.split(":")[0]
+        if menu in schema.FAMILIES:
+            assert {word.strip() for word in line.split("#")[1].split(",")} == set(compose.options(CONF, menu))
+    assert compose.compose(CONF, compose.to_overrides(order)).experiment == order["experiment"]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_value_has_a_meaning(section: Any) -> None:
+    known = {"doc", "ge", "gt", "le", "lt", "choices"}
+    for field in dataclasses.fields(section):
+        if section is schema.Config and field.name in schema.FAMILIES:
+            continue
+        assert len(field.metadata["doc"]) > 5, f"{section.__name__}.{field.name}"
+        assert set(field.metadata) <= known
+
+
+def test_every_section_is_on_a_menu() -> None:
+    """No class of the schema is without an option, but for those that others share."""
+    families = {node for families in schema.FAMILIES.values() for node in families.values()}
+    bases = {schema.Config, schema.Model, schema.Optimizer, schema.Schedule, schema.Augment, schema.ConvLayer}
+    assert families == set(SECTIONS) - bases
+    offered = {compose.compose(CONF, [f"model={option}"]).model.name for option in compose.options(CONF, "model")}
+    assert offered == set(schema.FAMILIES["model"])
+
+
+def read(file: Path) -> dict[str, Any]:
+    values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    return {key: value for key, value in values.items() if key != "defaults"}
+
+
+def plain(section: Any) -> dict[str, Any]:
+    return dataclasses.asdict(section)
+
+
+def assert_holds(said: Any, resolved: Any) -> None:
+    """What the file says is in what was composed, with the same type; there may be more (a layer's defaults)."""
+    if isinstance(said, dict):
+        assert said or not resolved, "an empty mapping, merged into another, would change nothing"
+        for key, value in said.items():
+            assert_holds(value, resolved[key])
+    elif isinstance(said, list):
+        assert len(said) == len(resolved)
+        for one, other in zip(said, resolved, strict=True):
+            assert_holds(one, other)
+    else:
+        assert (type(said), said) == (type(resolved), resolved)

@@ -1,0 +1,208 @@
+"""`filterlab train` up to the training itself: Hydra sees what the pipeline would, and answers in our words."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+
+from filterlab import cli
+from filterlab.config import compose
+from filterlab.errors import ConfigError
+from filterlab.stages import entry
+
+ROOT = Path(__file__).parents[2]
+ORDER = 'model: resnet\ntracking: off\nseed: 3\noverride: {optimizer: {lr: 0.25}, tracking: {experiment: "it\'s a, b"}}\n'
+
+
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What `filterlab train <words>` prints, in a repository with the shipped menu and ORDER."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text(ORDER)
+    monkeypatch.chdir(tmp_path / "conf/model")
+    monkeypatch.setattr(sys, "argv", ["filterlab"])
+    for name in ("HYDRA_FULL_ERROR", "COMP_LINE"):
+        monkeypatch.setenv(name, "")
+
+    def run(*words: str) -> str:
+        GlobalHydra.instance().clear()
+        with redirect_stdout(io.StringIO()) as printed:
+            cli.dispatch(["train", *words])
+        return printed.getvalue()
+
+    yield run
+    GlobalHydra.instance().clear()
+
+
+def ordered(words: Sequence[str]) -> dict[str, object]:
+    """The same by the pipeline's composition."""
+    conf = ROOT / "conf"
+    order = compose.read_order(Path.cwd() / "params.yaml")
+    return yaml.safe_load(compose.dump(compose.compose(conf, compose.to_overrides(order, words))))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["model=mlp", "optimizer.lr=3e-3"],
+        ["model=cnn", "model.layers.0.filters=7", "model.hidden=[3]"],
+        ["experiment=tutorial", "trainer.max_epochs=2"],
+        ["experiment=none"],
+        ["optimizer=adam", "seed=0"],
+        ["tracking.experiment='a {b}, ü'"],
+    ],
+    ids=" ".join,
+)
+def test_same_composition_as_the_pipeline(train: Callable[..., str], words: list[str]) -> None:
+    printed = yaml.safe_load(train(*words, "--cfg", "job"))
+    assert printed == ordered(words)
+
+
+def test_order_of_words_and_flags(train: Callable[..., str]) -> None:
+    """Flags may stand between words, and the order's own values are in what is printed."""
+    printed = yaml.safe_load(train("model=mlp", "--cfg", "job", "trainer.threads=1"))
+    assert printed == ordered(["model=mlp", "trainer.threads=1"])
+    assert (printed["optimizer"]["lr"], printed["tracking"]["experiment"], printed["seed"]) == (0.25, "it's a, b", 3)
+    assert yaml.safe_load(train("--cfg", "job", "--package", "trainer", "trainer.threads=1")) == printed["trainer"]
+
+
+def test_as_lightning_starts_it_for_ddp(train: Callable[..., str]) -> None:
+    """Each further process gets the first one's words, after the program's name, and Hydra's folder."""
+    train("model=mlp", "trainer=ddp", "--cfg", "job")
+    program, *words = sys.argv
+    assert Path(program).is_absolute()
+    GlobalHydra.instance().clear()
+    with redirect_stdout(io.StringIO()) as printed:
+        cli.dispatch(
+            [*words, 'hydra.run.dir="runs/2026-01-01"', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
+        )
+    assert yaml.safe_load(printed.getvalue()) == ordered(["model=mlp", "trainer=ddp"])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["model=mpl"], ["model: no option 'mpl'"]),
+        (["+model=mlp"], ["+model: menus are neither added nor removed; write model=option"]),
+        (["~model", "++new=1"], ["~model: menus are neither added", "++new: no key 'new'"]),
+        (["~optimizer.lr"], ["~optimizer.lr: keys are neither added nor removed"]),
+        (["word"], ["cannot read 'word'"]),
+        ([""], ["cannot read ''"]),
+        (["seed=1,2"], ["seed has several values: a sweep needs `filterlab train --multirun`"]),
+        (["experiment=fast", "model=mlp"], ["Key 'layers' not in 'MLP'"]),
+        (["hydra.nothing=1"], ["Could not override 'hydra.nothing'"]),
+        (["-m", "model=mpl,cnn", "optimizer.lr=1,0"], ["model: no option 'mpl'", "optimizer.lr is 0.0, expected > 0"]),
+        (["-m", "model=glob(*net*)", "model.depth=20"], ["model.depth: no key 'depth' in model (conv_net)", "in model (lenet5)"]),
+        (["-m", "model=mlp,cnn", "word"], ["cannot read 'word'"]),
+    ],
+    ids=lambda part: " ".join(part),
+)
+def test_faults_are_ours(train: Callable[..., str], words: list[str], expected: list[str], tmp_path: Path) -> None:
+    """Before anything is trained or written, of all points of a sweep together."""
+    with pytest.raises(ConfigError) as raised:
+        train(*words)
+    told = raised.value.faults
+    assert len(told) == len(expected)
+    for part in expected:
+        assert any(part in fault for fault in told), told
+    assert not (tmp_path / "runs").exists()
+
+
+def test_points_of_a_sweep() -> None:
+    """Every combination, and what is the same in all."""
+    points = list(
+        entry.points(ROOT / "conf", ["model=mlp,cnn", "trainer.threads=2", "seed=range(0,3)", "optimizer.lr=interval(0,1)"])
+    )
+    assert points == [[f"model={model}", "trainer.threads=2", f"seed={seed}"] for model in ("mlp", "cnn") for seed in (0, 1, 2)]
+
+
+def test_help(train: Callable[..., str]) -> None:
+    """The menus with their options; none of Hydra's inner ones."""
+    printed = train("--help")
+    assert printed == train("-h", "model=mlp")
+    for menu in compose.MENUS:
+        [line] = [line for line in printed.splitlines() if line.startswith(f"  {menu} ")]
+        assert line.split(maxsplit=1)[1] == ", ".join(compose.options(ROOT / "conf", menu))
+    assert "schema" not in printed and "--multirun" in printed and "-sc install=bash" in printed
+    assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_hydra_help(train: Callable[..., str]) -> None:
+    with pytest.raises(SystemExit) as ended, redirect_stdout(io.StringIO()):
+        train("--hydra-help")
+    assert ended.value.code == 0
+
+
+def answer(line: str) -> list[str]:
+    """What bash is told may follow `line`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "filterlab.cli", "-sc", "query=bash"],
+        cwd=ROOT,
+        env=os.environ | {"COMP_LINE": line, "PYTHONPATH": str(ROOT / "src")},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("program", ["filterlab", ".venv/bin/filterlab"])
+def test_completion_of_a_choice(program: str) -> None:
+    assert answer(f"{program} train model=") == [f"model={option}" for option in compose.options(ROOT / "conf", "model")]
+
+
+def test_completion_of_keys_and_verbs() -> None:
+    assert set(answer("filterlab train seed=1 optimizer.")) == {
+        f"optimizer.{key}=" for key in ("name", "lr", "weight_decay", "momentum", "nesterov")
+    }
+    offered = answer("filterlab train ")
+    assert {"model=", "model.", "experiment=", "seed="} <= set(offered)
+    assert not [word for word in offered if word.startswith("schema")]
+    assert answer("filterlab tr") == ["pipeline", "stage", "train", "ui"]
+    assert answer("filterlab stage ") == []
+
+
+def test_completion_in_bash(tmp_path: Path) -> None:
+    """What --help says to write, in a real bash, which then is asked as the Tab key asks it."""
+    bash = shutil.which("bash")
+    assert bash
+    program = tmp_path / "bin/filterlab"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom filterlab.cli import main\nmain()\n")
+    program.chmod(0o755)
+    script = (
+        'eval "$(filterlab train -sc install=bash)"\n'
+        "complete -p filterlab\n"
+        'COMP_LINE="filterlab train seed=1 schedule=c" COMP_CWORD=3\n'
+        "hydra_bash_completion\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    )
+    path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([bash, "--norc", "-c", script], cwd=ROOT, env=environment, text=True, capture_output=True, check=True)
+    rule, *offered = done.stdout.splitlines()
+    assert rule.split()[0] == "complete" and rule.endswith("-F hydra_bash_completion filterlab")
+    assert offered == ["schedule=constant", "schedule=cosine"]
+
+
+def test_answers_import_nothing_heavy() -> None:
+    """The Tab key and --help wait for no torch, no Lightning, no MLflow."""
+    script = (
+        "import sys, filterlab.stages.entry\n"
+        "sys.exit(' '.join(name for name in ('torch', 'pytorch_lightning', 'mlflow', 'matplotlib') if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, text=True, capture_output=True
+    )
+    assert done.stderr.strip() == ""

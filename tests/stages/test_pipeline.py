@@ -1,0 +1,153 @@
+"""`filterlab pipeline`: whose exit code it ends with, and what the fallback does to params.yaml. DVC is a stand-in here."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from filterlab.config import compose
+from filterlab.stages import pipeline
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    return path
+
+
+def changed_lines(before: str, after: str) -> list[tuple[str, str]]:
+    return [pair for pair in zip(before.splitlines(), after.splitlines(), strict=True) if pair[0] != pair[1]]
+
+
+def test_fallback_changes_one_line(order: Path) -> None:
+    before = order.read_text()
+    assert pipeline.choose_fallback(order) == "mnist"
+    after = order.read_text()
+    [(old, new)] = changed_lines(before, after)
+    assert (old.split("#")[0].strip(), new.split("#")[0].strip()) == ("data: mnist", "data: digits")
+    assert old.split("#")[1] == new.split("#")[1], "its comment stays"
+    assert after.endswith("\n") == before.endswith("\n")
+    assert compose.read_order(order)["data"] == "digits"
+
+
+@pytest.mark.parametrize(
+    "said", ['data: "fashion_mnist"', "data:   'fashion_mnist' # clothes", "data : fashion_mnist", "data: fashion_mnist"]
+)
+def test_fallback_keeps_another_hand(order: Path, said: str) -> None:
+    """However the file is written: spacing, quotes, nesting, a line that looks alike."""
+    before = (
+        f"# data: mnist\n\n{said}\nseed:    0\n\nmodel:  'cnn'\n"
+        "override:\n    # four spaces\n    data:    {take: first,   take_n: 60}\n    trainer: {max_epochs: 3}   # short\n"
+    )
+    order.write_text(before)
+    assert pipeline.choose_fallback(order) == "fashion_mnist"
+    [(_, new)] = changed_lines(before, order.read_text())
+    assert new.startswith("data: digits")
+    assert compose.read_order(order)["override"]["data"] == {"take": "first", "take_n": 60}
+
+
+def test_fallback_where_the_order_names_no_data(order: Path) -> None:
+    order.write_text("model: mlp\n")
+    assert pipeline.choose_fallback(order) == "mnist", "the front page's"
+    assert compose.read_order(order) == {"model": "mlp", "data": "digits"}
+
+
+def test_no_fallback_under_an_experiment(order: Path) -> None:
+    """An experiment makes all the choices: another `data` would say nothing."""
+    before = order.read_text().replace("experiment: none", "experiment: tutorial")
+    order.write_text(before)
+    assert pipeline.choose_fallback(order) == ""
+    assert order.read_text() == before
+
+
+@pytest.fixture
+def dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The script that `python -m dvc` runs instead of DVC."""
+    script = tmp_path / "stand_in/dvc.py"
+    script.parent.mkdir()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(script.parent), str(ROOT / "src")]))
+    return script
+
+
+FAIL = """
+import os, pathlib, sys
+assert sys.argv[1:] == ["repro"], sys.argv
+pathlib.Path("runs.txt").open("a").write("run\\n")
+stage, dvc = {codes}
+if stage:
+    pathlib.Path(os.environ["FILTERLAB_EXIT_CODE"]).write_text(str(stage))
+sys.exit(dvc)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "ended", "code"), [(3, 255, 3), (130, 255, 130), (0, 255, 255), (0, 1, 1), (0, 0, 0), (69, 255, 69)]
+)
+def test_exit_code_is_the_stages_own(tmp_path: Path, dvc: Path, stage: int, ended: int, code: int) -> None:
+    """DVC ends with 255 whatever went wrong in a stage."""
+    dvc.write_text(FAIL.format(codes=(stage, ended)))
+    assert pipeline.repro(tmp_path) == code
+
+
+def test_stages_find_filterlab(tmp_path: Path, dvc: Path) -> None:
+    """dvc.yaml says `filterlab stage ...`: it is this environment's, activated or not."""
+    dvc.write_text("import os, pathlib\npathlib.Path('path.txt').write_text(os.environ['PATH'])")
+    assert pipeline.repro(tmp_path) == 0
+    assert (tmp_path / "path.txt").read_text().split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_only_unreachable_data_falls_back(tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Damaged data (3) ends the pipeline; no mirror (69) has it run once more, with digits, and only once."""
+    before = order.read_text()
+    dvc.write_text(FAIL.format(codes=(3, 255)))
+    assert pipeline.run(tmp_path) == 3
+    assert order.read_text() == before and (tmp_path / "runs.txt").read_text() == "run\n"
+    dvc.write_text(FAIL.format(codes=(69, 255)))
+    assert pipeline.run(tmp_path) == 69
+    assert (tmp_path / "runs.txt").read_text() == "run\n" * 3
+    assert "NOTE: no mirror of mnist could be reached. params.yaml now says `data: digits`" in capsys.readouterr().out
+
+
+def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
+    """The terminal interrupts everyone; the pipeline ends after DVC has, with the interrupted stage's code."""
+    dvc.write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "def end(*_):\n"
+        "    time.sleep(1)\n"
+        "    pathlib.Path('in_order').touch()\n"
+        "    pathlib.Path(os.environ['FILTERLAB_EXIT_CODE']).write_text('130')\n"
+        "    sys.exit(255)\n"
+        "signal.signal(signal.SIGINT, end)\n"
+        "pathlib.Path('started').touch()\n"
+        "time.sleep(30)\n"
+    )
+    script = "import sys, pathlib\nfrom filterlab.stages import pipeline\nsys.exit(pipeline.repro(pathlib.Path.cwd()))"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, start_new_session=True) as process:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+    assert (tmp_path / "in_order").exists()
+
+
+def test_summary(tmp_path: Path, conf: Path = ROOT / "conf") -> None:
+    """The lines of the terminal; without tracking there is no MLflow to point at."""
+    (tmp_path / "results").mkdir()
+    metrics = {"data": "digits", "examples": 1360, "accuracy": 0.98125, "accuracy_low": 0.95, "accuracy_high": 0.99}
+    (tmp_path / "results/metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "results/run.json").write_text(json.dumps({"run_id": "abc"}))
+    for tracking in ("off", "local"):
+        (tmp_path / compose.RECEIPT).write_text(compose.dump(compose.compose(conf, [f"tracking={tracking}"])))
+        printed = pipeline.summary(tmp_path)
+        assert "digits, 1,360 test images" in printed
+        assert "98.12%  (95 % interval 95.00% to 99.00%)" in printed
+        assert ("(run abc)" in printed) == (tracking == "local")

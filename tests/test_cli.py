@@ -1,0 +1,150 @@
+"""The command line from outside: exit codes, messages, and what is imported on the way."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from filterlab import cli
+from filterlab.errors import ConfigError, DataError, TrackingError, UnreachableError, UserError, explain
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ["torch", "torchvision", "pytorch_lightning", "mlflow", "dvc", "matplotlib"]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with the shipped menu and order."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def filterlab(*words: str, at: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("FILTERLAB_", "HYDRA_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "filterlab.cli", *words],
+        cwd=at,
+        env=kept | {"PYTHONPATH": str(ROOT / "src")} | environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_a_fault_is_a_sentence(repository: Path) -> None:
+    """Exit code 2, all faults on stderr, no traceback, nothing written."""
+    (repository / "params.yaml").write_text("model: mpl\noverride: {trainer: {max_epochs: 0}}\n")
+    done = filterlab("stage", "compose", at=repository)
+    assert (done.returncode, done.stdout) == (2, "")
+    first, *faults = done.stderr.splitlines()
+    assert first == "filterlab: 2 faults in the configuration:"
+    assert faults[0].startswith("  - model: no option 'mpl'") and faults[0].endswith("Did you mean mlp?")
+    assert faults[1:] == ["  - trainer.max_epochs is 0, expected >= 1 (passes over the training images, at most)"]
+    assert not (repository / "results").exists()
+
+
+def test_debug_shows_where(repository: Path) -> None:
+    (repository / "params.yaml").write_text("modle: mlp\n")
+    done = filterlab("stage", "compose", at=repository, FILTERLAB_DEBUG="1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Traceback") and "read_order" in done.stderr
+    assert done.stderr.splitlines()[-2] == "filterlab: 1 fault in the configuration:"
+
+
+@pytest.mark.parametrize("stage", ["download", "preprocess"])
+def test_a_stage_without_its_receipt(repository: Path, stage: str) -> None:
+    done = filterlab("stage", stage, at=repository)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1] == "  - results/config.yaml is missing: `dvc repro compose` writes it"
+
+
+def test_outside_a_repository(tmp_path: Path) -> None:
+    for words in (["stage", "compose"], ["pipeline"], ["train", "--cfg", "job"], ["ui"]):
+        done = filterlab(*words, at=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"filterlab: {tmp_path} is in no filterlab repository: neither it nor a folder above has dvc.yaml and conf/\n"
+        )
+
+
+def test_from_a_folder_below_the_root(repository: Path) -> None:
+    assert filterlab("stage", "compose", at=repository / "conf/model").returncode == 0
+    assert (repository / "results/config.yaml").is_file()
+
+
+def test_stages_import_only_what_they_use(repository: Path) -> None:
+    """Run, and then look at what was imported: seconds each for torch, Lightning and MLflow are not for these."""
+    (repository / "params.yaml").write_text("data: digits\n")
+    script = (
+        "import sys\n"
+        "from filterlab import cli\n"
+        "for stage in ('compose', 'download', 'preprocess'):\n"
+        "    cli.main(['stage', stage])\n"
+        f"    print(stage, *[name for name in {HEAVY} if name in sys.modules])\n"
+    )
+    environment = {name: text for name, text in os.environ.items() if name != "FILTERLAB_MIRROR"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=repository,
+        env=environment | {"PYTHONPATH": str(ROOT / "src")},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["compose", "download", "preprocess"]
+    for made in ("results/config.yaml", "data/raw/Digits/raw", "data/processed/test/card.json"):
+        assert (repository / made).exists()
+
+
+def test_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(f"\n    {verb} " in printed for verb in ("pipeline", "stage", "train", "ui"))
+    for wrong in ([], ["trian"], ["stage"], ["stage", "test"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(wrong)
+        assert ended.value.code == 2
+    assert "choose from" in capsys.readouterr().err
+
+
+def test_every_stage_of_dvc_yaml_is_a_verb() -> None:
+    """The command of each stage is `filterlab stage <its name>`, and there is a module of that name."""
+    lines = (ROOT / "dvc.yaml").read_text().splitlines()
+    commands = [line.split("filterlab stage ")[1] for line in lines if "cmd:" in line]
+    assert commands == cli.STAGES
+    assert all((ROOT / f"src/filterlab/stages/{name}.py").is_file() for name in commands)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("what"), 2),
+        (ConfigError(["what"]), 2),
+        (DataError("what"), 3),
+        (TrackingError("what"), 4),
+        (OSError("what"), 5),
+        (UnreachableError("what"), 69),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each kind of error has its own, told on stderr and to the file that FILTERLAB_EXIT_CODE names."""
+    monkeypatch.delenv("FILTERLAB_DEBUG", raising=False)
+    monkeypatch.setenv("FILTERLAB_EXIT_CODE", str(tmp_path / "code"))
+    error.add_note("and what to do")
+    assert explain(error) == code
+    assert (tmp_path / "code").read_text() == str(code)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("filterlab: ") and told.err.endswith("filterlab: and what to do\n")
+    assert ("interrupted" if code == 130 else "what") in told.err
