@@ -31,7 +31,8 @@ class ConvNet(nn.Sequential):
 
         for layer in model.layers:
             conv = nn.Conv2d(channels, layer.filters, layer.kernel, layer.stride, layer.padding, bias=not layer.batch_norm)
-            add("conv", initialized(conv, before=layer.activation))
+            # Batch norm takes the scale away, and small weights turn faster: the learned filters don't drown in initial noise.
+            add("conv", conv if layer.batch_norm else initialized(conv, before=layer.activation))
             if layer.batch_norm:
                 add("norm", nn.BatchNorm2d(layer.filters))
             add("act", activation(layer.activation))

@@ -54,7 +54,7 @@ def train(config: schema.Config, *, root: Path, out: Path) -> None:
         shape = (card.channels, card.height, card.width)
         predictor = Predictor(network, data_name=card.name, classes=card.classes, shape=shape, **scaling)
         record.wait()
-        checkpoints = unfinished.begin(record.id)
+        checkpoints = unfinished.begin(record.id) if main else unfinished.folder
         record.log_params(runs.parameters(config))
         record.log_artifact(root / compose.RECEIPT)
         record.log_dataset(

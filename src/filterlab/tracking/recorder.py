@@ -7,7 +7,9 @@ a failure nothing more is written. Only the parent's end of the pipe is trusted:
 import contextlib
 import os
 import signal
+import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,12 +18,13 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
 import mlflow.pyfunc
 import numpy as np
 from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -38,13 +41,17 @@ class Recorder:
         self.run_id = ""
         self.finished = True
         self.new = False
+        self.logged: set[tuple[str, int]] = set()  # (name, step) that a resumed run has already
+        self.params: set[str] = set()  # likewise
         self.points: list[Metric] = []
         self.monitor: SystemMetricsMonitor | None = None
 
     def open(self, *, uri: str, artifacts: str, experiment: str) -> None:
         mlflow.set_tracking_uri(uri)
         # Two processes that open an empty store at once both create its tables, and break it.
-        with FileLock(Path(artifacts).with_name("mlflow.db.lock")) if artifacts else contextlib.nullcontext():
+        with impatient(), FileLock(Path(artifacts).with_name("mlflow.db.lock")) if artifacts else contextlib.nullcontext():
+            if artifacts:
+                probe(Path(artifacts).with_name("mlflow.db"))
             self.client = mlflow.MlflowClient(uri)
             found = self.client.get_experiment_by_name(experiment)
             if found is None:
@@ -52,12 +59,12 @@ class Recorder:
                 self.experiment = create_experiment(self.client, experiment, location)
             else:
                 self.experiment = found.experiment_id
-        mlflow.set_experiment(experiment_id=self.experiment)
 
     def create(self, *, name: str, tags: dict[str, str], run_id: str, system_metrics: bool) -> None:
         resumed = bool(run_id) and self.knows(run_id)
         if resumed:
             self.run_id = run_id
+            self.remember()
             self.client.update_run(run_id, status="RUNNING")
             self.set_tags(tags=tags)
         else:
@@ -66,6 +73,17 @@ class Recorder:
         if system_metrics:
             self.monitor = SystemMetricsMonitor(self.run_id, sampling_interval=SAMPLING, resume_logging=resumed)
             self.monitor.start()
+
+    def remember(self) -> None:
+        """Note what the run has: a training that goes on says its epochs again, and nothing may be there twice."""
+        data = self.client.get_run(self.run_id).data
+        self.params = set(data.params)
+        for name in data.metrics:
+            if not name.startswith("system/"):
+                self.logged |= {(name, point.step) for point in self.client.get_metric_history(self.run_id, name)}
+        for picture in self.client.list_artifacts(self.run_id, "images"):
+            key, _, step, *_ = Path(picture.path).name.split("+")  # as log_image names its files
+            self.logged.add((key.replace("~", "/"), int(step)))
 
     def attach(self, *, run_id: str) -> None:
         if self.knows(run_id):
@@ -91,10 +109,10 @@ class Recorder:
         return self.run_id
 
     def log_params(self, *, params: dict[str, str]) -> None:
-        self.client.log_batch(self.run_id, params=[Param(name, given) for name, given in params.items()])
+        self.client.log_batch(self.run_id, params=[Param(name, params[name]) for name in params.keys() - self.params])
 
     def log_metrics(self, *, points: list[tuple[str, float, int, int]]) -> None:
-        self.points += [Metric(*point) for point in points]
+        self.points += [Metric(name, number, now, step) for name, number, now, step in points if (name, step) not in self.logged]
         if len(self.points) >= BATCH:
             self.flush()
 
@@ -106,6 +124,8 @@ class Recorder:
     def log_image(self, *, key: str, path: str, step: int) -> None:
         from PIL import Image
 
+        if (key, step) in self.logged:
+            return
         with Image.open(path) as image:
             self.client.log_image(self.run_id, np.asarray(image.convert("RGB")), key=key, step=step, synchronous=True)
 
@@ -123,18 +143,23 @@ class Recorder:
         self.client.log_inputs(self.run_id, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", context)])])
 
     def log_model(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
-        Model.log(
-            artifact_path=None,
-            name="model",
-            flavor=mlflow.pyfunc,
-            run_id=self.run_id,
-            loader_module=loader,
-            data_path=folder,
-            code_paths=[code],
-            signature=infer_signature(example, output),
-            input_example=example,
-            pip_requirements=requirements,
-        )
+        # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
+        made = self.client.create_logged_model(self.experiment, name="model", source_run_id=self.run_id, model_type="pyfunc")
+        with tempfile.TemporaryDirectory() as scratch:
+            local = Path(scratch) / "model"
+            mlflow.pyfunc.save_model(
+                local,
+                mlflow_model=Model(run_id=self.run_id, model_id=made.model_id, artifact_path=made.artifact_location),
+                loader_module=loader,
+                data_path=folder,
+                code_paths=[code],
+                signature=infer_signature(example, output),
+                input_example=example,
+                pip_requirements=requirements,
+            )
+            self.client.log_model_artifacts(made.model_id, str(local))
+        self.client.finalize_logged_model(made.model_id, "READY")
+        self.client.log_outputs(self.run_id, [LoggedModelOutput(made.model_id, step=0)])
 
     def end(self, *, status: str) -> None:
         self.flush()
@@ -143,6 +168,24 @@ class Recorder:
         if not self.finished:
             self.client.set_terminated(self.run_id, status or "FINISHED")
             self.finished = True
+
+
+@contextlib.contextmanager
+def impatient() -> Iterator[None]:
+    """Give a server some 10 s in all. (Otherwise minutes: one that goes away in the middle of a training may come back.)"""
+    before = dict(os.environ)
+    os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def probe(database: Path) -> None:
+    """Raises sqlite3.Error at once where the file can't be opened or written or is no database: MLflow tries for minutes."""
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
 
 
 def create_experiment(client: mlflow.MlflowClient, name: str, location: str | None) -> str:
@@ -162,6 +205,11 @@ def messages(connection: Connection) -> Iterator[tuple[str, dict[str, Any], bool
             yield connection.recv()
 
 
+def say(connection: Connection, message: tuple[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a parent that has gone needs no answer
+        connection.send(message)
+
+
 def serve(connection: Connection) -> None:
     recorder, failure = Recorder(), ""
     for method, arguments, asked in messages(connection):
@@ -175,12 +223,17 @@ def serve(connection: Connection) -> None:
                     recorder.flush()
             except Exception as error:  # whatever mlflow, its store or its network raises goes to the parent
                 failure = f"{type(error).__name__}: {error}"
-                connection.send(("error", failure))
+                say(connection, ("error", failure))
                 continue
         if asked:
-            connection.send(("error", failure) if failure else ("ok", answer))
+            say(connection, ("error", failure) if failure else ("ok", answer))
+    if failure:
+        # What waits for a store that has failed would wait for nothing.
+        recorder.points, recorder.monitor = [], None
     if not recorder.finished:
-        recorder.end(status="FAILED" if failure else "KILLED")
+        # The run's end is all there is left to say, and nobody is there to be told where it can't be said.
+        with impatient(), contextlib.suppress(Exception):
+            recorder.end(status="FAILED" if failure else "KILLED")
 
 
 def main() -> None:

@@ -1,11 +1,14 @@
 """What Lightning trains: a network, its loss, and the counts that metrics are made of."""
 
+import math
+
 import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
 
 from filterlab.config import schema
 from filterlab.data.datamodule import Batch, mix
+from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
 from filterlab.training.optimizers import optimizer
 from filterlab.training.schedules import factor
@@ -54,7 +57,8 @@ class Classifier(pl.LightningModule):
         loss, hits, examples = self.trainer.strategy.reduce(self.sums[part], reduce_op="sum").tolist()
         numbers = {f"{part}/loss": loss / examples, f"{part}/accuracy": hits / examples}
         self.metrics |= numbers
-        self.log_dict(numbers)  # for early stopping and checkpoints; Lightning keeps float32
+        # For early stopping and checkpoints; Lightning keeps float32, and warns where ranks say numbers without sync_dist.
+        self.log_dict(numbers, sync_dist=True)
 
     def on_train_epoch_start(self) -> None:
         # Dropout draws from the global generator: set by epoch, so that a resumed training draws the same.
@@ -63,11 +67,20 @@ class Classifier(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.start("validation")
+        if self.trainer.world_size > 1:  # each rank's batch norm has seen its own share: validate what is saved, rank zero's
+            for buffer in self.predictor.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def on_validation_epoch_end(self) -> None:
         # Validation ends an epoch; callbacks' on_train_epoch_end would run before this module's, and miss the numbers.
         self.finish("train")
         self.finish("validation")
+        for name, number in self.metrics.items():
+            if not math.isfinite(number):
+                raise UserError(
+                    f"{name} of epoch {self.current_epoch + 1} is {number}: the training diverged. "
+                    f"Lower optimizer.lr (now {self.config.optimizer.lr:g}) and train again"
+                )
 
     def configure_optimizers(self) -> pl.utilities.types.OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)

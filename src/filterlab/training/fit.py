@@ -1,20 +1,25 @@
 """One training, from arrays to the best epoch's weights."""
 
 import logging
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.datamodule import ImageData
+from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
 from filterlab.training.classifier import Classifier
 from filterlab.training.history import Epoch, History
@@ -30,7 +35,7 @@ class Fitted:
         best_epoch: counted from 1; the first one with the best value of the monitored metric.
         precision: that was used, "bf16" or "32".
         device: that was used, e.g. "cpu" or "cuda".
-        seconds: spent in epochs (training, validation, checkpoints), in this process.
+        seconds: spent in the finished epochs (training, validation, checkpoints), before interruptions too.
         images: trained on in those seconds, over all devices.
     """
 
@@ -61,7 +66,12 @@ def fit(
         config: of the whole experiment.
         checkpoints: a folder for this experiment alone. It holds last.ckpt after each epoch, so that an interrupted
             training loses at most one epoch, and goes on to the same bits as one that was never interrupted.
-        on_epoch: called with each finished epoch, number 0 first, in the process of rank zero.
+        on_epoch: called with each finished epoch, number 0 first, in the process of rank zero. A training that goes on
+            calls it for the epochs before the interruption too.
+
+    Raises:
+        UserError: the loss is no longer finite, or last.ckpt is damaged.
+        KeyboardInterrupt: on Ctrl-C. SystemExit(143): on SIGTERM.
     """
     settings = config.trainer
     quiet()
@@ -80,13 +90,7 @@ def fit(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    stop = EarlyStopping(
-        settings.monitor,
-        mode=direction(settings.monitor),
-        patience=settings.patience,
-        check_on_train_epoch_end=True,
-        check_finite=True,
-    )
+    stop = Patience(settings.monitor, mode=direction(settings.monitor), patience=settings.patience, check_on_train_epoch_end=True)
     classifier = Classifier(predictor, config=config)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -102,8 +106,11 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        plugins=[WholeFiles()],
     )
     last = checkpoints / "last.ckpt"
+    if last.exists():
+        check(last)
     try:
         trainer.fit(
             classifier,
@@ -112,9 +119,9 @@ def fit(
             weights_only=True,
         )
     except SystemExit:
-        if trainer.interrupted:  # Lightning turns Ctrl-C into exit code 1
-            raise KeyboardInterrupt from None
-        raise
+        if trainer.received_sigterm:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise KeyboardInterrupt from None
     saved = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     classifier.load_state_dict(saved["state_dict"])
     return Fitted(
@@ -136,12 +143,47 @@ class Clock(Callback):
         self.seconds = 0.0
         self.epochs = 0
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.started = self.started or time.perf_counter()
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.perf_counter() - self.seconds
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.seconds = time.perf_counter() - self.started
         self.epochs += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "epochs": self.epochs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seconds, self.epochs = state["seconds"], state["epochs"]
+
+
+class Patience(EarlyStopping):
+    """Early stopping that stays stopped where a training broke off after its last epoch."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all. (Lightning moves them over from the folder for temporary files,
+    which is no single step where that folder is on another disk.)
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        partial = Path(f"{path}.partial")
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, partial)
+        partial.replace(path)
+
+
+def check(checkpoint: Path) -> None:
+    """Raises UserError where the file can't be read as a checkpoint."""
+    try:
+        torch.load(checkpoint, weights_only=True, map_location="cpu")
+    except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
+        raise UserError(
+            f"{checkpoint} is damaged, so the training can't go on from it: delete {checkpoint.parent} to train from the start"
+        ) from error
 
 
 def resolve_precision(settings: schema.Trainer) -> str:

@@ -35,12 +35,18 @@ def first_layer(network: nn.Module) -> torch.Tensor:
 
 
 class History(pl.Callback):
-    """Collects an Epoch after each epoch, hands it on, and survives in checkpoints."""
+    """Collects an Epoch after each epoch, hands it on, and survives in checkpoints. What is resumed is handed on once more."""
 
     def __init__(self, on_epoch: Callable[[Epoch], None]):
         self.on_epoch = on_epoch
         self.epochs: list[Epoch] = []
         self.steps: list[tuple[int, torch.Tensor, float]] = []
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # A training that goes on says its epochs again: the one it broke off in may not have been heard to the end.
+        if trainer.is_global_zero:
+            for epoch in self.epochs:
+                self.on_epoch(epoch)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.epochs:

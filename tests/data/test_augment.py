@@ -1,0 +1,110 @@
+"""Variations against plain references: rolls, torch.rot90, and the images themselves."""
+
+import numpy as np
+import pytest
+import torch
+
+from filterlab.config import schema
+from filterlab.data import augment
+
+SHAPES = [(5, 1, 28, 28), (4, 3, 9, 16)]
+
+
+def images(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
+    """One image (C, H, W), rolled; what came round from the other side is zero."""
+    rolled = np.roll(image, (down, right), axis=(1, 2))
+    rows, columns = np.indices(image.shape[1:])
+    height, width = image.shape[1:]
+    inside = (rows - down >= 0) & (rows - down < height) & (columns - right >= 0) & (columns - right < width)
+    return rolled * inside
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shift_is_a_roll_with_zeros(shape: tuple[int, ...]) -> None:
+    given, pixels = images(shape), 3
+    found = augment.shift(given, pixels=pixels, generator=torch.Generator().manual_seed(7))
+    assert found.dtype == torch.uint8 and found.shape == given.shape
+    draw = torch.randint(0, 2 * pixels + 1, (2, shape[0], 1), generator=torch.Generator().manual_seed(7)).squeeze(2)
+    down, right = pixels - draw[0], pixels - draw[1]
+    expected = np.stack([moved(given[i].numpy(), int(down[i]), int(right[i])) for i in range(shape[0])])
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_shift_reaches_every_place_equally_often() -> None:
+    given = torch.zeros(5000, 1, 9, 9, dtype=torch.uint8)
+    given[:, 0, 4, 4] = 255
+    found = augment.shift(given, pixels=2, generator=torch.Generator().manual_seed(0))
+    counts = (found[:, 0] == 255).sum(dim=0)
+    assert counts[2:7, 2:7].sum() == 5000
+    # chi-squared over 25 places; its 99.9 % point with 24 degrees of freedom is 51.2
+    assert ((counts[2:7, 2:7] - 200.0) ** 2 / 200).sum() < 51.2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_affine_within_zero_ranges_is_the_identity(shape: tuple[int, ...]) -> None:
+    given = images(shape)
+    found = augment.affine(given, degrees=0, pixels=0, scale=0, generator=torch.Generator().manual_seed(0))
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, given)
+
+
+def fixed_draw(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
+    """Let affine draw these four numbers of [-1, 1) for each image: angle, factor, right, down."""
+    drawn = (torch.tensor(values) + 1) / 2
+    monkeypatch.setattr(torch, "rand", lambda four, n, **_: drawn.view(4, 1).expand(4, n))
+
+
+@pytest.mark.parametrize(("sign", "turns"), [(1.0, 1), (-1.0, -1)])
+def test_affine_by_a_right_angle_is_rot90(monkeypatch: pytest.MonkeyPatch, sign: float, turns: int) -> None:
+    given = images((3, 3, 12, 12))
+    fixed_draw(monkeypatch, [sign, 0, 0, 0])
+    found = augment.affine(given, degrees=90, pixels=0, scale=0, generator=torch.Generator())
+    turned = {turn: torch.rot90(given, turn, dims=(2, 3)) for turn in (1, -1)}
+    assert any(torch.equal(found, image) for image in turned.values())
+    opposite = augment_opposite(monkeypatch, given, sign)
+    assert torch.equal(torch.rot90(found, 2, dims=(2, 3)), opposite), "a turn the other way is half a turn away"
+
+
+def augment_opposite(monkeypatch: pytest.MonkeyPatch, given: torch.Tensor, sign: float) -> torch.Tensor:
+    fixed_draw(monkeypatch, [-sign, 0, 0, 0])
+    return augment.affine(given, degrees=90, pixels=0, scale=0, generator=torch.Generator())
+
+
+def test_affine_by_half_a_turn_is_a_flip_of_both_sides_on_oblong_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = images((2, 1, 9, 16))
+    fixed_draw(monkeypatch, [1, 0, 0, 0])
+    assert torch.equal(augment.affine(given, degrees=180, pixels=0, scale=0, generator=torch.Generator()), given.flip(2, 3))
+
+
+@pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (-1, 1)])
+def test_affine_by_whole_pixels_is_a_shift(monkeypatch: pytest.MonkeyPatch, right: int, down: int) -> None:
+    given = images((2, 3, 10, 14))
+    fixed_draw(monkeypatch, [0, 0, right, down])
+    found = augment.affine(given, degrees=0, pixels=3, scale=0, generator=torch.Generator())
+    expected = np.stack([moved(image.numpy(), 3 * down, 3 * right) for image in given])
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_affine_keeps_an_oblong_image_square_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter turn of a square in the middle of a wide image leaves a square: no side is stretched."""
+    given = torch.zeros(1, 1, 12, 24, dtype=torch.uint8)
+    given[..., 4:8, 10:14] = 200
+    fixed_draw(monkeypatch, [1, 0, 0, 0])
+    assert torch.equal(augment.affine(given, degrees=90, pixels=0, scale=0, generator=torch.Generator()), given)
+
+
+@pytest.mark.parametrize("chosen", [schema.NoAugment("none"), schema.Shift("shift", 2), schema.Affine("affine", 20.0, 2.0, 0.2)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_draws_come_from_the_given_generator_alone(chosen: schema.Augment, shape: tuple[int, ...]) -> None:
+    vary, given = augment.variation(chosen), images(shape)
+    before, kept = torch.get_rng_state(), given.clone()
+    one, again, other = (vary(given, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert torch.equal(one, other) == isinstance(chosen, schema.NoAugment)
+    assert one.dtype == torch.uint8 and one.shape == given.shape
+    assert torch.equal(given, kept), "the images in memory are never changed"
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,22 @@
+"""What the stages tell MLflow of a configuration."""
+
+from pathlib import Path
+
+from filterlab.config import compose
+from filterlab.stages import runs
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def test_parameters_are_dotted_and_none_is_too_long() -> None:
+    found = runs.parameters(compose.compose(CONF, ["model=cnn", "optimizer.lr=0.25"]))
+    assert found["optimizer.lr"] == 0.25 and found["model.name"] == "conv_net" and found["seed"] == 0
+    assert runs.LONG.isdisjoint(found)
+    assert not any(isinstance(leaf, dict) for leaf in found.values())
+    assert all(len(str(leaf)) <= 6000 for leaf in found.values()), "MLflow takes no longer ones"
+
+
+def test_without_a_record_of_a_run_nothing_is_resumed(tmp_path: Path) -> None:
+    with runs.resumed(compose.compose(CONF, []), tmp_path) as run:
+        run.log_metrics({"test/accuracy": 1.0})
+    assert (run.id, list(tmp_path.iterdir())) == ("", [])

@@ -1,0 +1,121 @@
+"""Stores to record into: a SQLite file, and a real MLflow server on loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """As schema.Tracking has them."""
+
+    backend: str = "local"
+    uri: str = ""
+    experiment: str = "test"
+    system_metrics: bool = False
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Server:
+    """`mlflow server` on loopback, started and stopped as a test says."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.port = folder, free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=os.environ | QUIET, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
+                    return
+            except OSError:
+                assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.3)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, 15)
+            self.process.wait(30)
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("server"))
+    os.environ["NO_PROXY"] = "127.0.0.1"
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root whose store has its tables already: making them takes seconds."""
+    from filterlab import tracking
+
+    root = tmp_path_factory.mktemp("local")
+    with tracking.start(Settings(), root=root, name="first", tags={}) as run:
+        run.wait()
+    return root
+
+
+@pytest.fixture(params=["local", "server"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Path, str]:
+    """Settings, root and URI of either store."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    root: Path = request.getfixturevalue("database")
+    if request.param == "local":
+        return Settings(), root, f"sqlite:///{root / 'mlflow.db'}"
+    uri = request.getfixturevalue("server").uri
+    return Settings(backend="server", uri=uri), root, uri
+
+
+@pytest.fixture
+def children() -> Callable[[], list[int]]:
+    """Processes that this one has started and that still have an entry, zombies among them."""
+
+    def found() -> list[int]:
+        import psutil
+
+        mine = psutil.Process().children(recursive=True)
+        return [child.pid for child in mine if "filterlab.tracking.recorder" in " ".join(child.cmdline() or ["?"])]
+
+    return found
+
+
+@pytest.fixture
+def unused_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield int(listener.getsockname()[1])

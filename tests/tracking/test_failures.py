@@ -1,0 +1,146 @@
+"""Stores that can't be used, servers that go away, parents that die, and many that come at once."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+
+from filterlab import tracking
+from filterlab.errors import TrackingError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """As schema.Tracking has them."""
+
+    backend: str = "local"
+    uri: str = ""
+    experiment: str = "test"
+    system_metrics: bool = False
+
+
+def begin(settings: Settings, root: Path) -> None:
+    """What a training does before it computes."""
+    with tracking.start(settings, root=root, name="n", tags={}) as run:
+        run.wait()
+        pytest.fail("nothing may be computed")
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"this is no database, but it is long enough to be taken for one" * 100)
+
+
+def another_schema(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    connection.close()
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [not_a_database, another_schema, a_folder], ids=lambda spoil: spoil.__name__)
+def test_a_store_that_cannot_be_used_is_named(
+    spoil: Callable[[Path], None], database: Path, tmp_path: Path, children, capfd: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes((database / "mlflow.db").read_bytes())
+    spoil(tmp_path / "mlflow.db")
+    with pytest.raises(TrackingError, match=rf"the MLflow store sqlite:///{tmp_path}/mlflow.db failed: ") as caught:
+        begin(Settings(), tmp_path)
+    assert caught.value.exit_code == 4
+    assert children() == [] and capfd.readouterr() == ("", "")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrackingError, match=r"mlflow\.db failed: "):
+        begin(Settings(), tmp_path / "file" / "below")
+
+
+def test_a_server_that_is_down_is_said_soon(tmp_path: Path, unused_port: int, capfd: pytest.CaptureFixture, children) -> None:
+    before = time.monotonic()
+    with pytest.raises(TrackingError, match=f"http://127.0.0.1:{unused_port} failed"):
+        begin(Settings(backend="server", uri=f"http://127.0.0.1:{unused_port}"), tmp_path)
+    assert time.monotonic() - before < 15
+    assert children() == [] and capfd.readouterr() == ("", "")
+
+
+def test_a_server_that_never_answers_is_said_soon(tmp_path: Path, silent_port: int) -> None:
+    before = time.monotonic()
+    with pytest.raises(TrackingError, match=f"http://127.0.0.1:{silent_port} failed"):
+        begin(Settings(backend="server", uri=f"http://127.0.0.1:{silent_port}"), tmp_path)
+    assert time.monotonic() - before < 20
+
+
+def test_a_server_that_goes_away_for_a_while_loses_nothing(server, tmp_path: Path) -> None:
+    with tracking.start(Settings(backend="server", uri=server.uri), root=tmp_path, name="n", tags={}) as run:
+        run.wait()
+        run.log_metrics({"loss": 1.0}, step=1)
+        run.wait()
+        server.stop()
+        for step in range(2, 6):
+            run.log_metrics({"loss": 1.0}, step=step)
+        time.sleep(1)
+        server.start()
+    mlflow.set_tracking_uri(server.uri)
+    client = mlflow.MlflowClient(server.uri)
+    assert [point.step for point in client.get_metric_history(run.id, "loss")] == [1, 2, 3, 4, 5]
+    assert client.get_run(run.id).info.status == "FINISHED"
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from filterlab import tracking
+class Settings: backend, uri, experiment, system_metrics = "local", "", sys.argv[3], True
+with tracking.start(Settings, root=Path(sys.argv[1]), name="n", tags={}) as run:
+    run.wait()
+    run.log_metrics({"loss": 1.0}, step=1)
+    print(run.id, run._process.pid, flush=True)
+    time.sleep(float(sys.argv[4]))
+"""
+SRC = str(Path(tracking.__file__).parents[2])
+
+
+def parent(root: Path, *, experiment: str = "test", seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PARENT, str(root), SRC, experiment, str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_parents_run_ends_as_killed_and_its_recorder_with_it(database: Path, how: signal.Signals) -> None:
+    process = parent(database, seconds=60)
+    assert process.stdout is not None
+    run_id, recorder = process.stdout.readline().split()
+    os.kill(process.pid, how)
+    rest, _ = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (-how, "")
+    deadline = time.monotonic() + 15
+    while psutil.pid_exists(int(recorder)) and psutil.Process(int(recorder)).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the recorder outlives its parent"
+        time.sleep(0.1)
+    client = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}")
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1]
+
+
+def test_eight_that_start_at_once_on_an_empty_store_all_record(tmp_path: Path) -> None:
+    started = [parent(tmp_path, experiment="new", seconds=0) for _ in range(8)]
+    said = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * 8, said
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("new").experiment_id])
+    assert {run.info.run_id for run in runs} == {line.split()[0] for line in said}
+    assert {run.info.status for run in runs} == {"FINISHED"} and all(run.data.metrics["loss"] == 1.0 for run in runs)

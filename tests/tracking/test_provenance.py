@@ -1,0 +1,49 @@
+"""The tags that lead from a run back to the code."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from filterlab.tracking import provenance
+
+GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+
+
+def test_commit_and_whether_what_makes_experiments_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    for command in [["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]]:
+        subprocess.run([*GIT, *command], cwd=tmp_path, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / "notes.txt").write_text("no part of an experiment")
+    clean = provenance.tags(tmp_path)
+    assert (clean["mlflow.source.git.commit"], clean["filterlab.dirty"]) == (head, "false")
+    (tmp_path / "params.yaml").write_text("seed: 1\n")
+    assert provenance.tags(tmp_path)["filterlab.dirty"] == "true"
+
+
+def test_no_repository_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert set(provenance.tags(tmp_path)) - {"dvc.experiment", "dvc.baseline"} == {"filterlab.code"}
+    monkeypatch.setenv("PATH", "")
+    assert "mlflow.source.git.commit" not in provenance.tags(tmp_path)
+
+
+def test_dvcs_experiment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "bold-name")
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "abc")
+    tags = provenance.tags(tmp_path)
+    assert (tags["dvc.experiment"], tags["dvc.baseline"]) == ("bold-name", "abc")
+
+
+def test_the_codes_digest_depends_on_names_and_bytes_of_python_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    first = provenance.code_digest(tmp_path)
+    (tmp_path / "notes.md").write_text("text")
+    assert provenance.code_digest(tmp_path) == first
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    second = provenance.code_digest(tmp_path)
+    (tmp_path / "b.py").write_text("x = 2\n")
+    assert len({first, second, provenance.code_digest(tmp_path)}) == 3

@@ -1,0 +1,274 @@
+"""What a run leaves in a store, read back with MLflow's own client: the same in a SQLite file and on a server."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image
+
+from filterlab import tracking
+from filterlab.config import schema
+from filterlab.errors import TrackingError
+from filterlab.models import artifact, pyfunc, registry
+
+SRC = Path(pyfunc.__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """As schema.Tracking has them."""
+
+    backend: str = "local"
+    uri: str = ""
+    experiment: str = "test"
+    system_metrics: bool = False
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    config = schema.Softmax("softmax")
+    card = {"name": "noise", "classes": list("abc"), "channels": 1, "height": 8, "width": 8, "mean": 0.2, "std": 0.4}
+    network = registry.build(config, channels=1, height=8, width=8, classes=3, seed=0)
+    artifact.save(tmp_path / "model", network, model=config, card=card)
+    return tmp_path / "model"
+
+
+def client_of(uri: str) -> mlflow.MlflowClient:
+    mlflow.set_tracking_uri(uri)
+    return mlflow.MlflowClient(uri)
+
+
+def steps(client: mlflow.MlflowClient, run_id: str, name: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
+
+
+def test_everything_that_is_logged_is_there(store, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture, children) -> None:
+    settings, root, uri = store
+    picture, report = tmp_path / "picture.png", tmp_path / "report.txt"
+    pixels = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (5, 7, 3), np.uint8)
+    Image.fromarray(pixels).save(picture)
+    report.write_text("all well")
+    example = np.random.Generator(np.random.PCG64(1)).random((2, 1, 8, 8), np.float32)
+    output = pyfunc._load_pyfunc(str(model)).predict(example)
+    with tracking.start(settings, root=root, name="a name", tags={"made by": "a test"}) as run:
+        run.log_params({"trainer.max_epochs": 3, "trainer.monitor": "validation/accuracy"})
+        for step in range(1, 4):
+            run.log_metrics({"validation/accuracy": step / 10, "lr": 1e-3}, step=step)
+            run.log_image("filters/first", picture, step=step)
+        run.log_artifact(report, folder="texts")
+        run.log_artifact(model, folder="whole")
+        digest = hashlib.sha256(b"data").hexdigest()
+        run.log_dataset(name="noise", digest=digest, source="data/raw/Noise", context="training", profile={"train": 9})
+        run.set_tags({"device": "cpu"})
+        code = SRC / "filterlab"
+        run.log_model(model, loader=pyfunc.__name__, code=code, example=example, output=output, requirements=["numpy", "torch"])
+        run.wait()
+    assert capfd.readouterr() == ("", "")
+    assert children() == []
+
+    client = client_of(uri)
+    found = client.get_run(run.id)
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "a name")
+    assert found.data.params == {"trainer.max_epochs": "3", "trainer.monitor": "validation/accuracy"}
+    assert steps(client, run.id, "validation/accuracy") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert steps(client, run.id, "lr") == [(1, 1e-3), (2, 1e-3), (3, 1e-3)]
+    assert found.data.tags["made by"] == "a test" and found.data.tags["device"] == "cpu"
+    (given,) = found.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("noise", digest[:36])
+    assert json.loads(given.dataset.profile) == {"train": 9} and given.tags[0].value == "training"
+    whole = {entry.path for entry in client.list_artifacts(run.id, "whole")}
+    assert whole == {"whole/model.json", "whole/model.safetensors"}
+    assert Path(client.download_artifacts(run.id, "texts/report.txt", str(tmp_path))).read_text() == "all well"
+    images = [entry.path for entry in client.list_artifacts(run.id, "images") if entry.path.endswith(".png")]
+    assert sorted(Path(path).name.split("+")[:3] for path in images) == [
+        ["filters~first", "step", str(step)] for step in (1, 2, 3)
+    ]
+    with Image.open(client.download_artifacts(run.id, images[0], str(tmp_path))) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+    (logged,) = client.search_logged_models([found.info.experiment_id], f"source_run_id = '{run.id}'")
+    assert (logged.name, logged.status.value, found.outputs.model_outputs[0].model_id) == ("model", "READY", logged.model_id)
+    info = mlflow.models.get_model_info(logged.model_uri)
+    assert info.signature.inputs.inputs[0].shape == (-1, 1, 8, 8) and info.signature.outputs.inputs[0].shape == (-1, 3)
+    loaded = mlflow.pyfunc.load_model(logged.model_uri)
+    np.testing.assert_array_equal(loaded.predict(example), output)
+    np.testing.assert_allclose(loaded.input_example, example, rtol=1e-6)
+
+
+FRESH = """
+import sys, numpy, mlflow, filterlab_gone
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+import filterlab
+assert "/code/" in filterlab.__file__, filterlab.__file__
+example = numpy.load(sys.argv[3])
+numpy.save(sys.argv[4], model.predict(example))
+"""
+GONE = """
+import sys
+class Finder:  # hides the installed package: only the model's own copy may answer
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None
+sys.path[:] = [entry for entry in sys.path if entry.rstrip("/") != {src!r}]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(finder)]
+"""
+
+
+def test_a_model_answers_from_its_own_code(database: Path, model: Path, tmp_path: Path) -> None:
+    example = np.random.Generator(np.random.PCG64(1)).random((2, 1, 8, 8), np.float32)
+    output = pyfunc._load_pyfunc(str(model)).predict(example)
+    with tracking.start(Settings(), root=database, name="m", tags={}) as run:
+        code = SRC / "filterlab"
+        run.log_model(model, loader=pyfunc.__name__, code=code, example=example, output=output, requirements=["numpy", "torch"])
+        run.wait()
+    uri = f"sqlite:///{database / 'mlflow.db'}"
+    client = client_of(uri)
+    (logged,) = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
+    (tmp_path / "filterlab_gone.py").write_text(GONE.format(src=str(SRC)))
+    np.save(tmp_path / "example.npy", example)
+    arguments = [uri, logged.model_uri, str(tmp_path / "example.npy"), str(tmp_path / "found.npy")]
+    done = subprocess.run([sys.executable, "-c", FRESH, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), output)
+
+
+@pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")])
+def test_a_run_says_how_it_ended(database: Path, error: type[BaseException], status: str) -> None:
+    settings, root, uri = Settings(), database, f"sqlite:///{database / 'mlflow.db'}"
+    with pytest.raises(error), tracking.start(settings, root=root, name="n", tags={}) as run:
+        run.wait()
+        run.log_metrics({"loss": 1.0}, step=1)
+        raise error
+    client = client_of(uri)
+    assert client.get_run(run.id).info.status == status
+    assert steps(client, run.id, "loss") == [(1, 1.0)]
+
+
+def test_a_run_that_goes_on_says_nothing_twice(store, tmp_path: Path) -> None:
+    settings, root, uri = store
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (4, 4)).save(picture)
+    run_id = ""
+    for last in (2, 4):
+        with tracking.start(settings, root=root, name="n", tags={"try": str(last)}, run_id=run_id) as run:
+            run.wait()
+            run.log_params({"seed": 0})
+            for step in range(1, last + 1):
+                run.log_metrics({"train/loss": step / 2}, step=step)
+                run.log_image("first/layer", picture, step=step)
+        assert run_id in ("", run.id)
+        run_id = run.id
+    client = client_of(uri)
+    found = client.get_run(run_id)
+    assert (found.info.status, found.data.tags["try"]) == ("FINISHED", "4")
+    assert steps(client, run_id, "train/loss") == [(step, step / 2) for step in (1, 2, 3, 4)]
+    images = [entry.path for entry in client.list_artifacts(run_id, "images") if entry.path.endswith(".png")]
+    assert sorted(path.split("+")[2] for path in images) == ["1", "2", "3", "4"]
+
+
+def test_a_run_the_store_does_not_know_starts_anew(database: Path) -> None:
+    with tracking.start(Settings(), root=database, name="n", tags={}, run_id="0" * 32) as run:
+        run.wait()
+    assert len(run.id) == 32 and run.id != "0" * 32
+
+
+def test_resume_adds_to_the_run_and_leaves_its_status(store) -> None:
+    settings, root, uri = store
+    with pytest.raises(ValueError), tracking.start(settings, root=root, name="n", tags={}) as run:
+        run.wait()
+        raise ValueError
+    with tracking.resume(settings, root=root, run_id=run.id, restore=lambda run: pytest.fail("it is known")) as again:
+        again.log_metrics({"test/accuracy": 0.5})
+    found = client_of(uri).get_run(run.id)
+    assert (found.data.metrics, found.info.status) == ({"test/accuracy": 0.5}, "FAILED")
+
+
+def test_resume_restores_an_unknown_run_once(store) -> None:
+    settings, root, uri = store
+    unknown = hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
+    for stage in ("evaluate", "visualize"):
+        with tracking.resume(settings, root=root, run_id=unknown, restore=lambda run: run.log_params({"seed": 0})) as run:
+            run.set_tags({stage: "here"})
+    client = client_of(uri)
+    experiment = client.get_experiment_by_name("test").experiment_id
+    (found,) = client.search_runs([experiment], f"tags.`filterlab.restored_from` = '{unknown}'")
+    assert found.data.params == {"seed": "0"} and found.info.status == "FINISHED"
+    assert found.data.tags["evaluate"] == found.data.tags["visualize"] == "here"
+
+
+def test_off_writes_nothing(tmp_path: Path) -> None:
+    settings = Settings(backend="off")
+    with tracking.start(settings, root=tmp_path, name="n", tags={}) as run:
+        run.log_metrics({"loss": 1.0})
+        run.wait()
+    with tracking.resume(settings, root=tmp_path, run_id="a", restore=lambda run: pytest.fail("tracking is off")) as again:
+        again.set_tags({"a": "b"})
+    assert (run.id, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_system_metrics_are_sampled_and_the_end_does_not_wait_for_the_next(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
+    run_id = ""
+    for _ in range(2):
+        with tracking.start(Settings(system_metrics=True), root=database, name="n", tags={}, run_id=run_id) as run:
+            run.wait()
+            time.sleep(2.5)
+            if run_id:
+                monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "600")
+        run_id = run.id
+    client = client_of(f"sqlite:///{database / 'mlflow.db'}")
+    found = [step for step, _ in steps(client, run_id, "system/cpu_utilization_percentage")]
+    assert len(found) >= 2 and found == list(range(len(found))), "a run that goes on counts on"
+    assert client.get_run(run_id).data.metrics["system/system_memory_usage_megabytes"] > 0
+
+
+def test_the_end_of_a_run_is_quick(database: Path) -> None:
+    with tracking.start(Settings(system_metrics=True), root=database, name="n", tags={}) as run:
+        run.wait()
+        before = time.monotonic()
+    assert time.monotonic() - before < 3, "it must not wait for the next sample, 5 s after the last"
+
+
+@pytest.fixture
+def log_once() -> Callable[[Path], None]:
+    def log(root: Path) -> None:
+        with tracking.start(Settings(), root=root, name="n", tags={}) as run:
+            run.wait()
+
+    return log
+
+
+def test_dvcs_copy_records_in_the_repository_it_was_made_from(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_once: Callable
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(database))
+    log_once(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with (
+        pytest.raises(TrackingError, match="no server is named: set MLFLOW_TRACKING_URI"),
+        tracking.start(Settings(backend="server"), root=tmp_path, name="n", tags={}),
+    ):
+        pytest.fail("nothing may be computed")
+
+
+def test_the_environment_names_the_server(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    with tracking.start(Settings(backend="server"), root=tmp_path, name="n", tags={}) as run:
+        run.wait()
+    assert client_of(server.uri).get_run(run.id).info.status == "FINISHED"
+    assert list(tmp_path.iterdir()) == []

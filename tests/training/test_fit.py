@@ -1,0 +1,171 @@
+"""A whole training: its numbers, its choice of an epoch, its repeatability, and how it ends early or goes on."""
+
+import itertools
+import math
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from filterlab.config import schema
+from filterlab.errors import UserError
+from filterlab.training import fit as fitting
+from filterlab.training.history import Epoch
+
+
+@pytest.mark.parametrize("monitor", ["validation/accuracy", "validation/loss"])
+def test_the_first_best_epochs_weights_come_back_with_their_numbers(
+    make_training: Callable, tmp_path: Path, monitor: str
+) -> None:
+    training = make_training(f"trainer.monitor={monitor}", "trainer.max_epochs=6", "trainer.patience=6", noise=150)
+    fitted = training(tmp_path)
+    curve = [epoch.metrics[monitor] for epoch in fitted.epochs[1:]]
+    best = max(curve) if monitor.endswith("accuracy") else min(curve)
+    assert fitted.best_epoch == 1 + curve.index(best)
+    if monitor.endswith("accuracy"):
+        assert curve.count(best) > 1, "the test needs a tie"
+    validation = training.validation
+    with torch.inference_mode():
+        logits = fitted.predictor(torch.from_numpy(validation.images))
+    labels = torch.from_numpy(validation.labels).long()
+    metrics = fitted.epochs[fitted.best_epoch].metrics
+    assert metrics["validation/loss"] == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-6)
+    assert metrics["validation/accuracy"] == pytest.approx(float((logits.argmax(dim=1) == labels).double().mean()), abs=1e-12)
+    assert not fitted.predictor.training
+    assert (fitted.precision, fitted.device) == ("32", "cpu")
+    assert fitted.images == 6 * 203 and fitted.seconds > 0
+
+
+def test_training_metrics_weigh_every_example_alike(make_training: Callable, tmp_path: Path) -> None:
+    """With weights that stand still, the means over uneven batches (203 images in 32s) are the means over all images."""
+    training = make_training(
+        "optimizer.lr=1e-30",
+        "augment=none",
+        "trainer.max_epochs=1",
+        "trainer.label_smoothing=0.3",
+        model=schema.Softmax("softmax"),
+    )
+    fitted = training(tmp_path)
+    with torch.inference_mode():
+        logits = fitted.predictor(torch.from_numpy(training.train.images)).double()
+    labels, metrics = torch.from_numpy(training.train.labels).long(), fitted.epochs[1].metrics
+    assert metrics["train/loss"] == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-6)
+    assert metrics["train/accuracy"] == pytest.approx(float((logits.argmax(dim=1) == labels).double().mean()), abs=1e-12)
+
+
+def test_early_stopping_ends_patience_epochs_after_the_best(make_training: Callable, tmp_path: Path) -> None:
+    training = make_training("trainer.max_epochs=40", "trainer.patience=2", noise=150)
+    fitted = training(tmp_path)
+    assert len(fitted.epochs) - 1 == fitted.best_epoch + 2 < 40
+    assert [epoch.number for epoch in training.told] == list(range(fitted.best_epoch + 3))
+    again = training(tmp_path)  # broken off between the last checkpoint and the end
+    assert len(again.epochs) == len(fitted.epochs), "a training that has stopped trains no further"
+
+
+def test_same_seed_same_bits(make_training: Callable, bits_of: Callable, tmp_path: Path) -> None:
+    runs = [make_training("trainer.max_epochs=2", f"seed={seed}")(tmp_path / str(at)) for at, seed in enumerate([0, 0, 1])]
+    assert bits_of(runs[0]) == bits_of(runs[1])
+    one, other = (run.predictor.network.state_dict() for run in (runs[0], runs[2]))
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_channels_last_is_no_matter_of_the_result(make_training: Callable, tmp_path: Path) -> None:
+    for layout in ("true", "false"):
+        weights = make_training(f"trainer.channels_last={layout}", "trainer.max_epochs=1")(
+            tmp_path / layout
+        ).predictor.state_dict()
+        assert all(tensor.is_contiguous() for tensor in weights.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "cpu", "expected"), [("32", True, "32"), ("bf16", False, "bf16"), ("auto", True, "bf16"), ("auto", False, "32")]
+)
+def test_precision_auto_is_what_the_processor_has(
+    make_training: Callable, monkeypatch: pytest.MonkeyPatch, given: str, cpu: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert fitting.resolve_precision(make_training(f"trainer.precision='{given}'").config.trainer) == expected
+
+
+def test_bf16_is_reported(make_training: Callable, tmp_path: Path) -> None:
+    fitted = make_training("trainer.precision=bf16", "trainer.max_epochs=1")(tmp_path)
+    assert fitted.precision == "bf16"
+    assert {tensor.dtype for tensor in fitted.predictor.network.parameters()} == {torch.float32}
+
+
+def test_a_loss_that_is_not_finite_is_an_error(make_training: Callable, tmp_path: Path) -> None:
+    training = make_training("optimizer=sgd", "optimizer.lr=1e30", "schedule=constant", "trainer.max_epochs=3")
+    with pytest.raises(UserError, match=r"loss of epoch 1 is (nan|inf).*optimizer\.lr \(now 1e\+30\)"):
+        training(tmp_path)
+
+
+def interrupt_at(number: int) -> Callable[[Epoch], None]:
+    def told_of(epoch: Epoch) -> None:
+        if epoch.number == number:
+            raise KeyboardInterrupt
+
+    return told_of
+
+
+SMALL = ["trainer.max_epochs=4", "trainer.patience=4", "schedule=one_cycle"]
+
+
+@pytest.fixture(scope="module")
+def whole(make_training: Callable, bits_of: Callable, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return bits_of(make_training(*SMALL)(tmp_path_factory.mktemp("whole")))
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 4])
+def test_an_interrupted_training_goes_on_to_the_same_bits(
+    make_training: Callable, bits_of: Callable, tmp_path: Path, whole: bytes, number: int
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        make_training(*SMALL, told_of=interrupt_at(number))(tmp_path)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert (tmp_path / "last.ckpt").exists() == (number > 1)
+    training = make_training(*SMALL)
+    fitted = training(tmp_path)
+    assert bits_of(fitted) == whole
+    assert [epoch.number for epoch in training.told] == [0, 1, 2, 3, 4], "what is resumed is said once more"
+    assert fitted.images == 4 * 203, "the epochs before the interruption count"
+
+
+def test_a_training_that_is_finished_goes_on_to_the_same_bits(
+    make_training: Callable, bits_of: Callable, tmp_path: Path, whole: bytes
+) -> None:
+    first, again = make_training(*SMALL)(tmp_path), make_training(*SMALL)(tmp_path)
+    assert bits_of(first) == bits_of(again) == whole
+    assert math.isclose(first.seconds, again.seconds, rel_tol=0.5)
+
+
+@pytest.mark.parametrize("save", range(3, 7))
+def test_a_kill_in_the_middle_of_a_checkpoint_leaves_one_to_go_on_from(
+    make_training: Callable, bits_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bytes, save: int
+) -> None:
+    real, count = torch.save, itertools.count(1)
+
+    def dies(checkpoint: object, path: Path) -> None:
+        real(checkpoint, path)
+        if next(count) == save:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(torch, "save", dies)
+        make_training(*SMALL)(tmp_path)
+    assert bits_of(make_training(*SMALL)(tmp_path)) == whole
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None], ids=["empty", "text", "cut"])
+def test_a_damaged_checkpoint_is_named(make_training: Callable, tmp_path: Path, content: bytes | None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        make_training(*SMALL, told_of=interrupt_at(3))(tmp_path)
+    last = tmp_path / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-500] if content is None else content)
+    with pytest.raises(UserError, match=rf"{last} is damaged.*delete {tmp_path}"):
+        make_training(*SMALL)(tmp_path)
