@@ -37,9 +37,10 @@ setup: $(ready) ## set up and nothing more
 pipeline: $(ready) ## set up, run dvc repro, say what came out
 	@filterlab pipeline
 
+# One thread a process: two test workers with two threads each would wait for one another on two cores.
 test: $(ready) ## set up, run the whole test suite with coverage
 	@coverage erase
-	coverage run -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 coverage run -m pytest -n 2 --dist loadfile
 	coverage combine --quiet
 	coverage report
 

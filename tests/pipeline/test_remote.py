@@ -1,6 +1,8 @@
 """A colleague gets the promoted model without training: from a folder, and from S3."""
 
+import json
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -41,7 +43,14 @@ def test_folder(project: Any, tmp_path: Path) -> None:
     check(project, clone)
     # nothing is rerun, and yet the run is there for the UI
     assert "make ui" in clone.run("filterlab", "pipeline")
-    assert (clone.root / "mlflow.db").exists()
+    trained = json.loads((project.root / "results/run.json").read_text())["run_id"]
+    with sqlite3.connect(clone.root / "mlflow.db") as store:
+        assert store.execute("select value from tags where key = 'filterlab.restored_from'").fetchall() == [(trained,)]
+        assert store.execute("select status from runs").fetchall() == [("FINISHED",)]
+        metrics = dict(store.execute("select key, value from latest_metrics"))
+    with sqlite3.connect(project.root / "mlflow.db") as store:
+        original = dict(store.execute("select key, value from latest_metrics where key like 'test/%' or key like '%/accuracy'"))
+    assert {name: metrics[name] for name in original} == original
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_parameters_are_dotted_and_none_is_too_long() -> None:
-    found = runs.parameters(compose.compose(CONF, ["model=cnn", "optimizer.lr=0.25"]))
-    assert found["optimizer.lr"] == 0.25 and found["model.name"] == "conv_net" and found["seed"] == 0
+    found = runs.parameters(compose.compose(CONF, ["model=lenet5", "optimizer.lr=0.25"]))
+    assert found["optimizer.lr"] == 0.25 and found["model.name"] == "lenet5" and found["seed"] == 0
     assert runs.LONG.isdisjoint(found)
     assert not any(isinstance(leaf, dict) for leaf in found.values())
     assert all(len(str(leaf)) <= 6000 for leaf in found.values()), "MLflow takes no longer ones"

@@ -181,8 +181,8 @@ def test_a_run_the_store_does_not_know_starts_anew(database: Path) -> None:
     assert len(run.id) == 32 and run.id != "0" * 32
 
 
-def test_resume_adds_to_the_run_and_leaves_its_status(store) -> None:
-    settings, root, uri = store
+def test_resume_adds_to_the_run_and_leaves_its_status(database: Path) -> None:
+    settings, root, uri = Settings(), database, f"sqlite:///{database / 'mlflow.db'}"
     with pytest.raises(ValueError), tracking.start(settings, root=root, name="n", tags={}) as run:
         run.wait()
         raise ValueError
@@ -192,8 +192,8 @@ def test_resume_adds_to_the_run_and_leaves_its_status(store) -> None:
     assert (found.data.metrics, found.info.status) == ({"test/accuracy": 0.5}, "FAILED")
 
 
-def test_resume_restores_an_unknown_run_once(store) -> None:
-    settings, root, uri = store
+def test_resume_restores_an_unknown_run_once(database: Path) -> None:
+    settings, root, uri = Settings(), database, f"sqlite:///{database / 'mlflow.db'}"
     unknown = hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()
     for stage in ("evaluate", "visualize"):
         with tracking.resume(settings, root=root, run_id=unknown, restore=lambda run: run.log_params({"seed": 0})) as run:

@@ -34,9 +34,21 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
             epoch = int(row.pop("epoch"))
             run.log_metrics({name: float(number) for name, number in row.items() if name != "chosen"}, step=epoch)
     log_model(run, root, example=LabelledImages.load(root / "data/processed/train", "train").images[:2])
-    for path in [root / "results/figures", root / "results/evaluation", root / "results/report.html"]:
+    results = root / "results"
+    if (results / "metrics.json").exists():
+        run.log_metrics(test_metrics(json.loads((results / "metrics.json").read_text())))
+    figures = results / "figures"
+    for path in sorted(figures.rglob("*.png")):
+        run.log_image(path.relative_to(figures).with_suffix("").as_posix(), path)
+    for path in [figures, results / "evaluation", results / "report.html"]:
         if path.exists():
             run.log_artifact(path, folder=path.name if path.is_dir() else "")
+
+
+def test_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of results/metrics.json as the run's metrics, but for those of single classes."""
+    numbers = flatten({name: given for name, given in metrics.items() if name != "per_class"})
+    return {f"test/{name.replace('.', '/')}": number for name, number in numbers if not isinstance(number, str)}
 
 
 def log_model(run: tracking.NullRun, out: Path, *, example: "np.ndarray") -> None:
