@@ -275,4 +275,6 @@ def explanation(error: Exception) -> str:
     what, *more = str(error).strip().splitlines()
     if what.endswith(":"):
         return f"{what} {more[0]}"
-    return f"{what}: {explanation(error.__cause__)}" if isinstance(error.__cause__, OmegaConfBaseException) else what
+    cause = error.__cause__
+    # Where the program is traced (a debugger, coverage), OmegaConf makes an error its own cause.
+    return f"{what}: {explanation(cause)}" if isinstance(cause, OmegaConfBaseException) and cause is not error else what
