@@ -20,8 +20,6 @@ from pathlib import Path
 
 import torch
 
-from throughput import throughput
-
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs/benchmarks.md"
 BIN = Path(sys.executable).parent
@@ -51,7 +49,9 @@ class Cost:
 
 def main() -> None:
     with project() as root:
-        stages = pipeline(root)
+        stages = pipeline(root)  # before torch is imported here: a child's peak memory counts from its parent's
+        from throughput import throughput
+
         text = "\n\n".join(
             [
                 "# Benchmarks\n\nWritten by `make bench`: every figure was measured, in one run of it.",
@@ -78,6 +78,7 @@ def machine() -> str:
     facts = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(":")[1].strip() for line in facts if line.startswith("model name")), "?")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
     bf16 = "with" if torch.cpu.get_capabilities().get("avx512_bf16") else "without"
     return (
         f"Machine: {os.cpu_count()} cores of {model} ({bf16} avx512_bf16), {memory:.0f} GiB, {platform.system()}, "
