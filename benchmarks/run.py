@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs/benchmarks.md"
 BIN = Path(sys.executable).parent
