@@ -73,6 +73,8 @@ def project() -> Iterator[Path]:
 
 
 def machine() -> str:
+    import torch
+
     facts = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(":")[1].strip() for line in facts if line.startswith("model name")), "?")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
