@@ -174,10 +174,10 @@ def test_value_missing_on_the_menu(menu: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("max_epochs: 10", "max_epochs: ten", "could not be converted to Integer"),
-        ("max_epochs: 10", "max_epochs: 0", "trainer.max_epochs is 0, expected >= 1"),
-        ("  max_epochs: 10\n", "", "trainer.max_epochs has no value"),
-        ("max_epochs: 10", "max_epoch: 10", "Key 'max_epoch' not in 'Trainer'"),
+        ("max_epochs: 8", "max_epochs: ten", "could not be converted to Integer"),
+        ("max_epochs: 8", "max_epochs: 0", "trainer.max_epochs is 0, expected >= 1"),
+        ("  max_epochs: 8\n", "", "trainer.max_epochs has no value"),
+        ("max_epochs: 8", "max_epoch: 10", "Key 'max_epoch' not in 'Trainer'"),
         ("name: sgd", "name: sgdd", "no key 'sgdd'"),
         ("optimizer:", "optimizers:", "no key 'optimizer'"),
         ("optimizer:\n", "optimizer: [\n", "in line "),

@@ -7,22 +7,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tracking_settings import Settings
 
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """As schema.Tracking has them."""
-
-    backend: str = "local"
-    uri: str = ""
-    experiment: str = "test"
-    system_metrics: bool = False
 
 
 def free_port() -> int:

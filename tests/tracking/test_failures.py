@@ -7,25 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import psutil
 import pytest
+from tracking_settings import Settings
 
 from filterlab import tracking
 from filterlab.errors import TrackingError
-
-
-@dataclass(frozen=True)
-class Settings:
-    """As schema.Tracking has them."""
-
-    backend: str = "local"
-    uri: str = ""
-    experiment: str = "test"
-    system_metrics: bool = False
 
 
 def begin(settings: Settings, root: Path) -> None:

@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 from PIL import Image
+from tracking_settings import Settings
 
 from filterlab import tracking
 from filterlab.config import schema
@@ -20,16 +20,6 @@ from filterlab.errors import TrackingError
 from filterlab.models import artifact, pyfunc, registry
 
 SRC = Path(pyfunc.__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """As schema.Tracking has them."""
-
-    backend: str = "local"
-    uri: str = ""
-    experiment: str = "test"
-    system_metrics: bool = False
 
 
 @pytest.fixture

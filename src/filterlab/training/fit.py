@@ -201,7 +201,14 @@ def direction(monitor: str) -> str:
 
 def progress_bar() -> list[Callback]:
     """A live bar on a terminal; elsewhere `on_epoch`'s lines are enough."""
-    return [RichProgressBar(refresh_rate=10)] if sys.stdout.isatty() else []
+    return [Bar(refresh_rate=10)] if sys.stdout.isatty() else []
+
+
+class Bar(RichProgressBar):
+    """Counts epochs from 1, as everything else here does."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}".ljust(len(self.validation_description))
 
 
 def quiet() -> None:
