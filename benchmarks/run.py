@@ -142,7 +142,8 @@ def run(command: list[str], root: Path) -> Cost:
     """Run to its end and measure; raises CalledProcessError with what it printed if it fails."""
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen(command, cwd=root, env=ENVIRONMENT, stdout=printed, stderr=subprocess.STDOUT)
+        environment = ENVIRONMENT | {"PYTHONPATH": str(root / "src")}  # the clone's own code, whatever is edited meanwhile
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=printed, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             printed.seek(0)
