@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup pipeline test lint bench ui clean lock
+.PHONY: help setup pipeline test lint bench ui server clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -50,11 +50,15 @@ lint: $(ready) ## formatting, style, types, the direction of imports
 	mypy
 	lint-imports
 
-bench: $(ready) ## measure; writes docs/benchmarks.md
+bench: $(ready) ## measure; writes docs/benchmarks.md and docs/benchmarks_sweeps.md
 	@python benchmarks/run.py
+	python benchmarks/sweeps.py
 
 ui: $(ready) ## open MLflow on the runs, at http://127.0.0.1:5000
 	@filterlab ui
+
+server: $(ready) ## MLflow for a team, on the database in FILTERLAB_STORE (docs/server.md)
+	@filterlab server
 
 clean: ## remove what was made, but for the history of runs (mlflow.db, mlartifacts) and DVC's cache
 	rm -rf .venv data/raw data/processed data/partial models results/figures results/evaluation results/report.html \

@@ -30,6 +30,31 @@ def dispatch(arguments: list[str]) -> None:
     stage = verbs.add_parser("stage", help="one stage of dvc.yaml, by itself")
     stage.add_argument("name", choices=STAGES)
     verbs.add_parser("train", help="train with Hydra's command line: filterlab train --help", add_help=False)
+    sweep = verbs.add_parser("sweep", help="what `filterlab train --multirun` will do, does and did").add_subparsers(
+        dest="what", required=True, metavar="what"
+    )
+    plan = sweep.add_parser("plan", help="how many trainings, how long, the first configurations; starts nothing")
+    plan.add_argument("words", nargs=argparse.REMAINDER, metavar="key=values", help="as after `filterlab train --multirun`")
+    status = sweep.add_parser("status", help="its points, from the store; without a name: all sweeps")
+    status.add_argument("name", nargs="?", default="")
+    collect = sweep.add_parser("collect", help="write the report of what is done, and log it to the parent run")
+    collect.add_argument("name")
+    promote = verbs.add_parser("promote", help="make a run's choices the order of the next dvc repro")
+    promote.add_argument("run", nargs="?", default="", help="its id, or how it begins")
+    promote.add_argument("--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy")
+    promote.add_argument("--sweep", default="", metavar="NAME", help="the sweep whose best is meant")
+    verbs.add_parser("lineage", help="from dvc.lock to the run behind the pipeline's model, and from it to where it came from")
+    server = verbs.add_parser("server", help="MLflow for a team, on a database: see docs/server.md")
+    server.add_argument(
+        "--store", default="", help="the database's URL; better in FILTERLAB_STORE, where other users can't see it"
+    )
+    server.add_argument(
+        "--artifacts", default="mlartifacts", help="folder or URL that keeps pictures and models (default: %(default)s)"
+    )
+    server.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    server.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
+    server.add_argument("--auth", action="store_true", help="ask for name and password on this machine too, as from elsewhere")
+    server.add_argument("--allowed-hosts", default="", help="names that others may call it by, with commas between")
     ui = verbs.add_parser("ui", help="open MLflow's pages on the runs, on this machine alone")
     ui.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     ui.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
@@ -54,6 +79,35 @@ def dispatch(arguments: list[str]) -> None:
         from filterlab.stages import pipeline
 
         sys.exit(pipeline.run(root))
+    elif chosen.verb == "server":
+        from filterlab.tracking import server as team
+
+        team.serve(
+            root,
+            store=chosen.store,
+            artifacts=chosen.artifacts,
+            host=chosen.host,
+            port=chosen.port,
+            auth=chosen.auth,
+            allowed_hosts=chosen.allowed_hosts,
+        )
+    elif chosen.verb == "promote":
+        if bool(chosen.run) == bool(chosen.best) or bool(chosen.best) != bool(chosen.sweep):
+            parser.error("promote takes a RUN, or --best METRIC with --sweep NAME")
+        from filterlab.sweeps import promotion
+
+        promotion.promote(root, run=chosen.run, best=chosen.best, sweep=chosen.sweep)
+    elif chosen.verb == "lineage":
+        from filterlab.sweeps import lineage
+
+        lineage.show(root)
+    elif chosen.verb == "sweep":
+        from filterlab.sweeps import desk
+
+        if chosen.what == "plan":
+            desk.plan(root, chosen.words)
+        else:
+            {"status": desk.status, "collect": desk.collect}[chosen.what](root, chosen.name)
     else:
         from filterlab.tracking import ui as pages
 

@@ -101,8 +101,14 @@ def test_as_lightning_starts_it_for_ddp(train: Callable[..., str]) -> None:
         (["seed=1,2"], ["seed has several values: a sweep needs `filterlab train --multirun`"]),
         (["experiment=fast", "model=mlp"], ["Key 'layers' not in 'MLP'"]),
         (["hydra.nothing=1"], ["Could not override 'hydra.nothing'"]),
-        (["-m", "model=mpl,cnn", "optimizer.lr=1,0"], ["model: no option 'mpl'", "optimizer.lr is 0.0, expected > 0"]),
-        (["-m", "model=glob(*net*)", "model.depth=20"], ["model.depth: no key 'depth' in model (conv_net)", "in model (lenet5)"]),
+        (
+            ["-m", "tracking=local", "model=mpl,cnn", "optimizer.lr=1,0"],
+            ["model: no option 'mpl'", "optimizer.lr is 0.0, expected > 0"],
+        ),
+        (
+            ["-m", "tracking=local", "model=glob(*net*)", "model.depth=20"],
+            ["model.depth: no key 'depth' in model (conv_net)", "in model (lenet5)"],
+        ),
         (["-m", "model=mlp,cnn", "word"], ["cannot read 'word'"]),
     ],
     ids=lambda part: " ".join(part),
@@ -116,14 +122,6 @@ def test_faults_are_ours(train: Callable[..., str], words: list[str], expected: 
     for part in expected:
         assert any(part in fault for fault in told), told
     assert not (tmp_path / "runs").exists()
-
-
-def test_points_of_a_sweep() -> None:
-    """Every combination, and what is the same in all."""
-    points = list(
-        entry.points(ROOT / "conf", ["model=mlp,cnn", "trainer.threads=2", "seed=range(0,3)", "optimizer.lr=interval(0,1)"])
-    )
-    assert points == [[f"model={model}", "trainer.threads=2", f"seed={seed}"] for model in ("mlp", "cnn") for seed in (0, 1, 2)]
 
 
 def test_help(train: Callable[..., str]) -> None:
@@ -169,7 +167,7 @@ def test_completion_of_keys_and_verbs() -> None:
     offered = answer("filterlab train ")
     assert {"model=", "model.", "experiment=", "seed="} <= set(offered)
     assert not [word for word in offered if word.startswith("schema")]
-    assert answer("filterlab tr") == ["pipeline", "stage", "train", "ui"]
+    assert answer("filterlab tr") == ["pipeline", "stage", "train", "sweep", "promote", "lineage", "server", "ui"]
     assert answer("filterlab stage ") == []
 
 

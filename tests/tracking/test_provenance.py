@@ -11,16 +11,18 @@ from filterlab.tracking import provenance
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
 
 
-def test_commit_and_whether_what_makes_experiments_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_and_whether_the_code_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     (tmp_path / "params.yaml").write_text("seed: 0\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/code.py").write_text("x = 0\n")
     for command in [["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]]:
         subprocess.run([*GIT, *command], cwd=tmp_path, check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
-    (tmp_path / "notes.txt").write_text("no part of an experiment")
+    (tmp_path / "params.yaml").write_text("seed: 1\n")  # in the run whole, as its resolved configuration
     clean = provenance.tags(tmp_path)
     assert (clean["mlflow.source.git.commit"], clean["filterlab.dirty"]) == (head, "false")
-    (tmp_path / "params.yaml").write_text("seed: 1\n")
+    (tmp_path / "src/code.py").write_text("x = 1\n")
     assert provenance.tags(tmp_path)["filterlab.dirty"] == "true"
 
 

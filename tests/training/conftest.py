@@ -48,7 +48,7 @@ class Training:
     noise: int
     model: schema.Model = field(default_factory=lambda: MODEL)
     told: list[Epoch] = field(default_factory=list)
-    told_of: Callable[[Epoch], None] = lambda epoch: None
+    told_of: Callable[[Epoch], Any] = lambda epoch: None
 
     def __post_init__(self) -> None:
         self.train, self.validation = images(203, noise=self.noise, seed=1), images(77, noise=self.noise, seed=2)
@@ -58,9 +58,9 @@ class Training:
         predictor = Predictor(network, data_name="patterns", classes=CLASSES, shape=SHAPE, mean=0.4, std=0.3)
         self.told = []
 
-        def on_epoch(epoch: Epoch) -> None:
+        def on_epoch(epoch: Epoch) -> bool:
             self.told.append(epoch)
-            self.told_of(epoch)
+            return bool(self.told_of(epoch))
 
         return fit(predictor, self.train, self.validation, config=self.config, checkpoints=checkpoints, on_epoch=on_epoch)
 

@@ -4,6 +4,7 @@ Precedence: conf/ < params.yaml < the command line. An experiment makes all the 
 other choices are set aside; where the command line names one, the whole order is, but for the seed.
 """
 
+import copy
 import dataclasses
 import difflib
 import re
@@ -96,26 +97,70 @@ def compose(conf: Path, overrides: Sequence[str]) -> schema.Config:
     Raises:
         ConfigError: with every fault found, each naming what was given, what was expected and what there is.
     """
+    return Composer(conf)(overrides)
+
+
+class Composer:
+    """`compose` for many points of one menu: Hydra composes each choice of options once, values are put in afterwards."""
+
+    def __init__(self, conf: Path):
+        self.conf = conf
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def __call__(self, overrides: Sequence[str]) -> schema.Config:
+        """See `compose`."""
+        faults, choices, values = sort(self.conf, parse(overrides))
+        try:
+            base = copy.deepcopy(self.base(tuple(choices)))
+        except ConfigError as error:
+            raise ConfigError(faults + error.faults) from None
+        # One by one rather than by Hydra, which stops at the first that doesn't fit.
+        faults += [fault for override in values if (fault := misfit(base, override))]
+        try:
+            config = to_config(base)
+        except ConfigError as error:
+            raise ConfigError(faults + error.faults) from None
+        if faults := faults + check(config):
+            raise ConfigError(faults)
+        return config
+
+    def base(self, choices: tuple[str, ...]) -> DictConfig:
+        if choices not in self.composed:
+            register()
+            GlobalHydra.instance().clear()
+            try:
+                with initialize_config_dir(str(self.conf.resolve()), version_base="1.3"):
+                    self.composed[choices] = hydra_compose("config", overrides=list(choices))
+            except yaml.MarkedYAMLError as error:
+                where = f"{error.problem_mark.name}: " if error.problem_mark else ""
+                raise ConfigError([f"{where}{explanation(error)}"]) from None
+            except (HydraException, OmegaConfBaseException) as error:
+                raise ConfigError([explanation(error)]) from None
+        return self.composed[choices]
+
+
+def hydra_settings(conf: Path, overrides: Sequence[str]) -> DictConfig:
+    """Hydra's own section (launcher, sweeper, folders) as these overrides choose it.
+
+    Raises:
+        ConfigError: an option or a key of Hydra's that there is not.
+    """
     register()
-    faults, choices, values = sort(conf, parse(overrides))
+    plain = [
+        str(override.input_line)
+        for override in parse(overrides)
+        if not override.is_sweep_override() and (override.get_key_element() in MENUS or is_hydras(override))
+    ]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-            composed = hydra_compose("config", overrides=choices)
-    except yaml.MarkedYAMLError as error:
-        where = f"{error.problem_mark.name}: " if error.problem_mark else ""
-        raise ConfigError([*faults, f"{where}{explanation(error)}"]) from None
+            return cast(DictConfig, hydra_compose("config", overrides=plain, return_hydra_config=True).hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError([*faults, explanation(error)]) from None
-    # One by one rather than by Hydra, which stops at the first that doesn't fit.
-    faults += [fault for override in values if (fault := misfit(composed, override))]
-    try:
-        config = to_config(composed)
-    except ConfigError as error:
-        raise ConfigError(faults + error.faults) from None
-    if faults := faults + check(config):
-        raise ConfigError(faults)
-    return config
+        raise ConfigError([explanation(error)]) from None
+
+
+def is_hydras(override: Override) -> bool:
+    return re.match(r"hydra\b", override.get_key_element().lstrip("+~")) is not None
 
 
 def to_config(composed: DictConfig) -> schema.Config:
@@ -167,7 +212,7 @@ def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str
     for override in overrides:
         key = override.get_key_element()
         plain = key.lstrip("+~")
-        if re.match(r"hydra\b", plain):
+        if is_hydras(override):
             continue
         if override.is_sweep_override():
             faults.append(f"{key} has several values: a sweep needs `filterlab train --multirun`")

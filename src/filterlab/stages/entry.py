@@ -1,19 +1,19 @@
-"""`filterlab train`: one training by Hydra's own command line, over the same composition as the pipeline's."""
+"""`filterlab train`: one training, or a sweep, by Hydra's own command line over the same composition as the pipeline's."""
 
 import contextlib
 import io
-import itertools
 import os
 import re
 import sys
-from argparse import Namespace
+import traceback
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -22,6 +22,8 @@ from filterlab.config import bounds, compose
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
 from filterlab.stages.train import train
+from filterlab.sweeps import points, pruning, survey
+from filterlab.sweeps import sweep as sweeps
 
 HELP = """usage: filterlab train [menu=option ...] [key=value ...] [flags]
 
@@ -29,14 +31,20 @@ One training: what params.yaml orders, but for what is said here. Results go to 
 
   filterlab train model=mlp optimizer.lr=3e-3       another option of a menu, another value
   filterlab train experiment=none                   without params.yaml: conf/ alone (but for the seed)
-  filterlab train -m model=mlp,cnn seed=0,1,2       one training for each of the six combinations
+  filterlab train -m model=mlp,cnn 'seed=range(3)'  a sweep: one training for each of the six combinations
+  filterlab train -m hydra/sweeper=optuna 'optimizer.lr=tag(log, interval(1e-3, 1))'    a search
 
 Menus
 {menus}
 
+Launchers (hydra/launcher=...): basic, one after another; joblib, side by side on this machine; slurm, on a cluster
+
 Flags
   --cfg job           print the configuration, with every key there is, and train nothing
-  -m, --multirun      a training for each combination of values
+  -m, --multirun      a training for each combination of values; given again, it runs what is missing
+  --sweep NAME        the sweep's name (default: made from what is swept)
+  --retry-failed      run the points that failed again, too
+  --detach            in the background: it outlives this terminal
   --hydra-help        Hydra's other flags
   -sc install=bash    tab completion: eval "$(filterlab train -sc install=bash)"
 """
@@ -45,23 +53,47 @@ Flags
 def main(arguments: Sequence[str]) -> None:
     """Train what the order and then `arguments` say; results go to a folder below runs/, and to MLflow."""
     root = find_root(Path.cwd())
-    conf = root / "conf"
-    given = get_args_parser().parse_intermixed_args(list(arguments))
+    ours, words = flags(arguments)
+    sweep = sweeps.current()
+    conf = sweep.conf if sweep else root / "conf"
+    given = get_args_parser().parse_intermixed_args(words)
     if given.help:
         print(HELP.format(menus="\n".join(f"  {menu:<12}{', '.join(compose.options(conf, menu))}" for menu in compose.MENUS)))
         return
     program = str(Path(sys.argv[0]).absolute())
     os.chdir(root)
     compose.register()
-    started = given.shell_completion or given.hydra_help
-    sys.argv = [program, *(arguments if started else order(conf, arguments, given))]
+    asked = given.shell_completion or given.hydra_help
+    if given.multirun and not (asked or given.cfg or given.info):
+        launch_sweep(root, words, given, ours)
+        return
+    overrides = given.overrides if asked else order(conf, given, ordered=sweep is None)
+    if asked:
+        sys.argv = [program, *words]
+    else:
+        if not given.multirun:
+            compose.compose(conf, overrides)
+        sys.argv = [program, *overrides, *(word for word in words if word not in given.overrides)]
+    with completion() if given.shell_completion else contextlib.nullcontext():
+        start(conf)
+
+
+def start(conf: Path) -> None:
+    """Hydra, on the words in sys.argv."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the command line, which explains them
-    run = hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(job)
     try:
-        with completion() if given.shell_completion else contextlib.nullcontext():
-            run()
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(job)()
     except HydraException as error:
         raise ConfigError([compose.explanation(error)]) from error
+
+
+def flags(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """A sweep's flags, which Hydra doesn't know, and the other words."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--sweep", default="")
+    parser.add_argument("--retry-failed", action="store_true")
+    parser.add_argument("--detach", action="store_true")
+    return parser.parse_known_args(list(arguments))
 
 
 @contextlib.contextmanager
@@ -73,48 +105,68 @@ def completion() -> Iterator[None]:
     print(re.sub(r"\bschema\S* ?", "", answer.getvalue()), end="")
 
 
-def order(conf: Path, arguments: Sequence[str], given: Namespace) -> list[str]:
-    """Hydra's command line: what params.yaml and then `arguments` say. Raises ConfigError with the faults of all runs."""
-    overrides = compose.to_overrides(compose.read_order(conf.parent / "params.yaml"), given.overrides)
-    faults: dict[str, None] = {}
-    for point in points(conf, overrides) if given.multirun else [overrides]:
-        try:
-            compose.compose(conf, point)
-        except ConfigError as error:
-            faults |= dict.fromkeys(error.faults)
-    if faults:
-        raise ConfigError(list(faults))
-    return [*overrides, *(argument for argument in arguments if argument not in given.overrides)]
+def order(conf: Path, given: Namespace, *, ordered: bool = True) -> list[str]:
+    """What params.yaml and then the command line say; in a sweep's own processes the command line has it all."""
+    return compose.to_overrides(compose.read_order(conf.parent / "params.yaml") if ordered else {}, given.overrides)
 
 
-def points(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
-    """The overrides of each run of a sweep; a key that a sweeper draws from an interval is left out."""
-    axes: list[list[str]] = []
-    for override in compose.parse(overrides):
-        key, swept = override.get_key_element(), override.value()
-        if isinstance(swept, Glob):
-            axes.append([f"{key}={option}" for option in swept.filter(compose.options(conf, key))])
-        elif override.is_discrete_sweep():
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        elif not override.is_sweep_override():
-            axes.append([str(override.input_line)])
-    return map(list, itertools.product(*axes))
+def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Namespace) -> None:
+    """Freeze the sweep and begin again as a process that runs the frozen code; there, run what is missing of it."""
+    from filterlab.sweeps import driver, launch
+
+    if (sweep := sweeps.current()) is None:
+        overrides = order(root / "conf", given)
+        brought = compose.hydra_settings(root / "conf", overrides).sweeper.get("params") or {}
+        # An experiment's own sweep comes before params.yaml, as all its choices do; the seed is in both.
+        overrides = [word for word in overrides if word in given.overrides or word.partition("=")[0] not in brought]
+        launch.launch(root, overrides, named=ours.sweep, retry_failed=ours.retry_failed, detach=ours.detach)
+        return
+    plan = points.plan(sweep.conf, given.overrides)
+    points.check_data([config for _, config in plan.points.values()], root)
+    if plan.searched:
+        asked = plan.settings
+        sweep.metric, sweep.direction = asked.metric, asked.direction.removesuffix("imize")
+        sweep.pruner, sweep.warmup = asked.pruner, asked.warmup
+    sweep.swept = list(dict.fromkeys([*sweep.swept, *plan.keys]))
+    sweep.commands.append(list(given.overrides))
+    folder = [f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir='jobs/${hydra.job.num}'", "hydra.output_subdir=null"]
+    sys.argv = [sys.argv[0], "--multirun", *given.overrides, *folder]
+    driver.run(
+        sweep,
+        {} if plan.searched else plan.points,
+        settings=plan.tracking,
+        root=root,
+        retry_failed=ours.retry_failed,
+        launch=lambda: start(sweep.conf),
+    )
 
 
-def job(composed: DictConfig) -> None:
-    """What Hydra runs: once, or once for each point of a sweep."""
+def job(composed: DictConfig) -> dict[str, Any]:
+    """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does, and in a sweep the objective's curve."""
     config = compose.to_config(composed)
     if faults := bounds.check(config):
         raise ConfigError(faults)
     job = HydraConfig.get()
     sys.argv[1:] = job.overrides.task  # Lightning gives it to the other processes of ddp: this run alone, not the sweep
-    out = Path(job.runtime.output_dir)
+    swept = job.mode == RunMode.MULTIRUN
+    out, tags, title, stop = Path(job.runtime.output_dir), None, "", None
+    if sweep := sweeps.current():
+        key = sweeps.key(config)
+        values = sweeps.swept(job.overrides.task, sweep.swept)
+        out, tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
+        stop = pruning.stopper(sweep)
+        title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     receipt = out / compose.RECEIPT
     receipt.parent.mkdir(parents=True, exist_ok=True)
     receipt.write_text(compose.dump(config), encoding="utf-8")
     try:
-        train(config, root=Path.cwd(), out=out)
+        return train(config, root=Path.cwd(), out=out, tags=tags, title=title, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
-        if job.mode == RunMode.MULTIRUN:
+        if swept:
+            explain(error)
             raise
         sys.exit(explain(error))  # past Hydra, which would add a line of its own
+    except Exception:
+        if swept:  # a sweep goes on, so that Hydra shows it nowhere
+            traceback.print_exc()
+        raise

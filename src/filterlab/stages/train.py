@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import resource
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.prepare import prepare
 from filterlab.stages import runs
 from filterlab.stages.unfinished import Unfinished
-from filterlab.tracking import provenance
+from filterlab.sweeps import promotion
+from filterlab.tracking import process, provenance
 
 if TYPE_CHECKING:
     from filterlab.training.fit import Fitted
@@ -26,23 +28,41 @@ def run(root: Path) -> None:
     train(compose.load(root), root=root, out=root)
 
 
-def train(config: schema.Config, *, root: Path, out: Path) -> None:
+def train(
+    config: schema.Config,
+    *,
+    root: Path,
+    out: Path,
+    tags: Mapping[str, str] | None = None,
+    title: str = "",
+    stop: "Callable[[tracking.NullRun, list[Epoch]], bool] | None" = None,
+) -> dict[str, Any]:
     """Train on the prepared data in `root`; write models/, results/curves.csv and results/run.json below `out`; log the run.
 
     A training that was interrupted goes on from its last finished epoch, under its MLflow run, when the same thing is
-    trained again: same configuration, data and code.
+    trained again: same configuration, data, code and, in a sweep, same sweep.
+
+    Args:
+        out: already holds results/config.yaml, this training's receipt.
+        tags: of the run, instead of the provenance of the repository as it is now.
+        title: the run's name; empty: data, model and seed.
+        stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
+
+    Returns:
+        "best/" + name -> metric of the best epoch; "state": "done" or "pruned"; "curve": the monitored metric by epoch.
 
     Raises:
         DataError: the data are missing or damaged.
         TrackingError: the store can't be reached; nothing has been computed then.
     """
-    tags = provenance.tags(root)
+    tags = {**(tags if tags is not None else provenance.tags(root)), **process.tags()}
     card, training, validation = prepared(config, root)
-    unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"])
+    tags |= {"filterlab.data": card.digest, **promotion.tags(root, config)}
+    unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts this very command once more for each other rank
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
-    title = f"{config.data.name} {config.model.name} seed {config.seed}"
-    with tracking.start(settings, root=root, name=title, tags=tags, run_id=unfinished.run_id) as record:
+    subject = f"{config.data.name} {config.model.name} seed {config.seed}"
+    with tracking.start(settings, root=root, name=title or subject, tags=tags, run_id=unfinished.run_id) as record:
         from filterlab.models import registry
         from filterlab.models.predictor import Predictor
         from filterlab.training.fit import fit
@@ -56,37 +76,44 @@ def train(config: schema.Config, *, root: Path, out: Path) -> None:
         record.wait()
         checkpoints = unfinished.begin(record.id) if main else unfinished.folder
         record.log_params(runs.parameters(config))
-        record.log_artifact(root / compose.RECEIPT)
+        record.log_artifact(out / compose.RECEIPT)
         record.log_dataset(
             name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="training", profile=card.counts
         )
 
-        def on_epoch(epoch: "Epoch") -> None:
+        finished: list[Epoch] = []
+
+        def on_epoch(epoch: "Epoch") -> bool:
             picture = checkpoints / f"first_layer_{epoch.number:03d}.png"
-            subject = f"{title}, epoch {epoch.number}"
-            weights = epoch.first_layer.numpy()
-            filters.layer(weights, shape=shape, names=card.classes, name="the first layer", subject=subject).savefig(picture)
+            weights, caption = epoch.first_layer.numpy(), f"{subject}, epoch {epoch.number}"
+            filters.layer(weights, shape=shape, names=card.classes, name="the first layer", subject=caption).savefig(picture)
             record.log_image("first_layer", picture, step=epoch.number)
             for step, values in epoch.steps:
                 record.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
             if epoch.metrics:
                 record.log_metrics(epoch.metrics, step=epoch.number)
                 print(line(epoch, of=config.trainer.max_epochs), flush=True)
+            finished.append(epoch)
+            return bool(stop and epoch.metrics and stop(record, finished))
 
         try:
             fitted = fit(predictor, training, validation, config=config, checkpoints=checkpoints, on_epoch=on_epoch)
         except KeyboardInterrupt as error:
             error.add_note("the finished epochs are kept: the same command goes on from there, under the same MLflow run")
             raise
+        best = {f"best/{name}": number for name, number in fitted.epochs[fitted.best_epoch].metrics.items() if name != "lr"}
+        state = "pruned" if fitted.pruned else "done"
         if main:
             write(out, fitted, config=config, card=dataclasses.asdict(card) | scaling, run_id=record.id)
-            summary = {"best_epoch": fitted.best_epoch, "training/seconds": fitted.seconds}
-            record.log_metrics(summary | {"training/images_per_second": fitted.images / fitted.seconds})
-            record.set_tags({"device": fitted.device, "precision": fitted.precision})
+            summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
+            record.log_metrics(summary | best | {"training/images_per_second": fitted.images / fitted.seconds})
+            record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})
             runs.log_model(record, out, example=training.images[:2])
             record.log_artifact(out / "results/curves.csv")
     if main:
         unfinished.finish()
+    curve = [epoch.metrics[config.trainer.monitor] for epoch in fitted.epochs[1:]]
+    return {**best, "state": state, "curve": curve}
 
 
 def prepared(config: schema.Config, root: Path) -> tuple[Card, LabelledImages, LabelledImages]:

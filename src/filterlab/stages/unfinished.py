@@ -12,14 +12,14 @@ TRAINS_ON = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
 
 
 class Unfinished:
-    """The folder of one experiment's checkpoints: same configuration, data and code, same folder.
+    """The folder of one experiment's checkpoints: same configuration, data, code and sweep, same folder.
 
     A checkpoint names its folder, so a repository that has moved starts anew: its place is part of the key.
     """
 
-    def __init__(self, root: Path, config: schema.Config, *, data: str, code: str):
+    def __init__(self, root: Path, config: schema.Config, *, data: str, code: str, sweep: str = ""):
         sections = dataclasses.asdict(config)
-        key = json.dumps([str(root.resolve()), data, code, *(sections[section] for section in TRAINS_ON)], sort_keys=True)
+        key = json.dumps([str(root.resolve()), data, code, sweep, *(sections[section] for section in TRAINS_ON)], sort_keys=True)
         self.folder = root / "checkpoints" / hashlib.sha256(key.encode()).hexdigest()[:16]
 
     @property

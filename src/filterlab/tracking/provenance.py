@@ -5,11 +5,11 @@ import os
 import subprocess
 from pathlib import Path
 
-SOURCES = ["src", "conf", "params.yaml", "dvc.yaml", "pyproject.toml", "requirements.lock"]
+SOURCES = ["src", "pyproject.toml", "requirements.lock"]  # conf/ and params.yaml are in the run whole, resolved
 
 
 def tags(root: Path) -> dict[str, str]:
-    """Git commit, whether what experiments are made of differs from it, the hash of the code, and DVC's experiment."""
+    """Git commit, whether the code (or what it is installed with) differs from it, the code's hash, and DVC's experiment."""
     found = {"filterlab.code": code_digest(Path(__file__).parents[1])}
     if commit := git(root, "rev-parse", "HEAD"):
         changed = git(root, "status", "--porcelain", "--", *SOURCES)

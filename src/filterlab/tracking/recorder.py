@@ -29,6 +29,7 @@ from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 BATCH = 1000  # metrics that MLflow takes in one call
+PAGE = 1000  # runs that MLflow gives in one call
 SAMPLING = 5.0  # seconds between two samples of the system's metrics
 RESTORED = "filterlab.restored_from"
 DIGEST = 36  # characters of a data set's digest that MLflow keeps
@@ -161,6 +162,35 @@ class Recorder:
         self.client.finalize_logged_model(made.model_id, "READY")
         self.client.log_outputs(self.run_id, [LoggedModelOutput(made.model_id, step=0)])
 
+    def search(self, *, where: str) -> list[dict[str, Any]]:
+        """Runs of the experiment, oldest first: facts of their own, parameters, tags and the last value of each metric."""
+        found: list[dict[str, Any]] = []
+        page: str | None = None
+        while True:
+            runs = self.client.search_runs(
+                [self.experiment], where, max_results=PAGE, order_by=["start_time ASC"], page_token=page
+            )
+            for run in runs:
+                facts = {"id": run.info.run_id, "name": run.info.run_name, "status": run.info.status}
+                times = {"started": run.info.start_time, "ended": run.info.end_time}
+                data = {"params": run.data.params, "metrics": run.data.metrics, "tags": run.data.tags}
+                found.append(facts | times | data)
+            if not (page := runs.token):
+                return found
+
+    def curves(self, *, run_ids: list[str], metric: str) -> dict[str, list[tuple[int, float]]]:
+        return {
+            run_id: sorted((point.step, point.value) for point in self.client.get_metric_history(run_id, metric))
+            for run_id in run_ids
+        }
+
+    def read_artifact(self, *, run_id: str, path: str) -> str:
+        with tempfile.TemporaryDirectory() as scratch:
+            return Path(self.client.download_artifacts(run_id, path, scratch)).read_text(encoding="utf-8")
+
+    def log_table(self, *, name: str, columns: dict[str, list[Any]]) -> None:
+        self.client.log_table(self.run_id, columns, name)
+
     def end(self, *, status: str) -> None:
         self.flush()
         if self.monitor is not None:
@@ -210,6 +240,14 @@ def say(connection: Connection, message: tuple[str, Any]) -> None:
         connection.send(message)
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, and what to set where a server wants to know who asks."""
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, mlflow.MlflowException) and error.error_code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
+        said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to your name and password on this server)"
+    return said
+
+
 def serve(connection: Connection) -> None:
     recorder, failure = Recorder(), ""
     for method, arguments, asked in messages(connection):
@@ -222,7 +260,7 @@ def serve(connection: Connection) -> None:
                 if method == "log_metrics" and not connection.poll():
                     recorder.flush()
             except Exception as error:  # whatever mlflow, its store or its network raises goes to the parent
-                failure = f"{type(error).__name__}: {error}"
+                failure = reason(error)
                 say(connection, ("error", failure))
                 continue
         if asked:

@@ -7,8 +7,9 @@ training loop, and outlives its stage by a moment: where the stage is killed out
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +17,26 @@ from typing import Any
 
 from filterlab.errors import TrackingError
 from filterlab.tracking.store import Settings, Store, locate
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run as the store has it.
+
+    Attributes:
+        status: MLflow's: RUNNING, FINISHED, FAILED, KILLED, SCHEDULED.
+        started, ended: milliseconds since 1970, UTC; ended is None while it runs.
+        metrics: the last value of each.
+    """
+
+    id: str
+    name: str
+    status: str
+    started: int
+    ended: int | None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
 
 
 class NullRun:
@@ -52,6 +73,21 @@ class NullRun:
             output: what the model gives for it; with `example` it makes the signature.
             requirements: pip requirements to load the model elsewhere.
         """
+
+    def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Columns of equal length, as an artifact that the UI shows as a table; `name` ends in .json."""
+
+    def search(self, where: str) -> list[Found]:
+        """Runs of the same experiment, oldest first; `where` in MLflow's filter language, e.g. tags.a = 'b'."""
+        return []
+
+    def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:
+        """(step, value) of a metric, in order, by run."""
+        return {}
+
+    def read_artifact(self, run_id: str, path: str) -> str:
+        """The text of one of a run's artifacts."""
+        raise NotImplementedError("tracking is off: there are no artifacts")
 
     def wait(self) -> None:
         """Return when all that was logged is in the store; raise TrackingError where it could not be."""
@@ -102,6 +138,19 @@ class Run(NullRun):
             output=output,
             requirements=requirements,
         )
+
+    def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        self._send("log_table", name=name, columns={column: list(values) for column, values in columns.items()})
+
+    def search(self, where: str) -> list[Found]:
+        return [Found(**facts) for facts in self._ask("search", where=where)]
+
+    def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:
+        found: dict[str, list[tuple[int, float]]] = self._ask("curves", run_ids=list(run_ids), metric=metric)
+        return found
+
+    def read_artifact(self, run_id: str, path: str) -> str:
+        return str(self._ask("read_artifact", run_id=run_id, path=path))
 
     def wait(self) -> None:
         self.id = self._ask("ready")
@@ -157,11 +206,30 @@ def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any],
         run._end("FINISHED")
     except BaseException as error:
         try:
+            if isinstance(error, Exception):
+                run.set_tags({"filterlab.error": f"{type(error).__name__}: {error}"[:500]})
             run._end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
         except TrackingError as lost:
             if lost.args != error.args:
                 error.add_note(f"and the run's end could not be recorded: {lost}")
         raise
+    finally:
+        run._close()
+
+
+@contextmanager
+def reading(settings: Settings, *, root: Path) -> Iterator[NullRun]:
+    """The store, to read: a handle that is no run of its own.
+
+    Raises:
+        TrackingError: the store can't be reached, or tracking is off.
+    """
+    if settings.backend == "off":
+        raise TrackingError("tracking is off, so there is no store to read: choose tracking=local or tracking=server")
+    run = Run(locate(settings, root=root), settings)
+    try:
+        yield run
+        run._end("")
     finally:
         run._close()
 

@@ -37,6 +37,7 @@ class Fitted:
         device: that was used, e.g. "cpu" or "cuda".
         seconds: spent in the finished epochs (training, validation, checkpoints), before interruptions too.
         images: trained on in those seconds, over all devices.
+        pruned: whether `on_epoch` stopped it.
     """
 
     predictor: Predictor
@@ -46,6 +47,7 @@ class Fitted:
     device: str
     seconds: float
     images: int
+    pruned: bool
 
 
 def fit(
@@ -55,7 +57,7 @@ def fit(
     *,
     config: schema.Config,
     checkpoints: Path,
-    on_epoch: Callable[[Epoch], None],
+    on_epoch: Callable[[Epoch], bool],
 ) -> Fitted:
     """Train until validation stops improving or max_epochs is reached; go on from `checkpoints` where a training broke off.
 
@@ -67,7 +69,7 @@ def fit(
         checkpoints: a folder for this experiment alone. It holds last.ckpt after each epoch, so that an interrupted
             training loses at most one epoch, and goes on to the same bits as one that was never interrupted.
         on_epoch: called with each finished epoch, number 0 first, in the process of rank zero. A training that goes on
-            calls it for the epochs before the interruption too.
+            calls it for the epochs before the interruption too. True stops the training after this epoch.
 
     Raises:
         UserError: the loss is no longer finite, or last.ckpt is damaged.
@@ -132,6 +134,7 @@ def fit(
         device=trainer.strategy.root_device.type,
         seconds=clock.seconds,
         images=clock.epochs * len(train.labels),
+        pruned=history.stopped,
     )
 
 
@@ -217,5 +220,7 @@ def quiet() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # Lightning 2.6 asks PyTorch 2.14 for a class that has moved.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # Where SLURM is installed and the training is no job of it.
+    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     # A resumed training writes into the folder that it resumes from.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

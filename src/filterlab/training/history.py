@@ -37,10 +37,11 @@ def first_layer(network: nn.Module) -> torch.Tensor:
 class History(pl.Callback):
     """Collects an Epoch after each epoch, hands it on, and survives in checkpoints. What is resumed is handed on once more."""
 
-    def __init__(self, on_epoch: Callable[[Epoch], None]):
+    def __init__(self, on_epoch: Callable[[Epoch], bool]):
         self.on_epoch = on_epoch
         self.epochs: list[Epoch] = []
         self.steps: list[tuple[int, torch.Tensor, float]] = []
+        self.stopped = False  # by on_epoch, before the training's last epoch
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # A training that goes on says its epochs again: the one it broke off in may not have been heard to the end.
@@ -68,8 +69,10 @@ class History(pl.Callback):
         self.steps = []
         epoch = Epoch(number=number, metrics=metrics, first_layer=first_layer(pl_module.predictor.network), steps=steps)
         self.epochs.append(epoch)
-        if trainer.is_global_zero:
-            self.on_epoch(epoch)
+        stop = self.on_epoch(epoch) if trainer.is_global_zero else False
+        if trainer.strategy.reduce_boolean_decision(stop, all=False):  # the others follow rank zero
+            self.stopped = number < trainer.max_epochs
+            trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": [vars(epoch) for epoch in self.epochs]}

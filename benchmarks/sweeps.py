@@ -1,0 +1,124 @@
+"""The second half of `make bench`: what sweeps cost on this machine, as tables in docs/benchmarks_sweeps.md.
+
+The trainings are tiny (an MLP, one epoch of 900 images), so that what is around them shows. Points that only have to be in the store
+are written there as done, rather than trained.
+"""
+
+import json
+import os
+import sqlite3
+import statistics
+import time
+from pathlib import Path
+
+from run import BIN, machine, project, run, table
+
+from filterlab.config import compose
+from filterlab.sweeps import points, survey
+from filterlab.sweeps import sweep as sweeps
+
+OUT = Path(__file__).parents[1] / "docs/benchmarks_sweeps.md"
+JOBS, ROUNDS, EPOCHS = 8, 3, 10
+SMALL = [
+    "model=mlp",
+    "model.hidden=[32]",
+    "optimizer=adam",
+    "schedule=constant",
+    "augment=none",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+]
+SMALL += ["trainer.threads=1", "tracking.system_metrics=false"]
+DATA = "data: mnist\noverride: {data: {take: per_class, take_n: 100}}\n"
+
+
+def main() -> None:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    with project() as root:
+        (root / "params.yaml").write_text(DATA)
+        for stage in ("compose", "download", "preprocess"):
+            run([str(BIN / "filterlab"), "stage", stage], root)
+        text = "\n\n".join(
+            [
+                "# Benchmarks of sweeps\n\nWritten by `make bench`: every figure was measured, in one run of it.",
+                machine(),
+                "## Jobs\n\n" + jobs(root),
+                "## Resuming and reporting\n\n" + large(root),
+            ]
+        )
+    OUT.write_text(text + "\n")
+    print(text)
+
+
+def train(root: Path, *words: str) -> float:
+    """Seconds of `filterlab train`."""
+    return run([str(BIN / "filterlab"), "train", *words, *SMALL], root).wall
+
+
+def jobs(root: Path) -> str:
+    train(root, "seed=99")  # makes the store, which happens once
+    rows = []
+    for launcher, more in [("basic", []), ("joblib", ["hydra.launcher.n_jobs=2"])]:
+        wall = train(root, "-m", "--sweep", launcher, f"hydra/launcher={launcher}", *more, f"seed=range({JOBS})")
+        inside = sum(times(root, launcher))
+        beyond = f"{(wall - inside) / JOBS:.1f}" if launcher == "basic" else ""
+        rows.append([f"{launcher} {' '.join(more)}".strip(), f"{wall:.1f}", f"{3600 * JOBS / wall:.0f}", beyond])
+    header = [f"launcher ({JOBS} jobs)", "wall, s", "jobs per hour", "a job beyond its training loop, s"]
+    costs = {
+        backend: [train(root, f"tracking={backend}", f"seed={100 + turn}") for turn in range(ROUNDS)]
+        for backend in ("local", "off")
+    }
+    local, off = (statistics.median(costs[backend]) for backend in ("local", "off"))
+    return table(header, rows) + (
+        f"\n\n(Start-up, imports, the driver and the report are in the wall time.) One training alone: {local:.1f} s with the "
+        f"store, {off:.1f} s with tracking off (medians of {ROUNDS}): the store costs a job {local - off:.1f} s."
+    )
+
+
+def times(root: Path, sweep: str) -> list[float]:
+    """Seconds in the training loop of each of a sweep's jobs."""
+    with sqlite3.connect(root / "mlflow.db") as store:
+        asked = "select m.value from latest_metrics m join tags t on t.run_uuid = m.run_uuid where m.key = 'training/seconds' "
+        return [seconds for (seconds,) in store.execute(asked + "and t.key = 'filterlab.sweep' and t.value = ?", [sweep])]
+
+
+def large(root: Path) -> str:
+    rows = []
+    for name, seeds in [("noop", 100), ("thousand", 1000)]:
+        words = ["-m", "--sweep", name, f"seed=range({seeds})"]
+        train(root, *words[:3], "seed=0,1")
+        write_done(root, name, seeds)
+        if name == "noop":
+            rows.append(["100 points, all done: the same command again", f"{train(root, *words):.1f}"])
+        else:
+            rows.append(["report of 1,000 children", f"{run([str(BIN / 'filterlab'), 'sweep', 'collect', name], root).wall:.1f}"])
+    return table(["", "wall, s"], rows)
+
+
+def write_done(root: Path, name: str, seeds: int) -> None:
+    """The sweep's points as finished runs, with curves of EPOCHS epochs."""
+    import mlflow
+    from mlflow.entities import Metric, RunTag
+
+    sweep = sweeps.find(root, name)
+    order = compose.to_overrides(compose.read_order(root / "params.yaml"), [*SMALL, f"seed=range({seeds})"])
+    plan = points.plan(sweep.conf, order)
+    client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("filterlab").experiment_id
+    for number, (key, (overrides, _)) in enumerate(plan.points.items()):
+        now = time.time_ns() // 1_000_000
+        made = client.create_run(experiment, run_name=f"seed={number}").info.run_id
+        accuracy = 0.9 + number % 97 / 1000
+        metrics = [
+            Metric("validation/accuracy", accuracy - 0.01 * (EPOCHS - epoch), now, epoch) for epoch in range(1, EPOCHS + 1)
+        ]
+        summary = {"best/validation/accuracy": accuracy, "best_epoch": EPOCHS, "training/seconds": 1.0, "epochs": EPOCHS}
+        metrics += [Metric(metric, value, now, 0) for metric, value in summary.items()]
+        tags = survey.tags(sweep, key=key, swept=sweeps.swept(overrides, ["seed"]))
+        client.log_batch(made, metrics=metrics, tags=[RunTag(tag, value) for tag, value in tags.items()])
+        client.set_terminated(made)
+    print(json.dumps({"sweep": name, "points": seeds}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Many trainings: launched, resumed, compared."""

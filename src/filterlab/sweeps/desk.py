@@ -1,0 +1,102 @@
+"""`filterlab sweep plan | status | collect`: what a sweep will do, does and did."""
+
+import dataclasses
+import datetime
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from filterlab import tracking
+from filterlab.config import compose, schema
+from filterlab.sweeps import driver, points, survey
+from filterlab.sweeps import sweep as sweeps
+from filterlab.tracking import Found, NullRun
+
+SHOWN = 3  # configurations that a plan prints
+ALIKE = ["data.name", "data.take", "data.take_n", "model.name", "trainer.batch_size"]  # trainings that take as long an epoch
+
+
+def plan(root: Path, words: Sequence[str]) -> None:
+    """Print how many trainings the words ask for, how long they would take by what is known, and the first configurations."""
+    words = [word for word in words if word not in ("-m", "--multirun")]
+    overrides = compose.to_overrides(compose.read_order(root / "params.yaml"), words)
+    asked = points.plan(root / "conf", overrides)
+    if asked.searched:
+        trials = compose.hydra_settings(root / "conf", overrides).sweeper.n_trials
+        configs = [next(iter(asked.points.values()))[1]] * trials
+        print(f"a search of {trials} trainings over {', '.join(asked.keys)}")
+    else:
+        configs = [config for _, config in asked.points.values()]
+        print(f"{len(configs)} trainings: every combination of {', '.join(asked.keys)}")
+    with tracking.reading(asked.tracking, root=root) as store:
+        print(duration(configs, store))
+    for words, config in [*asked.points.values()][: 0 if asked.searched else SHOWN]:
+        at = sweeps.swept(words, asked.keys)
+        print(
+            "\n# "
+            + " ".join(f"{name}={given}" for name, given in at.items())
+            + "\n"
+            + compose.dump(config).partition("\n")[2].rstrip()
+        )
+    if len(configs) > SHOWN and not asked.searched:
+        print(f"\n# and {len(configs) - SHOWN} more")
+
+
+def duration(configs: Sequence[schema.Config], store: NullRun) -> str:
+    """One sentence: the sum of the trainings' times, each that of the past runs most like it, for all its epochs."""
+    past = [run for run in store.search("attributes.status = 'FINISHED'") if {"training/seconds", "epochs"} <= run.metrics.keys()]
+    seconds = [found for config in configs if (found := estimate(config, past)) is not None]
+    if not seconds:
+        return "no past run is like one of them, so that their time can't be estimated"
+    about = datetime.timedelta(seconds=round(sum(seconds) * len(configs) / len(seconds)))
+    unknown = f"; {len(configs) - len(seconds)} are unlike any past run and are taken to be as long as the others"
+    return f"about {about} (h:mm:ss) of training one after another, if none stops early, by the times of past runs" + (
+        unknown if len(seconds) < len(configs) else ""
+    )
+
+
+def estimate(config: schema.Config, past: Sequence[Found]) -> float | None:
+    """Seconds of max_epochs epochs, by the median of past trainings of such a network on such data; None without one."""
+    values = {key: str(leaf) for key, leaf in compose.leaves(dataclasses.asdict(config))}
+    found = [
+        run.metrics["training/seconds"] / run.metrics["epochs"]
+        for run in past
+        if all(run.params.get(key) == values[key] for key in ALIKE)
+    ]
+    return statistics.median(found) * config.trainer.max_epochs if found else None
+
+
+def status(root: Path, name: str) -> None:
+    """Print a sweep's points and what failed ones said; without a name, a line for each sweep."""
+    for each in [name] if name else sweeps.names(root):
+        sweep = sweeps.find(root, each)
+        if not sweep.parent:
+            print(f"{each}: not begun")
+            continue
+        with tracking.reading(sweep.settings(), root=root) as store:
+            found = survey.survey(sweep, store, asked=planned(sweep))
+            errors = survey.errors(store, sweep) if name else {}
+        print(f"{each}: {survey.counts(found)}")
+        for point in found if name else []:
+            at = " ".join(f"{key}={given}" for key, given in point.swept.items())
+            number = f"{point.metrics[sweep.metric]:.4f}" if sweep.metric in point.metrics else ""
+            print(f"  {point.status:<12}{number:<8}{at}  {errors.get(point.run_id, point.run_id)}")
+    if not name and not sweeps.names(root):
+        print("no sweeps yet: filterlab train --multirun begins one")
+
+
+def planned(sweep: sweeps.Sweep) -> dict[str, dict[str, str]]:
+    """Key and swept values of each point that the sweep's commands asked for; {} for a search, which makes them up."""
+    asked: dict[str, dict[str, str]] = {}
+    for command in sweep.commands:
+        plan = points.plan(sweep.conf, command)
+        if not plan.searched:
+            asked |= {key: sweeps.swept(words, sweep.swept) for key, (words, _) in plan.points.items()}
+    return asked
+
+
+def collect(root: Path, name: str) -> None:
+    """Write and log the report of what is done by now, by jobs that a driver no longer waits for too."""
+    sweep = sweeps.find(root, name)
+    with driver.alone(sweep), driver.opened(sweep, sweep.settings(), root=root) as store:
+        driver.collect(sweep, store, root=root)

@@ -1,0 +1,228 @@
+"""Runs a sweep: launches what is missing of it under its parent run, and says what came out.
+
+Hydra makes the sweeper itself, and hands it no more than the configuration; so the sweep that is being run is found here,
+by `driving`. There is one a process.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from filterlab import tracking
+from filterlab.config import compose, schema
+from filterlab.errors import UserError
+from filterlab.sweeps import report, survey
+from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.point import Point
+from filterlab.sweeps.sweep import Sweep
+from filterlab.tracking import NullRun
+
+if TYPE_CHECKING:
+    from filterlab.sweeps.search import Trial
+
+RUNNABLE = ["missing", "interrupted"]
+
+
+class UnfinishedError(UserError):
+    """A sweep of which not every point is done."""
+
+    exit_code = 6
+
+
+@dataclass
+class Driver:
+    """What a sweeper needs: `asked` are the overrides of each point by its key, empty where a search makes them up."""
+
+    sweep: Sweep
+    store: NullRun
+    asked: dict[str, list[str]]
+    retry_failed: bool
+    launched: int = field(default=0)
+
+    def points(self) -> list[Point]:
+        return survey.survey(self.sweep, self.store, asked={key: self.swept(words) for key, words in self.asked.items()})
+
+    def swept(self, overrides: Sequence[str]) -> dict[str, str]:
+        return sweeps.swept(overrides, self.sweep.swept)
+
+    def todo(self) -> list[list[str]]:
+        """Overrides of the points to run now; says what becomes of the others."""
+        known = {point.key: point.status for point in self.points()}
+        runnable = [*RUNNABLE, "failed"] if self.retry_failed else RUNNABLE
+        todo = [words for key, words in self.asked.items() if known[key] in runnable]
+        self.launched = len(todo)
+        left = [status for key, status in known.items() if key in self.asked and status not in runnable]
+        about = "".join(f", {left.count(status)} {status}" for status in dict.fromkeys(left))
+        print(f"sweep {self.sweep.name}: {len(self.asked)} points{about}: {len(todo)} to run", flush=True)
+        if "failed" in left:
+            print("  --retry-failed runs the failed ones again", flush=True)
+        return todo
+
+    def trials(self, keys: Sequence[str]) -> "list[Trial]":
+        """The points as a search knows them, in the order they were begun; failed ones to be asked again, where that is asked."""
+        from filterlab.sweeps.search import Trial
+
+        points = [point for point in self.points() if point.run_id and point.swept.keys() >= set(keys)]
+        metric = self.sweep.metric
+        curves = self.store.curves([point.run_id for point in points], metric.removeprefix("best/"))
+        return [
+            Trial(
+                values={key: point.swept[key] for key in keys},
+                state="interrupted" if self.retry_failed and point.status == "failed" else point.status,
+                value=point.metrics.get(metric),
+                curve=[number for _, number in curves[point.run_id]],
+            )
+            for point in points
+        ]
+
+
+_driving: list[Driver] = []
+
+
+def drives() -> bool:
+    return bool(_driving)
+
+
+def driving() -> Driver:
+    assert _driving, "a sweeper of filterlab runs under `filterlab train --multirun`"
+    return _driving[-1]
+
+
+def run(
+    sweep: Sweep,
+    asked: dict[str, tuple[list[str], schema.Config]],
+    *,
+    settings: schema.Tracking,
+    root: Path,
+    retry_failed: bool,
+    launch: Callable[[], object],
+) -> None:
+    """Run what is missing, then write the report.
+
+    Args:
+        asked: the overrides and the configuration of each point, by key; empty for a search.
+        launch: starts Hydra, whose sweeper asks for `driving()`.
+
+    Raises:
+        UnfinishedError: not every point is done. UserError: the sweep is being run by another process.
+        TrackingError: the store can't be reached; nothing has been launched then.
+    """
+    for key, (_, config) in asked.items():
+        receipt = sweep.point(key) / compose.RECEIPT
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        receipt.write_text(compose.dump(config), encoding="utf-8")
+    with alone(sweep), opened(sweep, settings, root=root) as store:
+        driver = Driver(sweep, store, {key: words for key, (words, _) in asked.items()}, retry_failed)
+        _driving.append(driver)
+        try:
+            launch()
+        except KeyboardInterrupt as error:
+            error.add_note("what is finished is kept: the same command runs the rest")
+            raise
+        finally:
+            _driving.pop()
+        points = driver.points()
+        collect(sweep, store, root=root)
+        # A search goes on over trials that fail, and says itself where none was done.
+        if left := [point for point in points if point.status not in ("done", "pruned") and point.key in asked]:
+            raise UnfinishedError(unfinished(sweep, left, errors=survey.errors(store, sweep)))
+
+
+@contextmanager
+def alone(sweep: Sweep) -> Iterator[None]:
+    lock = FileLock(sweep.folder / "driver.lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout:
+        raise UserError(
+            f"sweep {sweep.name} is being run by another process: `filterlab sweep status {sweep.name}` shows how far it is, "
+            "--sweep NAME begins another one"
+        ) from None
+
+
+@contextmanager
+def opened(sweep: Sweep, settings: schema.Tracking, *, root: Path) -> Iterator[NullRun]:
+    """The sweep's parent run for as long as the sweep runs: begun, or gone on with."""
+    sweep.tracking = dataclasses.asdict(settings)
+    quiet = dataclasses.replace(settings, system_metrics=False)
+    tags = {**sweep.tags, survey.SWEEP: sweep.name, "filterlab.kind": "sweep", "filterlab.swept": ", ".join(sweep.swept)}
+    with tracking.start(quiet, root=root, name=sweep.name, tags=tags, run_id=sweep.parent) as store:
+        store.wait()
+        sweep.parent = store.id
+        sweep.save()
+        yield store
+
+
+def collect(sweep: Sweep, store: NullRun, *, root: Path) -> str:
+    """Write report/ from what the store knows, log it to the parent run, print and give the summary."""
+    points = survey.survey(sweep, store)
+    done = [point for point in points if point.status == "done"]
+    stepwise = sweep.metric.removeprefix("best/")
+    curves = store.curves([point.run_id for point in done], stepwise)
+    folder = sweep.folder / "report"
+    paths = report.write(
+        points,
+        name=sweep.name,
+        metric=sweep.metric,
+        direction=sweep.direction,
+        curves={run_id: [number for _, number in curve] for run_id, curve in curves.items()},
+        first_layers={point.key: layer for point in done if (layer := first_layer(sweep, point)) is not None},
+        image_shape=image_shape(sweep, done),
+        folder=folder,
+    )
+    step = len(sweep.commands)
+    for path in paths:
+        if path.suffix == ".png":
+            store.log_image(f"sweep/{path.stem}", path, step=step)
+    if points:
+        store.log_table("points.json", survey.as_columns(points, metric=sweep.metric))
+    store.log_artifact(folder)
+    store.set_tags({"filterlab.points": survey.counts(points)})
+    if done:
+        pick = max if sweep.direction == "max" else min
+        store.log_metrics({sweep.metric: pick(point.metrics[sweep.metric] for point in done)}, step=step)
+    summary = (folder / "summary.txt").read_text(encoding="utf-8")
+    print(f"\n{summary.rstrip()}\n\n  report  {folder.relative_to(root)}/", flush=True)
+    return summary
+
+
+def first_layer(sweep: Sweep, point: Point) -> Any:
+    """Weights of the first layer at the best epoch, float32; None where the training's files are on another machine."""
+    path = sweep.point(point.key) / "models/filters.safetensors"
+    if not path.exists():
+        return None
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return file.get_slice("first_layer")[int(point.metrics["best_epoch"])]
+
+
+def image_shape(sweep: Sweep, points: Sequence[Point]) -> tuple[int, int, int]:
+    """Channels, height and width of the images that the points were trained on."""
+    for point in points:
+        if (sweep.point(point.key) / compose.RECEIPT).exists():
+            data = compose.load(sweep.point(point.key)).data
+            return data.channels, data.height, data.width
+    return 1, 28, 28
+
+
+def unfinished(sweep: Sweep, left: Sequence[Point], *, errors: dict[str, str]) -> str:
+    lines = [f"{survey.counts(left)} of sweep {sweep.name}"]
+    for point in left[:10]:
+        at = " ".join(f"{name}={given}" for name, given in point.swept.items())
+        why = f": {errors[point.run_id].splitlines()[0]}" if point.run_id in errors else ""
+        lines.append(f"  {point.status:<12}{at}{why}")
+    if len(left) > 10:
+        lines.append(f"  and {len(left) - 10} more: filterlab sweep status {sweep.name}")
+    what = {point.status for point in left}
+    if what & {*RUNNABLE}:
+        lines.append("the same command runs what is missing")
+    if "failed" in what:
+        lines.append("with --retry-failed it runs what failed as well")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""From the pipeline's model to its run, and from the run to where it came from; each step checked both ways."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import yaml
+
+from filterlab import tracking
+from filterlab.config import compose
+from filterlab.errors import UserError
+from filterlab.sweeps import promotion, survey
+from filterlab.sweeps import sweep as sweeps
+from filterlab.tracking import Found, NullRun
+
+RECORD = "results/run.json"  # train's output that names the run
+
+
+def show(root: Path) -> None:
+    """Print the steps from dvc.lock back to the sweep.
+
+    Raises:
+        UserError: a step does not hold: the files are not those of dvc.lock, the store does not know the run, or the run
+            was trained with another configuration than the receipt says.
+    """
+    locked = lock(root)
+    if digest(root / RECORD) != locked:
+        raise UserError(
+            f"{RECORD} is not the file that dvc.lock names (md5 {locked}): `dvc repro` or `dvc checkout` brings them together"
+        )
+    config = compose.load(root)
+    run_id = json.loads((root / RECORD).read_text(encoding="utf-8"))["run_id"]
+    if not run_id:
+        raise UserError("the pipeline's model was trained with tracking off: it has no run")
+    with tracking.reading(config.tracking, root=root) as store:
+        run = known(store, run_id)
+        trained = compose.from_dict(yaml.safe_load(store.read_artifact(run.id, compose.RECEIPT.name)))
+        if sweeps.key(trained) != sweeps.key(config):
+            raise UserError(f"run {run.id} was trained with another configuration than {compose.RECEIPT} says: run `dvc repro`")
+        print(f"dvc.lock      {RECORD} md5 {locked}")
+        print(f"  run         {describe(run)}")
+        if origin := run.tags.get(promotion.PROMOTED):
+            source = known(store, origin)
+            print(f"  promoted    {describe(source)}")
+            print(f"  same        {agreement(run, source)}")
+            if name := source.tags.get(survey.SWEEP):
+                print(f"  sweep       {name} (parent run {source.tags['mlflow.parentRunId']})")
+        for later in store.search(f"tags.`{promotion.PROMOTED}` = '{run.id}'"):
+            print(f"  promoted to {describe(later)}")
+
+
+def lock(root: Path) -> str:
+    """MD5 of results/run.json by dvc.lock."""
+    path = root / "dvc.lock"
+    if not path.exists():
+        raise UserError("dvc.lock is missing: `dvc repro` writes it")
+    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    outs = {out["path"]: out["md5"] for out in stages.get("train", {}).get("outs", [])}
+    if RECORD not in outs:
+        raise UserError("dvc.lock holds no training yet: `dvc repro` makes it")
+    return str(outs[RECORD])
+
+
+def digest(path: Path) -> str:
+    """MD5, as DVC names files; empty where there is none."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.exists() else ""
+
+
+def known(store: NullRun, run_id: str) -> Found:
+    """The run, or the one that was restored from it."""
+    for where in (f"attributes.run_id = '{run_id}'", f"tags.`filterlab.restored_from` = '{run_id}'"):
+        if found := store.search(where):
+            return found[0]
+    raise UserError(f"this store does not know run {run_id}: `filterlab pipeline` restores it from results/")
+
+
+def describe(run: Found) -> str:
+    number = run.metrics.get("best/validation/accuracy")
+    commit = run.tags.get("mlflow.source.git.commit", "")[:10]
+    return ", ".join(
+        filter(
+            None,
+            [
+                f"{run.id} {run.name}",
+                f"validation accuracy {number:.4%}" if number is not None else "",
+                f"commit {commit}" if commit else "",
+            ],
+        )
+    )
+
+
+def agreement(run: Found, source: Found) -> str:
+    """Which of the best epoch's metrics the two share to the last bit."""
+    names = sorted(name for name in run.metrics if name.startswith("best/") and name in source.metrics)
+    differ = [name for name in names if run.metrics[name] != source.metrics[name]]
+    if differ:
+        return "no: " + ", ".join(f"{name} {source.metrics[name]!r} -> {run.metrics[name]!r}" for name in differ)
+    return f"bit for bit: {', '.join(names)}"

@@ -1,0 +1,26 @@
+"""One training of a sweep."""
+
+from dataclasses import dataclass
+
+STATUSES = ("done", "running", "queued", "failed", "interrupted", "pruned", "missing")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A training as the store knows it.
+
+    Attributes:
+        key: 16 hex digits of the resolved configuration.
+        swept: its value, as text, of each key with several values, e.g. {"optimizer.lr": "0.003", "seed": "0"}.
+        status: one of STATUSES; "missing" has not been started.
+        run_id: empty where missing.
+        metrics: of the best epoch, e.g. "best/validation/accuracy", with "best_epoch" and "training/seconds".
+        seconds: wall time; None where it is not known.
+    """
+
+    key: str
+    swept: dict[str, str]
+    status: str
+    run_id: str
+    metrics: dict[str, float]
+    seconds: float | None

@@ -1,0 +1,111 @@
+"""From a sweep's words to its points: every combination, composed and checked before anything is launched."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.types import Glob
+from omegaconf import DictConfig
+
+from filterlab.config import compose, schema
+from filterlab.data.prepare import FILES
+from filterlab.errors import ConfigError, DataError
+from filterlab.sweeps import sweep as sweeps
+
+SEARCH = "optuna"  # the sweeper that makes its points up as it goes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command asks for.
+
+    Attributes:
+        keys: those with several values.
+        searched: by a sweeper that draws its points; `points` then holds a few, with every choice and both ends of each interval.
+        points: overrides and configuration of each point, by `sweeps.key`.
+        tracking: the section that all points have.
+        settings: of the sweeper.
+    """
+
+    keys: list[str]
+    searched: bool
+    points: dict[str, tuple[list[str], schema.Config]]
+    tracking: schema.Tracking
+    settings: DictConfig
+
+
+def plan(conf: Path, overrides: Sequence[str]) -> Plan:
+    """Raises ConfigError with the faults of all points together."""
+    settings = compose.hydra_settings(conf, overrides)
+    brought = {str(key): f"{key}={values}" for key, values in (settings.sweeper.get("params") or {}).items()}
+    given = {override.get_key_element() for override in compose.parse(overrides)}
+    words = [*(line for key, line in brought.items() if key not in given), *overrides]
+    keys = [override.get_key_element() for override in compose.parse(words) if override.is_sweep_override()]
+    if not keys:
+        raise ConfigError(["--multirun, but no key has several values: say e.g. seed=0,1,2, or leave --multirun out"])
+    searched = settings.runtime.choices["hydra/sweeper"] == SEARCH
+    faults: dict[str, None] = {}
+    found: dict[str, tuple[list[str], schema.Config]] = {}
+    compose_point = compose.Composer(conf)
+    for point in corners(conf, words, settings.sweeper) if searched else combinations(conf, words):
+        try:
+            config = compose_point(point)
+        except ConfigError as error:
+            faults |= dict.fromkeys(error.faults)
+            continue
+        found.setdefault(sweeps.key(config), (point, config))
+    tracking = {str(config.tracking): config.tracking for _, config in found.values()}
+    if len(tracking) > 1:
+        faults["tracking can't be swept: a sweep lives in one store"] = None
+    if any(section.backend == "off" for section in tracking.values()):
+        faults["tracking is off: a sweep is remembered by its store; choose tracking=local or tracking=server"] = None
+    if faults:
+        raise ConfigError(list(faults))
+    return Plan(keys, searched, found, tracking=next(iter(tracking.values())), settings=settings.sweeper)
+
+
+def corners(conf: Path, overrides: Sequence[str], settings: DictConfig) -> list[list[str]]:
+    """Overrides of a search that hold every choice and both ends of each interval. Raises ConfigError: it can't be searched."""
+    from filterlab.sweeps import objective
+    from filterlab.sweeps.space import ends, space
+
+    objective.check(settings.metric, direction=settings.direction)
+    parsed = [override for override in compose.parse(overrides) if not compose.is_hydras(override)]
+    searched, fixed = space(parsed, options=lambda menu: compose.options(conf, menu))
+    return [fixed + end for end in ends(searched)]
+
+
+def combinations(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
+    """The overrides of each point, but for Hydra's own; a key that a sweeper draws from an interval is left out.
+
+    Raises ConfigError: a key has an empty range of values.
+    """
+    axes: list[list[str]] = []
+    for override in compose.parse(overrides):
+        key, given = override.get_key_element(), override.value()
+        if compose.is_hydras(override):
+            continue
+        if isinstance(given, Glob):
+            axes.append([f"{key}={option}" for option in given.filter(compose.options(conf, key))])
+        elif override.is_discrete_sweep():
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        elif not override.is_sweep_override():
+            axes.append([str(override.input_line)])
+        else:
+            continue
+        if not axes[-1]:
+            raise ConfigError([f"{override.input_line}: no value in it; expected at least one, e.g. {key}=range(0,3)"])
+    return map(list, itertools.product(*axes))
+
+
+def check_data(configs: Sequence[schema.Config], root: Path) -> None:
+    """Raises DataError: the data of one of these configurations are not there, so that each of its jobs would fail."""
+    ready = root / "data/processed/train/card.json"
+    prepared = compose.load(root).data if ready.exists() and (root / compose.RECEIPT).exists() else None
+    for data in {str(config.data): config.data for config in configs}.values():
+        raw = root / "data/raw" / data.folder / "raw" / FILES["train"].images
+        if data != prepared and not raw.exists():
+            raise DataError(
+                f"{raw.relative_to(root)} is missing: `dvc repro preprocess` with data={data.name} in params.yaml brings it"
+            )

@@ -1,0 +1,191 @@
+"""From a run to the pipeline's next order, and the mark that leads back."""
+
+import dataclasses
+import difflib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+
+from filterlab import tracking
+from filterlab.config import compose, schema
+from filterlab.data.arrays import Card
+from filterlab.errors import UserError
+from filterlab.sweeps import objective, survey, table
+from filterlab.sweeps import sweep as sweeps
+from filterlab.tracking import Found, NullRun, provenance
+
+MARK = Path("results/promoted.json")  # {"run": its id, "point": key of its configuration}
+PROMOTED = "filterlab.promoted_from"
+ORDERED = [menu for menu in schema.FAMILIES if menu != "tracking"]  # where the history lives is no choice of a run's
+
+
+def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
+    """Write a run's choices into params.yaml, and print what changes.
+
+    Args:
+        run: its id, or the first characters of it; empty: the best one of `sweep` by the validation metric `best`.
+
+    Raises:
+        UserError: there is no such run, or it can't be reproduced: its code was not committed or is not the code that is
+            here, its data are not the data that are here. Nothing has been written then.
+    """
+    settings = sweeps.find(root, sweep).settings() if sweep else compose.compose(root / "conf", order(root)).tracking
+    with tracking.reading(settings, root=root) as store:
+        found = winner(root, store, sweep=sweep, metric=best) if best else one(store, run)
+        check(root, found)
+        config = compose.from_dict(yaml.safe_load(store.read_artifact(found.id, compose.RECEIPT.name)))
+    check_data(root, found, config)
+    path = root / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    after = rewrite(before, choices(root / "conf", config, prefer=compose.read_order(path)))
+    path.write_text(after, encoding="utf-8")
+    (root / MARK).parent.mkdir(exist_ok=True)
+    (root / MARK).write_text(json.dumps({"run": found.id, "point": sweeps.key(config)}, indent=2) + "\n", encoding="utf-8")
+    print(
+        "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml", n=0)), end=""
+    )
+    number = found.metrics.get("best/validation/accuracy")
+    print(
+        f"run {found.id} ({found.name}"
+        + (f", validation accuracy {number:.2%}" if number is not None else "")
+        + ") is the order now"
+    )
+    print("  dvc repro    trains it again, to the same bits on this kind of machine")
+
+
+def order(root: Path) -> list[str]:
+    return compose.to_overrides(compose.read_order(root / "params.yaml"))
+
+
+def one(store: NullRun, run: str) -> Found:
+    """The run whose id begins so."""
+    found = [each for each in store.search("") if each.id.startswith(run)]
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise UserError(
+            f"{what} in this store has an id that begins with {run!r}: `filterlab sweep status NAME` and `make ui` show ids"
+        )
+    return found[0]
+
+
+def winner(root: Path, store: NullRun, *, sweep: str, metric: str) -> Found:
+    """The best run of the setting with the best mean over seeds. Raises ConfigError: `metric` is none of validation."""
+    if metric in objective.USUAL:  # "accuracy" is short for validation's
+        metric = f"validation/{metric}"
+    usual = objective.USUAL.get(metric.rpartition("/")[2], "maximize")
+    objective.check(metric, direction=usual)
+    metric = metric if metric.startswith("best/") else f"best/{metric}"
+    direction = usual.removesuffix("imize")
+    points = [
+        point for point in survey.survey(sweeps.find(root, sweep), store) if metric in point.metrics and point.status == "done"
+    ]
+    if not points:
+        raise UserError(f"no training of sweep {sweep} is done with a metric {metric}: filterlab sweep status {sweep}")
+    swept = table.settings(points, metric=metric, direction=direction)[0].swept
+    of_setting = [point for point in points if {**point.swept, **swept} == point.swept]
+    pick = max if direction == "max" else min
+    return one(store, pick(of_setting, key=lambda point: point.metrics[metric]).run_id)
+
+
+def check(root: Path, run: Found) -> None:
+    """Raises UserError: the run is not finished, or its code is not to be had."""
+    if run.status != "FINISHED":
+        raise UserError(f"run {run.id} is {run.status}, expected FINISHED: only a finished training can be promoted")
+    if "filterlab.code" not in run.tags or run.tags.get("filterlab.kind") == "sweep":
+        raise UserError(f"run {run.id} ({run.name}) is no training of filterlab's: name one of a sweep's trainings")
+    commit = run.tags.get("mlflow.source.git.commit", "")
+    if run.tags.get("filterlab.dirty", "true") == "true":
+        raise UserError(
+            f"run {run.id} can't be reproduced: its code differed from commit {commit[:10] or '(none)'} and was never committed. "
+            "Commit the code and train it again"
+        )
+    here = provenance.tags(root)
+    if run.tags["filterlab.code"] != here["filterlab.code"]:
+        raise UserError(
+            f"run {run.id} was trained by other code than what is here: `git checkout {commit[:10]}` brings it, or train the run "
+            "again with this code"
+        )
+
+
+def check_data(root: Path, run: Found, config: schema.Config) -> None:
+    """Raises UserError where the data that are prepared here for that configuration are not those the run learned from."""
+    card = root / "data/processed/train/card.json"
+    here = ""
+    if card.exists() and compose.load(root).data == config.data:
+        here = Card.load(card).digest
+    else:
+        from filterlab.data.prepare import prepare
+
+        here = prepare(config.data, raw=root / "data/raw").train_card.digest
+    if run.tags.get("filterlab.data") != here:
+        raise UserError(
+            f"run {run.id} learned from other data ({run.tags.get('filterlab.data', 'unknown')[:12]}) than {config.data.name} "
+            f"gives here ({here[:12]}), so that it can't be reproduced: bring its data/raw, e.g. with dvc pull"
+        )
+
+
+def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> dict[str, Any]:
+    """The order that composes to `config`: of each menu the option that is nearest, and what differs from it as overrides.
+
+    Args:
+        prefer: an order whose options are taken where others are as near.
+    """
+    wanted = dataclasses.asdict(config)
+    made: dict[str, Any] = {}
+    override: dict[str, Any] = {}
+    for menu in ORDERED:
+        ranked = []
+        for option in sorted(compose.options(conf, menu), key=lambda option: option != prefer.get(menu)):
+            section = getattr(compose.compose(conf, [f"{menu}={option}"]), menu)
+            if type(section) is type(getattr(config, menu)):
+                ranked.append((difference(dataclasses.asdict(section), wanted[menu]), option))
+        nearest, made[menu] = min(ranked, key=lambda entry: size(entry[0]))
+        if nearest:
+            override[menu] = nearest
+    made |= {"experiment": "none", "seed": config.seed, "override": override}
+    again = compose.compose(conf, compose.to_overrides(made))
+    assert sweeps.key(again) == sweeps.key(config), "the order has to say what the run was"
+    return made
+
+
+def difference(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `wanted` differs from `base`, as a tree of the same keys."""
+    found: dict[str, Any] = {}
+    for name, leaf in wanted.items():
+        if isinstance(leaf, dict) and isinstance(base[name], dict) and leaf.keys() == base[name].keys():
+            if inner := difference(base[name], leaf):
+                found[name] = inner
+        elif leaf != base[name]:
+            found[name] = leaf
+    return found
+
+
+def size(tree: Any) -> int:
+    return sum(map(size, tree.values())) if isinstance(tree, dict) else 1
+
+
+def rewrite(text: str, made: Mapping[str, Any]) -> str:
+    """params.yaml's text with these values; comments and the order of lines are kept."""
+    yaml_12 = YAML()
+    yaml_12.preserve_quotes = True
+    yaml_12.width = 4096
+    tree = yaml_12.load(text)
+    for name, leaf in made.items():
+        if tree.get(name) != leaf:
+            tree[name] = leaf
+    written = io.StringIO()
+    yaml_12.dump(tree, written)
+    return written.getvalue()
+
+
+def tags(root: Path, config: schema.Config) -> dict[str, str]:
+    """The mark of a promoted run, for a training of its very configuration; {} for any other."""
+    if not (root / MARK).exists():
+        return {}
+    mark = json.loads((root / MARK).read_text(encoding="utf-8"))
+    return {PROMOTED: mark["run"]} if mark["point"] == sweeps.key(config) else {}

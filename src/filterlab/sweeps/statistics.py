@@ -1,0 +1,83 @@
+"""How sure a mean over seeds is, and a difference between two of them."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Summary:
+    """n values: mean, standard deviation (n - 1 in the denominator) and the mean's two-sided 95 % interval.
+
+    nan is what n values can't tell: the mean of none, the spread of one.
+    """
+
+    n: int
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The mean of n differences a - b, its two-sided 95 % interval, and the p-value of the paired t-test.
+
+    Where all differences are the same there is no spread to judge them by: low, high and p are nan.
+    """
+
+    n: int
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether 0 lies outside of the interval."""
+        return self.low > 0 or self.high < 0
+
+
+def summarize(values: Iterable[float]) -> Summary:
+    """The interval is mean +- t(0.975, n - 1) std / sqrt(n) (Student 1908, "The probable error of a mean")."""
+    given = np.array(list(values), dtype=np.float64)
+    n = len(given)
+    if n < 2:
+        return Summary(n, float(given[0]) if n else math.nan, math.nan, math.nan, math.nan)
+    from scipy.special import stdtrit
+
+    mean, std = float(given.mean()), float(given.std(ddof=1))
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(n)
+    return Summary(n, mean, std, mean - half, mean + half)
+
+
+def paired(a: Mapping[str, float], b: Mapping[str, float]) -> Paired:
+    """Compare two settings seed by seed: what a seed does to both cancels.
+
+    a, b: finite values by seed. Raises ValueError where they have fewer than two seeds in common.
+    """
+    common = sorted(a.keys() & b.keys())
+    if len(common) < 2:
+        of_first, of_second = _seeds(a.keys() - b.keys()), _seeds(b.keys() - a.keys())
+        raise ValueError(
+            "a paired comparison needs two seeds that both settings have; "
+            f"both have {_seeds(common)}, the first alone {of_first}, the second alone {of_second}"
+        )
+    differences = np.array([a[seed] - b[seed] for seed in common])
+    # Equal differences are told from rounding: 0.992 - 0.991 is not 0.993 - 0.992 to the last bit.
+    scale = max(abs(given[seed]) for given in (a, b) for seed in common)
+    if np.ptp(differences) <= 8 * np.finfo(np.float64).eps * scale:
+        return Paired(len(common), float(differences.mean()), math.nan, math.nan, math.nan)
+    from scipy.special import stdtr
+
+    found = summarize(differences)
+    t = found.mean / (found.std / math.sqrt(found.n))
+    return Paired(found.n, found.mean, found.low, found.high, p=2 * float(stdtr(found.n - 1, -abs(t))))
+
+
+def _seeds(seeds: Collection[str]) -> str:
+    return f"seed {', '.join(sorted(seeds))}" if seeds else "none"

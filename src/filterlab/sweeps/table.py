@@ -1,0 +1,201 @@
+"""The points of a sweep, put together by setting: everything that was swept, but for the seed."""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filterlab.sweeps.point import STATUSES, Point
+from filterlab.sweeps.statistics import Paired, Summary, paired, summarize
+from filterlab.visualization.measure import Measure
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All points with the same swept values but for the seed.
+
+    Attributes:
+        swept: those values, by key.
+        values: the metric of each done point that has a finite one, by seed; without seeds, by the point's key.
+        summary: of `values`.
+        counts: number of points by status.
+        points: the points of `values`, the best first.
+    """
+
+    swept: dict[str, str]
+    values: dict[str, float]
+    summary: Summary
+    counts: dict[str, int]
+    points: list[Point]
+
+
+def settings(points: Iterable[Point], *, metric: str, direction: str) -> list[Setting]:
+    """The settings, best mean first; those without any value come last, in the order of their first point.
+
+    direction: "max" or "min". Raises ValueError for anything else.
+    """
+    if direction not in ("max", "min"):
+        raise ValueError(f"direction must be 'max' or 'min', got {direction!r}")
+    sign = -1 if direction == "max" else 1
+    groups: dict[tuple[tuple[str, str | float], ...], list[Point]] = {}
+    for point in points:
+        groups.setdefault(tuple(sorted((key, _value(text)) for key, text in point.swept.items() if key != SEED)), []).append(
+            point
+        )
+    found = []
+    for group in groups.values():
+        measured = [point for point in group if point.status == "done" and math.isfinite(point.metrics.get(metric, math.nan))]
+        values: dict[str, float] = {}
+        for point in measured:
+            seed = point.swept.get(SEED, point.key)
+            # A seed may come twice where commands of one sweep differ in a value that neither sweeps.
+            values[f"{seed} {point.key}" if seed in values else seed] = point.metrics[metric]
+        found.append(
+            Setting(
+                swept={key: text for key, text in group[0].swept.items() if key != SEED},
+                values=values,
+                summary=summarize(values.values()),
+                counts=dict(Counter(point.status for point in group)),
+                points=sorted(measured, key=lambda point: sign * point.metrics[metric]),
+            )
+        )
+    return sorted(found, key=lambda setting: sign * setting.summary.mean if setting.values else math.inf)
+
+
+def _value(text: str) -> str | float:
+    """1e-3 and 0.001 are one value."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def comparison(settings: Sequence[Setting]) -> Paired | None:
+    """The first setting against the second; None where there are no two, or no two seeds that both have."""
+    best = settings[:2]
+    if len(best) < 2 or len(best[0].values.keys() & best[1].values.keys()) < 2:
+        return None
+    return paired(best[0].values, best[1].values)
+
+
+def measure(metric: str, direction: str) -> Measure:
+    """How the metric is written and drawn: best/validation/accuracy is the validation accuracy, in percent."""
+    name = metric.removeprefix("best/").replace("/", " ").replace("_", " ")
+    return Measure(name, higher_is_better=direction == "max", share=metric.endswith("accuracy"))
+
+
+def sentence(settings: Sequence[Setting], measure: Measure) -> str:
+    """What can be said of the best two of the settings, best first: which is better, or that these seeds can't tell."""
+    measured = [setting for setting in settings if setting.values]
+    if not measured:
+        return f"No point has a {measure.name} yet."
+    if len(measured) == 1:
+        return "There is one setting with a result: nothing to compare."
+    first, second = named(settings)[:2]
+    unit = f"points of {measure.name}" if measure.share else measure.name
+    sign = 1 if measure.higher_is_better else -1
+    found = comparison(settings)
+    if found is None:
+        lead = sign * (measured[0].summary.mean - measured[1].summary.mean)
+        ahead = f"is ahead of {second} by {measure.difference(lead)[0]} {unit}" if lead else f"and {second} are level"
+        return (
+            f"{first} {ahead}, but whether that is more than chance can't be told: "
+            "it takes two seeds or more of both, e.g. 'seed=range(5)'."
+        )
+    if math.isnan(found.p):
+        if found.difference == 0:
+            return f"{first} and {second} can't be told apart: they are equal in each of {found.n} paired seeds."
+        ahead = measure.difference(abs(found.difference))[0]
+        return (
+            f"{first} and {second} differ by the same {ahead} {unit} in each of {found.n} paired seeds: "
+            "without a spread there is no interval, and more seeds are needed to tell them apart."
+        )
+    ahead, *ends = measure.difference(*(sign * number for number in (found.difference, found.low, found.high)))
+    low, high = ends if sign > 0 else ends[::-1]
+    shown = f"{ahead} {unit} [{low}, {high}], {found.n} paired seeds, p = {found.p:.2g}"
+    if not found.distinguishable:
+        return f"{first} and {second} can't be told apart at 95 %: they differ by {shown}."
+    if sign * found.difference < 0:
+        return f"{first} has the best mean, but on the seeds that both have {second} is ahead: {shown}."
+    chosen = (
+        f" They were chosen as the best of {len(measured)} by these seeds, which flatters the first." if len(measured) > 2 else ""
+    )
+    return f"{first} beats {second} by {shown}.{chosen}"
+
+
+def columns(points: Iterable[Point]) -> list[str]:
+    """The swept keys in the order they appear in; the seed last."""
+    keys = dict.fromkeys(key for point in points for key in point.swept)
+    return [key for key in keys if key != SEED] + [SEED] * (SEED in keys)
+
+
+def short(keys: Sequence[str]) -> dict[str, str]:
+    """By key, the end of it that no other key ends with: optimizer.lr -> lr."""
+    found = {}
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
+        others = [other for other in keys if other != key]
+        found[key] = next((end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others)), key)
+    return found
+
+
+def brief(text: str) -> str:
+    """A number that was drawn rather than chosen, in three digits."""
+    value = _value(text)
+    return f"{value:.3g}" if isinstance(value, float) and len(text) > 7 else text
+
+
+def named(settings: Sequence[Setting]) -> list[str]:
+    """What each setting is called, e.g. "model=cnn lr=0.003"."""
+    ends = short(list(dict.fromkeys(key for setting in settings for key in setting.swept)))
+    return [
+        " ".join(f"{ends[key]}={brief(text)}" for key, text in setting.swept.items()) or "the only setting"
+        for setting in settings
+    ]
+
+
+def write_points(points: Sequence[Point], path: Path) -> None:
+    """CSV: a row a point, a column each swept key, then status, seconds, the metrics, run_id and key."""
+    swept = columns(points)
+    metrics = sorted({name for point in points for name in point.metrics})
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*swept, "status", "seconds", *metrics, "run_id", "key"])
+        for point in points:
+            writer.writerow(
+                [
+                    *[point.swept.get(key, "") for key in swept],
+                    point.status,
+                    "" if point.seconds is None else point.seconds,
+                    *[point.metrics.get(name, "") for name in metrics],
+                    point.run_id,
+                    point.key,
+                ]
+            )
+
+
+def write_settings(settings: Sequence[Setting], path: Path) -> None:
+    """CSV: a row a setting, best first: its swept values, n, mean, std, low and high of the metric, its points by status, and
+    the run id of its best point. A number that n values can't tell is empty."""
+    swept = list(dict.fromkeys(key for setting in settings for key in setting.swept))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*swept, "n", "mean", "std", "low", "high", *STATUSES, "best_run_id"])
+        for setting in settings:
+            summary = setting.summary
+            numbers = [summary.mean, summary.std, summary.low, summary.high]
+            writer.writerow(
+                [
+                    *[setting.swept.get(key, "") for key in swept],
+                    summary.n,
+                    *["" if math.isnan(number) else number for number in numbers],
+                    *[setting.counts.get(status, 0) for status in STATUSES],
+                    setting.points[0].run_id if setting.points else "",
+                ]
+            )

@@ -1,0 +1,202 @@
+"""`hydra/launcher=slurm`: the jobs of a sweep as a SLURM array, through submitit, each alone in its failure."""
+
+import itertools
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititLauncher
+from omegaconf import DictConfig
+
+from filterlab.errors import UserError
+from hydra_plugins.filterlab_launchers import in_job, job_states
+
+if TYPE_CHECKING:
+    from submitit import Job
+
+log = logging.getLogger(__name__)
+
+SWEEP = "FILTERLAB_SWEEP"  # names the sweep's folder
+SUBMITTED = "submitted.jsonl"
+GRACE = 15.0  # seconds that a shared file system may take to show an ended job's result
+SETUP = [
+    # Since SLURM 22.05 srun no longer takes over what sbatch was told, and would bind the training to one core.
+    'if [ -n "$SLURM_CPUS_PER_TASK" ]; then',
+    "  export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK",
+    "fi",
+    # Several GPUs: where one process fails, the others would wait for it until the time limit.
+    "export SLURM_KILL_BAD_EXIT=1",
+]
+
+
+@dataclass
+class SlurmConf(SlurmQueueConf):
+    """The released plugin's settings; conf/hydra/launcher/slurm.yaml gives the values and their units."""
+
+    _target_: str = "hydra_plugins.filterlab_launchers.slurm.SlurmLauncher"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="filterlab_slurm", node=SlurmConf, provider="filterlab")
+
+
+class SlurmLauncher(SubmititLauncher):
+    """The released launcher, but that
+
+    - a job that was cancelled, killed, out of time or failed does not end the batch: its JobReturn has the status FAILED,
+      its overrides, and a `return_value` that raises submitit's UncompletedJobError (it left no result) or FailedJobError
+      (it raised an exception);
+    - a job whose training failed is FAILED for SLURM too, with an exit code that is not 0;
+    - it needs no accounting database to see that a job is over;
+    - the ids of the jobs are written to submitted.jsonl in the folder that FILTERLAB_SWEEP names, as they are submitted.
+    """
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Raises UserError where SLURM's commands are missing."""
+        if missing := [command for command in ("sbatch", "srun", "squeue") if shutil.which(command) is None]:
+            raise UserError(
+                f"hydra/launcher=slurm: {', '.join(missing)} not found on the PATH, nothing was submitted. Run this on a login "
+                "node of a SLURM cluster (some need `module load slurm`), or choose hydra/launcher=joblib for this machine"
+            )
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Submit the batch, wait until every job has ended, and give what each returned, in the order of `job_overrides`.
+
+        Raises:
+            UserError: sbatch refuses.
+            KeyboardInterrupt: the jobs stay in the queue.
+        """
+        assert self.config is not None
+        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        calls = [
+            (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
+            for number, overrides in enumerate(job_overrides, initial_job_idx)
+        ]
+        jobs: list[Job[JobReturn]] = []
+        size = job_states.largest_array()
+        for start in range(0, len(calls), size):
+            array = self.submit(calls[start : start + size])
+            self.on_submitted([(call[0], job.job_id) for call, job in zip(calls[start:], array, strict=False)])
+            jobs += array
+        log.info("%d jobs submitted to SLURM: %s", len(jobs), ", ".join(arrays(jobs)))
+        try:
+            return wait(jobs, overrides=[list(filter_overrides(overrides)) for overrides in job_overrides])
+        except KeyboardInterrupt as error:
+            error.add_note(f"the jobs stay in SLURM's queue; to end them: scancel {' '.join(arrays(jobs))}")
+            raise
+
+    def submit(self, calls: Sequence[tuple[Any, ...]]) -> "list[Job[JobReturn]]":
+        """One array (or one job) that calls this launcher with each of these arguments."""
+        import submitit
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        settings = {name: given for name, given in self.params.items() if given is not None}
+        settings["setup"] = SETUP + settings.get("setup", [])
+        executor = submitit.AutoExecutor(
+            settings.pop("submitit_folder"), "slurm", slurm_max_num_timeout=settings.pop("max_num_timeout")
+        )
+        shared = BaseQueueConf.__dataclass_fields__
+        executor.update_parameters(**{name if name in shared else f"slurm_{name}": given for name, given in settings.items()})
+        try:
+            return executor.map_array(self, *zip(*calls, strict=True))
+        except (FailedJobError, FailedSubmissionError) as error:
+            reasons = [line for line in str(error).splitlines() if line.startswith("sbatch: error")]
+            raise UserError(f"SLURM took no job: {'; '.join(reasons) or error}") from error
+
+    def on_submitted(self, submitted: Sequence[tuple[Sequence[str], str]]) -> None:
+        """Each job's overrides and its SLURM id, as soon as it has one."""
+        if not (sweep := os.environ.get(SWEEP)):
+            return
+        lines = [json.dumps({"overrides": list(overrides), "job": job_id}) for overrides, job_id in submitted]
+        with (Path(sweep) / SUBMITTED).open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+    def __call__(self, *arguments: Any) -> JobReturn:
+        """The job itself, on its node. Raises what the task raised: SLURM sees exit code 1, and the launcher why."""
+        in_job.prepare()
+        done = super().__call__(*arguments)
+        _ = done.return_value
+        return done
+
+
+def wait(jobs: "Sequence[Job[JobReturn]]", *, overrides: Sequence[list[str]]) -> list[JobReturn]:
+    """What each job returned, once all have ended.
+
+    SLURM is asked every 2 s at first, then after a tenth of the time waited so far, but at least every 30 s.
+    """
+    returns: dict[int, JobReturn] = {}
+    over_since: dict[int, float] = {}
+    start = time.monotonic()
+    silent = False
+    while len(returns) < len(jobs):
+        waiting = [number for number in range(len(jobs)) if number not in returns]
+        found = job_states.states([jobs[number].job_id for number in waiting])
+        unknown = job_states.UNKNOWN in found.values()
+        if unknown and not silent:
+            log.warning("squeue does not answer; results are waited for")
+        silent = unknown
+        for number in waiting:
+            state, now = found[jobs[number].job_id], time.monotonic()
+            if not job_states.is_over(state):
+                over_since.pop(number, None)  # queued again
+            elif now - over_since.setdefault(number, now) < GRACE:
+                state = ""
+            if state == job_states.UNKNOWN or number in over_since:
+                returned = result(jobs[number], overrides=overrides[number], state=state)
+                if returned is not None:
+                    returns[number] = returned
+                    tell(returned, jobs[number], common=set.intersection(*map(set, overrides)))
+        left = len(jobs) - len(returns)
+        if left < len(waiting):
+            failed = sum(returned.status == JobStatus.FAILED for returned in returns.values())
+            log.info("%d of %d jobs have ended%s", len(returns), len(jobs), f", {failed} of them failed" if failed else "")
+        if left:
+            expected = any(number in over_since and number not in returns for number in waiting)
+            time.sleep(2.0 if expected else min(30.0, max(2.0, (time.monotonic() - start) / 10)))
+    return [returns[number] for number in range(len(jobs))]
+
+
+def result(job: "Job[JobReturn]", *, overrides: list[str], state: str) -> JobReturn | None:
+    """What the job returned, or why it returned nothing; None where a result may still come.
+
+    Args:
+        state: that the job was left in, where no result is waited for any longer; else empty, or UNKNOWN.
+    """
+    from submitit.core.utils import UncompletedJobError
+
+    os.scandir(job.paths.folder).close()  # makes a network file system look again
+    tasks = [job.task(rank) for rank in range(job.num_tasks)]
+    written = [task for task in tasks if task.paths.result_pickle.exists()]
+    error = next((error for task in written if (error := task.exception())), None)
+    if error is None and len(written) == len(tasks):
+        returned: JobReturn = job.results()[0]
+        return returned
+    if error is None and not job_states.is_over(state):
+        return None
+    failed = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+    failed.return_value = error or UncompletedJobError(f"job {job.job_id} ended as {state} and left no result")
+    return failed
+
+
+def tell(returned: JobReturn, job: "Job[JobReturn]", *, common: set[str]) -> None:
+    """Say why a job failed: what was its own among the overrides, the last line of the error, the place of its log."""
+    if returned.status == JobStatus.FAILED:
+        own = " ".join(word for word in returned.overrides or [] if word not in common)
+        why = [line for line in str(returned._return_value).split("-" * 22)[:2][-1].splitlines() if line.strip()][-1]
+        log.warning("job %s (%s) failed: %s; its log: %s", job.job_id, own, why, job.task(0).paths.stderr)
+
+
+def arrays(jobs: "Sequence[Job[JobReturn]]") -> list[str]:
+    """The ids that scancel takes, one for a whole array."""
+    return [array for array, _ in itertools.groupby(job.job_id.split("_")[0] for job in jobs)]

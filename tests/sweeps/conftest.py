@@ -1,0 +1,111 @@
+"""A small repository whose data are prepared, and `filterlab` in it."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from filterlab.config import compose
+from filterlab.data.arrays import Card, LabelledImages, digest
+
+ROOT = Path(__file__).parents[2]
+ORDER = """\
+data: mnist            # noise here, under that name
+model: mlp             # quick
+optimizer: adam
+schedule: constant
+augment: none
+trainer: cpu
+tracking: local
+experiment: none
+seed: 0
+override: {model: {hidden: [8]}, trainer: {max_epochs: 3, batch_size: 32, threads: 1, precision: "32"}, tracking: {system_metrics: false}}
+"""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A repository of its own, and what its store says."""
+
+    root: Path
+    environment: dict[str, str]
+
+    def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "filterlab.cli", *words],
+            cwd=self.root,
+            env=self.environment | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, code: int = 0, **more: str) -> str:
+        """What it prints, stderr after stdout."""
+        process = self.start(*words, **more)
+        said, errors = process.communicate(timeout=240)
+        assert process.returncode == code, said + errors
+        return said + errors
+
+    def ask(self, query: str, *values: str) -> list[tuple[str, ...]]:
+        with sqlite3.connect(self.root / "mlflow.db") as store:
+            return store.execute(query, values).fetchall()
+
+    def children(self) -> dict[str, str]:
+        """Run id -> status of all trainings."""
+        return dict(
+            self.ask("select r.run_uuid, status from runs r join tags t on t.run_uuid = r.run_uuid and key = 'filterlab.point'")
+        )
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        return dict(self.ask("select key, value from tags where run_uuid = ?", run_id))
+
+
+def noise(root: Path) -> None:
+    """preprocess's output: 400 images of noise, the brighter the higher the label."""
+    draw = np.random.Generator(np.random.PCG64(0))
+    labels = (np.arange(400) % 10).astype(np.uint8)
+    images = (draw.integers(0, 100, (400, 1, 28, 28)) + 15 * labels[:, None, None, None]).astype(np.uint8)
+    parts = {
+        "train": LabelledImages(images=images[:300], labels=labels[:300]),
+        "validation": LabelledImages(images=images[300:], labels=labels[300:]),
+    }
+    for part, arrays in parts.items():
+        arrays.save(root / "data/processed/train", part)
+    counts = {part: len(arrays) for part, arrays in parts.items()}
+    card = Card("mnist", [str(label) for label in range(10)], 1, 28, 28, counts, 0.45, 0.2, digest(parts))
+    card.save(root / "data/processed/train/card.json")
+
+
+@pytest.fixture(scope="session")
+def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lab]:
+    def make() -> Lab:
+        root = tmp_path_factory.mktemp("lab")
+        for part in ("conf", "src"):
+            shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        (root / "dvc.yaml").write_text("stages: {}\n")
+        (root / "params.yaml").write_text(ORDER)
+        noise(root)
+        (root / "results").mkdir()
+        order = compose.to_overrides(compose.read_order(root / "params.yaml"))
+        (root / compose.RECEIPT).write_text(compose.dump(compose.compose(root / "conf", order)))
+        for command in (
+            ["init", "--quiet"],
+            ["add", "conf", "src", "params.yaml", "dvc.yaml"],
+            ["commit", "--quiet", "-m", "lab"],
+        ):
+            who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+            subprocess.run(["git", *who, *command], cwd=root, check=True)
+        environment = os.environ | {"PYTHONPATH": str(root / "src"), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+        for name in ("DVC_ROOT", "FILTERLAB_SWEEP"):
+            environment.pop(name, None)
+        return Lab(root, environment)
+
+    return make

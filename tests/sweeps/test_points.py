@@ -1,0 +1,71 @@
+"""Every combination, what is the same in all, and the names and keys that lead back to them."""
+
+from pathlib import Path
+
+import pytest
+
+from filterlab.config import compose
+from filterlab.errors import ConfigError
+from filterlab.sweeps import points
+from filterlab.sweeps import sweep as sweeps
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def test_combinations() -> None:
+    words = ["model=mlp,cnn", "trainer.threads=2", "seed=range(0,3)", "optimizer.lr=interval(0,1)", "hydra.job.name=x"]
+    expected = [[f"model={model}", "trainer.threads=2", f"seed={seed}"] for model in ("mlp", "cnn") for seed in (0, 1, 2)]
+    assert list(points.combinations(CONF, words)) == expected
+
+
+def test_an_empty_range_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no value in it"):
+        list(points.combinations(CONF, ["seed=range(3,3)"]))
+
+
+def test_each_point_is_what_it_composes_to_alone() -> None:
+    plan = points.plan(CONF, ["model=mlp,cnn", "seed=range(2)", "optimizer.lr=0.01,0.02"])
+    assert len(plan.points) == 8 and plan.keys == ["model", "seed", "optimizer.lr"] and not plan.searched
+    for key, (words, config) in plan.points.items():
+        assert compose.compose(CONF, words) == config
+        assert sweeps.key(config) == key
+
+
+def test_an_experiment_brings_its_own_sweep_and_the_command_line_comes_first() -> None:
+    assert len(points.plan(CONF, ["experiment=filters"]).points) == 27
+    plan = points.plan(CONF, ["experiment=filters", "seed=7", "model.kernel=3,5"])
+    assert len(plan.points) == 6
+    assert {config.seed for _, config in plan.points.values()} == {7}
+    assert {config.model.kernel for _, config in plan.points.values()} == {3, 5}
+
+
+def test_a_search_is_checked_at_its_corners() -> None:
+    plan = points.plan(CONF, ["hydra/sweeper=optuna", "model=mlp,cnn", "optimizer.lr=interval(0.1,0.5)"])
+    assert plan.searched and plan.settings.n_trials == 20
+    assert sorted((config.model.name, config.optimizer.lr) for _, config in plan.points.values()) == [("cnn", 0.5), ("mlp", 0.1)]
+    with pytest.raises(ConfigError, match="optimizer.lr is -1"):
+        points.plan(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(-1.0,0.5)"])
+
+
+def test_faults_of_all_points_come_together() -> None:
+    with pytest.raises(ConfigError) as raised:
+        points.plan(CONF, ["model=cnn,mpl", "optimizer.lr=0,1", "trainer.max_epochs=0,1"])
+    assert len(raised.value.faults) == 3
+
+
+def test_the_same_words_the_same_name_however_they_are_launched() -> None:
+    words = ["seed=0,1", "optimizer.lr=0.1,0.2", "model='mlp'"]
+    name = sweeps.title(words, swept=["seed", "optimizer.lr"])
+    assert name.startswith("seed-lr-")
+    assert (
+        sweeps.title([*reversed(words), "hydra/launcher=slurm", "hydra.launcher.partition=gpu"], swept=["seed", "optimizer.lr"])
+        == name
+    )
+    assert sweeps.title([*words, "data=digits"], swept=["seed", "optimizer.lr"]) != name
+    assert sweeps.title(["experiment=filters"], swept=["seed"]).startswith("filters-")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 101, "a b"])
+def test_names_that_are_no_folder(name: str) -> None:
+    with pytest.raises(ConfigError, match="--sweep"):
+        sweeps.check_name(name)

@@ -1,0 +1,131 @@
+"""From a sweep's winner to the order, by `dvc repro` to the same metric, and back by lineage. The tests build on each other."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from filterlab.config import compose
+from filterlab.sweeps import promotion
+from filterlab.sweeps import sweep as sweeps
+
+CONF = Path(__file__).parents[2] / "conf"
+DVC = """\
+stages:
+  compose:
+    cmd: python -m filterlab.cli stage compose
+    deps: [params.yaml, conf]
+    outs: [{results/config.yaml: {cache: false}}]
+  train:
+    cmd: python -m filterlab.cli stage train
+    params:
+      - results/config.yaml: [model, optimizer, schedule, augment, trainer, seed]
+    outs: [models, results/curves.csv, results/run.json]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Callable[[], Any]) -> Any:
+    lab = make_lab()
+    lab.run("train", "-m", "--sweep", "widths", "model.hidden=[2],[16,8]", "seed=3,4", "optimizer.lr=0.004")
+    (lab.root / "dvc.yaml").write_text(DVC)
+    (lab.root / "results/config.yaml").unlink()
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=lab.root, env=lab.environment, check=True)
+    return lab
+
+
+def dvc(lab: Any, *words: str) -> str:
+    path = f"{Path(sys.executable).parent}:{lab.environment['PATH']}"
+    command = [sys.executable, "-m", "dvc", *words]
+    done = subprocess.run(
+        command, cwd=lab.root, env=lab.environment | {"PATH": path}, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def best(lab: Any) -> str:
+    """The widths' best run by the store itself: of the better setting by its mean, the better seed."""
+    found = lab.ask(
+        "select m.run_uuid, m.value, t.value from latest_metrics m join tags t on t.run_uuid = m.run_uuid "
+        "where m.key = 'best/validation/accuracy' and t.key = 'swept.model.hidden'"
+    )
+    means: dict[str, list[float]] = {}
+    for _, number, setting in found:
+        means.setdefault(setting, []).append(number)
+    setting = max(means, key=lambda each: sum(means[each]))
+    return max((number, run_id) for run_id, number, each in found if each == setting)[1]
+
+
+def test_the_best_becomes_the_order(lab: Any) -> None:
+    dvc(lab, "repro", "compose")
+    winner = best(lab)
+    said = lab.run("promote", "--best", "accuracy", "--sweep", "widths")
+    assert winner in said
+    order = yaml.safe_load((lab.root / "params.yaml").read_text())
+    seed = lab.tags(winner)["swept.seed"]
+    assert (order["seed"], order["override"]["optimizer"], order["model"]) == (int(seed), {"lr": 0.004}, "mlp")
+    assert f"+seed: {seed}" in said and "-seed: 0" in said, "what changes is shown"
+    assert "# noise here, under that name" in (lab.root / "params.yaml").read_text()
+
+
+def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(lab: Any) -> None:
+    dvc(lab, "repro")
+    said = lab.run("lineage")
+    assert f"promoted    {best(lab)}" in said and "sweep       widths" in said
+    assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in said
+
+
+def test_another_order_is_not_marked(lab: Any) -> None:
+    path = lab.root / "params.yaml"
+    kept = path.read_text()
+    path.write_text(kept.replace("max_epochs: 3", "max_epochs: 2"))
+    dvc(lab, "repro")
+    assert "promoted " not in lab.run("lineage").replace("promoted to", "")
+    path.write_text(kept)
+
+
+def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
+    run_id, path = best(lab), lab.root / "params.yaml"
+    before = path.read_text()
+    code = lab.root / "src/filterlab/models/softmax.py"
+    kept = code.read_text()
+    code.write_text(kept + "\n")
+    assert "other code than what is here" in lab.run("promote", run_id, code=2)
+    lab.run("train", "seed=9")
+    dirty = [each for each in lab.ask("select run_uuid from tags where key = 'filterlab.dirty' and value = 'true'")][-1][0]
+    code.write_text(kept)
+    assert "was never committed" in lab.run("promote", dirty, code=2)
+    labels = lab.root / "data/processed/train/card.json"
+    card = labels.read_text()
+    labels.write_text(card.replace('"digest": "', '"digest": "0'))
+    assert "learned from other data" in lab.run("promote", run_id, code=2)
+    labels.write_text(card)
+    assert "no run in this store" in lab.run("promote", "zzz", code=2)
+    assert "no choice is made on the test set" in lab.run("promote", "--best", "test/accuracy", "--sweep", "widths", code=2)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["model=resnet", "model.depth=14", "optimizer=adamw", "augment=affine", "augment.degrees=3", "seed=7"],
+        ["experiment=tutorial", "model.kernel=9"],
+        ["experiment=fast", "data.take=per_class", "data.take_n=20", "trainer=ddp"],
+        ["model=conv_net", "schedule=step", "optimizer=adadelta"],
+    ],
+    ids=lambda words: " ".join(words) or "front page",
+)
+def test_any_configuration_can_be_said_as_an_order(words: list[str], tmp_path: Path) -> None:
+    config = compose.compose(CONF, words)
+    text = promotion.rewrite((CONF.parent / "params.yaml").read_text(), promotion.choices(CONF, config, prefer={}))
+    (tmp_path / "params.yaml").write_text(text)
+    again = compose.compose(CONF, compose.to_overrides(compose.read_order(tmp_path / "params.yaml")))
+    assert sweeps.key(again) == sweeps.key(config)
+    comments = [line.partition("#")[2] for line in (CONF.parent / "params.yaml").read_text().splitlines() if "#" in line]
+    assert [line.partition("#")[2] for line in text.splitlines() if "#" in line] == comments

@@ -1,0 +1,147 @@
+"""`filterlab train --multirun` as its users run it: whole, again, interrupted, failing. The tests build on each other, in order."""
+
+import json
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+GRID = ["train", "-m", "--sweep", "grid", "model.hidden=[4],[8]", "seed=0,1"]
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Callable[[], Any]) -> Any:
+    lab = make_lab()
+    said = lab.run(*GRID)
+    assert "4 points: 4 to run" in said
+    return lab
+
+
+def test_every_point_is_a_child_of_one_finished_parent(lab: Any) -> None:
+    children = lab.children()
+    assert sorted(children.values()) == ["FINISHED"] * 4
+    found = [lab.tags(run_id) for run_id in children]
+    swept = sorted((tags["swept.model.hidden"], tags["swept.seed"]) for tags in found)
+    assert swept == [("[4]", "0"), ("[4]", "1"), ("[8]", "0"), ("[8]", "1")]
+    (parent,) = {tags["mlflow.parentRunId"] for tags in found}
+    assert lab.ask("select status, name from runs where run_uuid = ?", parent) == [("FINISHED", "grid")]
+    assert lab.tags(parent)["filterlab.points"] == "4 done"
+    assert {tags["filterlab.dirty"] for tags in found} == {"false"}
+
+
+def test_its_report_lies_in_the_folder_and_in_the_parent(lab: Any) -> None:
+    report = lab.root / "runs/grid/report"
+    assert {"points.csv", "settings.csv", "summary.txt"} <= {path.name for path in report.iterdir()}
+    assert len((report / "points.csv").read_text().splitlines()) == 5
+    assert len((report / "settings.csv").read_text().splitlines()) == 3
+    parent = json.loads((lab.root / "runs/grid/sweep.json").read_text())["parent"]
+    stored = {path.name for path in (lab.root / "mlartifacts").glob(f"*/{parent}/artifacts/**/*") if path.is_file()}
+    assert {"points.csv", "points.json", "settings.csv"} <= stored
+
+
+def test_again_there_is_nothing_to_run(lab: Any) -> None:
+    before = lab.children()
+    assert "4 points, 4 done: 0 to run" in lab.run(*GRID)
+    assert lab.children() == before
+
+
+def test_more_points_run_with_the_menu_and_the_code_it_began_with(lab: Any) -> None:
+    menu, code = lab.root / "conf/optimizer/adam.yaml", lab.root / "src/filterlab/stages/train.py"
+    kept = {path: path.read_text() for path in (menu, code)}
+    menu.write_text(kept[menu].replace("lr: 1.0e-3", "lr: 7.0e-3"))
+    code.write_text(kept[code] + "\n\ndef line(*a, **b):\n    return 'edited'\n")
+    said = lab.run(*GRID[:-1], "seed=0,1,2")
+    for path, text in kept.items():
+        path.write_text(text)
+    assert "6 points, 4 done: 2 to run" in said and "epoch 3/3" in said and "edited" not in said
+    assert len(lab.children()) == 6
+    rates = {
+        lab.ask("select value from params where run_uuid = ? and key = 'optimizer.lr'", run_id)[0] for run_id in lab.children()
+    }
+    assert rates == {("0.001",)}
+    assert len({lab.tags(run_id)["filterlab.code"] for run_id in lab.children()}) == 1
+
+
+def test_interrupted_and_gone_on_with(lab: Any) -> None:
+    """Ctrl-C in the second of two trainings: the first is not run again, the second goes on under its id, no epoch twice."""
+    words = ["train", "-m", "--sweep", "broken", "seed=0,1", "trainer.max_epochs=40", "trainer.patience=40"]
+    process = lab.start(*words)
+    seen = 0
+    while seen < 42:  # two epochs into the second training
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        seen += line.startswith("epoch ")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command runs the rest" in errors
+    mine = "select r.run_uuid, status from runs r join tags t on t.run_uuid = r.run_uuid where key = 'filterlab.sweep' and value = 'broken'"
+    assert sorted(status for _, status in lab.ask(mine)) == ["FINISHED", "KILLED", "KILLED"], "a child, the other, the parent"
+    before = {run_id for run_id, _ in lab.ask(mine)}
+    assert "broken: 1 done, 1 interrupted" in lab.run("sweep", "status", "broken")
+    assert "2 points, 1 done: 1 to run" in lab.run(*words)
+    assert {run_id for run_id, _ in lab.ask(mine)} == before
+    assert {status for _, status in lab.ask(mine)} == {"FINISHED"}
+    steps = lab.ask(
+        "select m.run_uuid, step from metrics m join tags t on t.run_uuid = m.run_uuid "
+        "where t.key = 'filterlab.sweep' and t.value = 'broken' and m.key = 'validation/accuracy' order by 1, 2"
+    )
+    assert [step for _, step in steps] == [*range(1, 41)] * 2
+
+
+def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(lab: Any) -> None:
+    words = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e-3,1e30"]
+    said = lab.run(*words, code=6)
+    assert "1 failed of sweep lr-" in said and "the training diverged" in said and "--retry-failed" in said
+    name = said.partition("sweep ")[2].partition(":")[0]
+    assert f"{name}: 1 done, 1 failed" in lab.run("sweep", "status", name)
+    before = lab.children()
+    assert "2 points, 1 done, 1 failed: 0 to run" in lab.run(*words, code=6)
+    assert lab.children() == before
+    assert "1 done: 1 to run" in lab.run(*words, "--retry-failed", code=6)
+    assert list(lab.children().values()).count("FAILED") == 1
+    assert name in lab.run("sweep", "status") and "grid: 6 done" in lab.run("sweep", "status")
+
+
+def test_plan_counts_and_estimates_and_starts_nothing(lab: Any) -> None:
+    before = lab.children()
+    said = lab.run("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
+    assert "10 trainings: every combination of model.hidden, seed" in said
+    assert "of training one after another" in said and "hidden:\n  - 4" in said and "# and 7 more" in said
+    assert "can't be estimated" in lab.run(
+        "sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "override={}".replace("override={}", "seed=0")
+    )
+    assert lab.children() == before
+
+
+def test_collect_by_itself(lab: Any) -> None:
+    report = lab.root / "runs/grid/report/points.csv"
+    written = report.read_text()
+    report.unlink()
+    lab.run("sweep", "collect", "grid")
+    assert report.read_text() == written
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "-m", "seed=range(0)"], "no value in it"),
+        (["train", "-m", "model=mlp"], "no key has several values"),
+        (["train", "-m", "hydra/launcher=sulrm", "seed=0,1"], "sulrm"),
+        (["train", "-m", "optimizer.lr=0,1", "model=mpl,mlp"], "model: no option 'mpl'"),
+        (["train", "-m", "tracking=off", "seed=0,1"], "a sweep is remembered by its store"),
+        (["train", "-m", "tracking=server", "tracking.uri=http://127.0.0.1:9", "seed=0,1"], "the MLflow store"),
+        (["train", "-m", "--sweep", "../up", "seed=0,1"], "--sweep '../up'"),
+        (["train", "-m", "data=fashion_mnist", "seed=0,1"], "train-images-idx3-ubyte is missing"),
+        (["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.metric=test/accuracy", "optimizer.lr=interval(0,1)"], "test set"),
+        (["sweep", "status", "nothing"], "there is no sweep 'nothing'"),
+    ],
+    ids=lambda part: " ".join(part[-2:]) if isinstance(part, list) else "",
+)
+def test_bad_input_launches_nothing(lab: Any, words: list[str], expected: str) -> None:
+    before = lab.children()
+    process = lab.start(*words)
+    said, errors = process.communicate(timeout=120)
+    assert process.returncode not in (0, 1), said + errors
+    assert expected in errors and "Traceback" not in errors
+    assert lab.children() == before

@@ -1,0 +1,184 @@
+import csv
+import math
+from itertools import count, product
+from pathlib import Path
+
+import pytest
+
+from filterlab.sweeps import table
+from filterlab.sweeps.point import STATUSES, Point
+
+METRIC = "best/validation/accuracy"
+KEYS = count()
+
+
+def point(value: float | None = None, status: str = "done", **swept: str) -> Point:
+    number = next(KEYS)
+    metrics = {} if value is None else {METRIC: value, "best_epoch": 3.0}
+    return Point(
+        key=f"{number:016x}",
+        swept={key.replace("__", "."): text for key, text in swept.items()},
+        status=status,
+        run_id="" if status == "missing" else f"run{number}",
+        metrics=metrics,
+        seconds=60.5 if status == "done" else None,
+    )
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def grid(values: dict[str, list[float]]) -> list[Point]:
+    return [point(value, model=model, seed=str(seed)) for model, given in values.items() for seed, value in enumerate(given)]
+
+
+def test_points_are_grouped_by_everything_but_the_seed() -> None:
+    points = [
+        point(0.1 * seed + (0.5 if lr == "1" else 0), model=model, seed=str(seed), optimizer__lr=lr)
+        for seed, model, lr in product(range(3), ["cnn", "mlp"], ["0.1", "1"])
+    ]
+    found = table.settings(points, metric=METRIC, direction="max")
+    assert [setting.swept for setting in found[:2]] == [
+        {"model": "cnn", "optimizer.lr": "1"},
+        {"model": "mlp", "optimizer.lr": "1"},
+    ]
+    assert len(found) == 4
+    assert found[0].values == {"0": 0.5, "1": 0.6, "2": 0.7}
+    assert found[0].summary.mean == pytest.approx(0.6)
+    assert [point.swept["seed"] for point in found[0].points] == ["2", "1", "0"]
+    assert found[0].counts == {"done": 3}
+
+
+@pytest.mark.parametrize(("direction", "order"), [("max", "cab"), ("min", "bac")])
+def test_the_best_come_first_and_those_without_a_result_last(direction: str, order: str) -> None:
+    points = [point(status="failed", model="x", seed="0"), *grid({"a": [0.5, 0.6], "b": [0.1], "c": [0.9, 0.8]})]
+    points += [point(status="missing", model="y", seed="0"), point(math.nan, model="z"), point(0.99, status="pruned", model="w")]
+    found = table.settings(points, metric=METRIC, direction=direction)
+    assert [setting.swept["model"] for setting in found] == [*order, "x", "y", "z", "w"]
+    assert [setting.summary.n for setting in found[3:]] == [0] * 4
+    assert found[3].counts == {"failed": 1}
+    best = max if direction == "max" else min
+    assert found[0].points[0].metrics[METRIC] == best(found[0].values.values())
+
+
+def test_an_unknown_direction_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'max' or 'min', got 'up'"):
+        table.settings([], metric=METRIC, direction="up")
+
+
+def test_numbers_written_differently_are_one_setting() -> None:
+    points = [
+        point(0.5, optimizer__lr="1e-3", seed="0"),
+        point(0.6, optimizer__lr="0.001", seed="1"),
+        point(0.6, optimizer__lr="nan"),
+    ]
+    assert [len(setting.values) for setting in table.settings(points, metric=METRIC, direction="max")] == [1, 2]
+
+
+def test_no_point_is_lost_where_a_seed_comes_twice() -> None:
+    (setting,) = table.settings(grid({"cnn": [0.5]}) + grid({"cnn": [0.7]}), metric=METRIC, direction="max")
+    assert sorted(setting.values.values()) == [0.5, 0.7]
+
+
+def test_the_best_two_are_compared_seed_by_seed() -> None:
+    points = grid({"a": [0.90, 0.92, 0.91], "b": [0.95, 0.97, 0.961], "c": [0.1, 0.1, 0.1]})
+    found = table.settings(points, metric=METRIC, direction="max")
+    compared = table.comparison(found)
+    assert compared and compared.n == 3
+    assert compared.difference == pytest.approx(0.0503, abs=1e-4)
+    words = table.sentence(found, table.measure(METRIC, "max"))
+    assert words.startswith(
+        "model=b beats model=a by 5.03 points of validation accuracy [4.89, 5.18], 3 paired seeds, p = 4.4e-05."
+    )
+    assert "best of 3" in words
+
+
+def test_for_a_loss_the_lower_is_ahead() -> None:
+    points = grid({"a": [0.90, 0.92, 0.91], "b": [0.95, 0.97, 0.961]})
+    words = table.sentence(table.settings(points, metric=METRIC, direction="min"), table.measure("best/validation/loss", "min"))
+    assert words == "model=a beats model=b by 0.050 validation loss [0.049, 0.052], 3 paired seeds, p = 4.4e-05."
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "No point has a validation accuracy yet."),
+        ({"a": [0.5, 0.6]}, "There is one setting with a result"),
+        ({"a": [0.5], "b": [0.6]}, "model=b is ahead of model=a by 10.00 points of validation accuracy, but whether that"),
+        (
+            {"a": [0.90, 0.95, 0.91], "b": [0.95, 0.92, 0.93]},
+            "model=b and model=a can't be told apart at 95 %: they differ by 1.33",
+        ),
+        ({"a": [0.9, 0.8], "b": [0.9, 0.8]}, "they are equal in each of 2 paired seeds"),
+        ({"a": [0.95, 0.85], "b": [0.9, 0.8]}, "model=a and model=b differ by the same 5.00 points"),
+        (
+            {"a": [0.9, 0.91, 0.1], "b": [0.8, 0.811]},
+            "model=b has the best mean, but on the seeds that both have model=a is ahead",
+        ),
+    ],
+)
+def test_the_sentence_says_no_more_than_the_seeds_do(values: dict[str, list[float]], said: str) -> None:
+    found = table.settings(grid(values), metric=METRIC, direction="max")
+    assert said in table.sentence(found, table.measure(METRIC, "max"))
+
+
+def test_without_seeds_nothing_is_paired() -> None:
+    found = table.settings([point(0.9, model="a"), point(0.8, model="b")], metric=METRIC, direction="max")
+    assert table.comparison(found) is None
+    assert table.comparison(found[:1]) is None
+    assert table.comparison([]) is None
+
+
+def test_keys_are_shortened_as_far_as_they_stay_different() -> None:
+    keys = ["model", "optimizer.lr", "schedule.warm.lr", "model.filters", "trainer.model"]
+    assert table.short(keys) == {
+        "model": "model",
+        "optimizer.lr": "optimizer.lr",
+        "schedule.warm.lr": "warm.lr",
+        "model.filters": "filters",
+        "trainer.model": "trainer.model",
+    }
+
+
+def test_points_are_written_with_all_that_is_known(tmp_path: Path) -> None:
+    points = [
+        point(0.1 + 0.2, seed="0", model="cnn"),
+        point(status="missing", seed="1", model="a, b"),
+        point(0.5, model="cnn", optimizer__lr="1e-3"),
+    ]
+    table.write_points(points, tmp_path / "points.csv")
+    first, second, third = rows(tmp_path / "points.csv")
+    assert list(first) == ["model", "optimizer.lr", "seed", "status", "seconds", METRIC, "best_epoch", "run_id", "key"]
+    assert float(first[METRIC]) == 0.1 + 0.2
+    assert (first["status"], first["seconds"], first["run_id"], first["key"]) == ("done", "60.5", points[0].run_id, points[0].key)
+    assert (second["model"], second["status"], second[METRIC], second["seconds"], second["run_id"]) == (
+        "a, b",
+        "missing",
+        "",
+        "",
+        "",
+    )
+    assert (third["optimizer.lr"], third["seed"]) == ("1e-3", "")
+
+
+def test_settings_are_written_with_their_counts(tmp_path: Path) -> None:
+    points = [
+        *grid({"a": [0.5, 0.7], "b": [0.9]}),
+        point(status="failed", model="b", seed="1"),
+        point(status="queued", model="c"),
+    ]
+    found = table.settings(points, metric=METRIC, direction="max")
+    table.write_settings(found, tmp_path / "settings.csv")
+    b, a, c = rows(tmp_path / "settings.csv")
+    assert [setting["model"] for setting in (b, a, c)] == ["b", "a", "c"]
+    assert [float(a[name]) for name in ("mean", "std", "low", "high")] == [
+        found[1].summary.mean,
+        found[1].summary.std,
+        found[1].summary.low,
+        found[1].summary.high,
+    ]
+    assert {status: int(b[status]) for status in STATUSES if int(b[status])} == {"done": 1, "failed": 1}
+    assert (b["n"], b["mean"], b["std"], b["low"], b["best_run_id"]) == ("1", "0.9", "", "", points[2].run_id)
+    assert (c["n"], c["mean"], c["queued"], c["best_run_id"]) == ("0", "", "1", "")
