@@ -43,7 +43,7 @@ def test_a_search_is_checked_at_its_corners() -> None:
     plan = points.plan(CONF, ["hydra/sweeper=optuna", "model=mlp,cnn", "optimizer.lr=interval(0.1,0.5)"])
     assert plan.searched and plan.settings.n_trials == 20
     assert sorted((config.model.name, config.optimizer.lr) for _, config in plan.points.values()) == [("cnn", 0.5), ("mlp", 0.1)]
-    with pytest.raises(ConfigError, match="optimizer.lr is -1"):
+    with pytest.raises(ConfigError, match=r"optimizer\.lr is -1"):
         points.plan(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(-1.0,0.5)"])
 
 

@@ -138,12 +138,12 @@ def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> 
     wanted = dataclasses.asdict(config)
     made: dict[str, Any] = {}
     override: dict[str, Any] = {}
-    for menu in ORDERED:
-        ranked = []
-        for option in sorted(compose.options(conf, menu), key=lambda option: option != prefer.get(menu)):
-            section = getattr(compose.compose(conf, [f"{menu}={option}"]), menu)
-            if type(section) is type(getattr(config, menu)):
-                ranked.append((difference(dataclasses.asdict(section), wanted[menu]), option))
+    for menu, sections in offered(conf).items():
+        ranked = [
+            (difference(dataclasses.asdict(sections[option]), wanted[menu]), option)
+            for option in sorted(sections, key=lambda option: option != prefer.get(menu))
+            if type(sections[option]) is type(getattr(config, menu))
+        ]
         nearest, made[menu] = min(ranked, key=lambda entry: size(entry[0]))
         if nearest:
             override[menu] = nearest
@@ -151,6 +151,19 @@ def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> 
     again = compose.compose(conf, compose.to_overrides(made))
     assert sweeps.key(again) == sweeps.key(config), "the order has to say what the run was"
     return made
+
+
+def offered(conf: Path) -> dict[str, dict[str, Any]]:
+    """Menu -> option -> its section. Hydra composes an option of every menu at a time, which need not go together."""
+    options = {menu: compose.options(conf, menu) for menu in ORDERED}
+    found: dict[str, dict[str, Any]] = {menu: {} for menu in ORDERED}
+    composer = compose.Composer(conf)
+    for row in range(max(map(len, options.values()))):
+        chosen = {menu: names[row % len(names)] for menu, names in options.items()}
+        config = compose.to_config(composer.base(tuple(f"{menu}={option}" for menu, option in chosen.items())))
+        for menu, option in chosen.items():
+            found[menu][option] = getattr(config, menu)
+    return found
 
 
 def difference(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def serve(root: Path, *, store: str, artifacts: str, host: str, port: int, auth:
     }
     if auth:
         command += ["--app-name", "basic-auth"]
-        environment |= authentication(root / PRIVATE, url, first=not administered)
+        environment |= authentication(root.resolve() / PRIVATE, url, first=not administered)
     print(f"MLflow on {shown(url)}: http://{host}:{port}  (Ctrl-C ends it)", flush=True)
     os.execve(sys.executable, [sys.executable, *command], environment)
 

@@ -1,11 +1,13 @@
 """One training, from arrays to the best epoch's weights."""
 
 import logging
+import os
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -114,12 +116,13 @@ def fit(
     if last.exists():
         check(last)
     try:
-        trainer.fit(
-            classifier,
-            datamodule=ImageData(train, validation, config=config),
-            ckpt_path=str(last) if last.exists() else None,
-            weights_only=True,
-        )
+        with own_processes():
+            trainer.fit(
+                classifier,
+                datamodule=ImageData(train, validation, config=config),
+                ckpt_path=str(last) if last.exists() else None,
+                weights_only=True,
+            )
     except SystemExit:
         if trainer.received_sigterm:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
             raise SystemExit(128 + signal.SIGTERM) from None
@@ -136,6 +139,21 @@ def fit(
         images=clock.epochs * len(train.labels),
         pruned=history.stopped,
     )
+
+
+@contextmanager
+def own_processes() -> Iterator[None]:
+    """Ends the process group of ddp, and forgets what Lightning wrote about it into the environment: a sweep's next training
+    in this process would take itself for a rank of this one.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 class Clock(Callback):

@@ -190,11 +190,15 @@ def result(job: "Job[JobReturn]", *, overrides: list[str], state: str) -> JobRet
 
 
 def tell(returned: JobReturn, job: "Job[JobReturn]", *, common: set[str]) -> None:
-    """Say why a job failed: what was its own among the overrides, the last line of the error, the place of its log."""
+    """Say why a job failed: the last line of its error, what was its own among the overrides, where its log is."""
+    from submitit.core.utils import FailedJobError
+
     if returned.status == JobStatus.FAILED:
+        why = str(returned._return_value)
+        if isinstance(returned._return_value, FailedJobError):  # it quotes the traceback between two rules
+            why = f"job {job.job_id} failed: {why.split('-' * 22)[1].strip().splitlines()[-1]}"
         own = " ".join(word for word in returned.overrides or [] if word not in common)
-        why = [line for line in str(returned._return_value).split("-" * 22)[:2][-1].splitlines() if line.strip()][-1]
-        log.warning("job %s (%s) failed: %s; its log: %s", job.job_id, own, why, job.task(0).paths.stderr)
+        log.warning("%s (%s); its log: %s", why, own, job.task(0).paths.stderr)
 
 
 def arrays(jobs: "Sequence[Job[JobReturn]]") -> list[str]:
