@@ -1,7 +1,7 @@
 """The second half of `make bench`: what sweeps cost on this machine, as tables in docs/benchmarks_sweeps.md.
 
-The trainings are tiny (an MLP, one epoch of 900 images), so that what is around them shows. Points that only have to be in the store
-are written there as done, rather than trained.
+The trainings are tiny (an MLP, one epoch of 900 images), so that what is around them shows. Points that only have to be in the
+store are written there as done, rather than trained.
 """
 
 import json
@@ -11,11 +11,10 @@ import statistics
 import time
 from pathlib import Path
 
-from run import BIN, machine, project, run, table
-
 from filterlab.config import compose
 from filterlab.sweeps import points, survey
 from filterlab.sweeps import sweep as sweeps
+from run import BIN, machine, project, run, table
 
 OUT = Path(__file__).parents[1] / "docs/benchmarks_sweeps.md"
 JOBS, ROUNDS, EPOCHS = 8, 3, 10

@@ -16,7 +16,6 @@ from hydra.core.global_hydra import GlobalHydra
 from filterlab import cli
 from filterlab.config import compose
 from filterlab.errors import ConfigError
-from filterlab.stages import entry
 
 ROOT = Path(__file__).parents[2]
 ORDER = 'model: resnet\ntracking: off\nseed: 3\noverride: {optimizer: {lr: 0.25}, tracking: {experiment: "it\'s a, b"}}\n'

@@ -28,13 +28,15 @@ from ruamel.yaml.error import YAMLError
 from filterlab.config import schema
 from filterlab.config.bounds import check
 from filterlab.errors import ConfigError
+from hydra_plugins.filterlab_launchers import joblib
 
 MENUS = [*schema.FAMILIES, "experiment"]
 RECEIPT = Path("results/config.yaml")
 
 
 def register() -> None:
-    """Put the schema where conf/'s defaults lists look for it (idempotent)."""
+    """Put the schema where conf/'s defaults lists look for it, and our joblib launcher over the released one (idempotent)."""
+    joblib.register()
     store = ConfigStore.instance()
     store.store(group="schema", name="config", node=schema.Config)
     for menu, families in schema.FAMILIES.items():

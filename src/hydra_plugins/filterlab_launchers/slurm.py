@@ -198,7 +198,7 @@ def tell(returned: JobReturn, job: "Job[JobReturn]", *, common: set[str]) -> Non
         if isinstance(returned._return_value, FailedJobError):  # it quotes the traceback between two rules
             why = f"job {job.job_id} failed: {why.split('-' * 22)[1].strip().splitlines()[-1]}"
         own = " ".join(word for word in returned.overrides or [] if word not in common)
-        log.warning("%s (%s); its log: %s", why, own, job.task(0).paths.stderr)
+        log.warning("%s%s; its log: %s", why, f" ({own})" if own else "", job.task(0).paths.stderr)
 
 
 def arrays(jobs: "Sequence[Job[JobReturn]]") -> list[str]:

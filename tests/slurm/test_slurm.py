@@ -1,0 +1,193 @@
+"""`filterlab train -m hydra/launcher=slurm` on a real SLURM without accounting, with everything that happens to jobs there."""
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from slurm_on_loopback import Cluster, until
+
+ROOT = Path(__file__).parents[2]
+ORDER = """
+data: mnist
+model: mlp
+optimizer: adam
+schedule: constant
+augment: none
+trainer: cpu
+tracking: local
+experiment: none
+seed: 0
+override:
+  data: {take: per_class, take_n: 10, validation: 0.2}
+  model: {hidden: [8]}
+  trainer: {batch_size: 20, patience: 100000, precision: "32"}
+"""
+BATCHES = 4  # of an epoch: 80 images of 100 are for training
+LAUNCHER = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2", "hydra.launcher.timeout_min=10"]
+WHOLE, CANCELLED, REQUEUED, LATE = EPOCHS = 6, 90_001, 40, 90_002  # of the four jobs; 90,000 take hours
+
+PAIR = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.launcher.tasks_per_node=2"]
+PAIR += [f"trainer.max_epochs=choice({WHOLE})"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """mlflow.db, read as it is."""
+
+    path: Path
+
+    def ask(self, query: str, *values: object) -> list[tuple]:
+        with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=30)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def runs(self, epochs: int, *, sweep: str = "four") -> list[tuple[str, str]]:
+        """(id, status) of the runs of a sweep's point with so many epochs."""
+        tagged = "run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)"
+        query = f"SELECT run_uuid, status FROM runs WHERE {tagged} AND {tagged}"
+        return self.ask(query, "swept.trainer.max_epochs", str(epochs), "filterlab.sweep", sweep)
+
+    def values(self, run_id: str, metric: str) -> list[float]:
+        query = "SELECT value FROM metrics WHERE run_uuid = ? AND key = ? ORDER BY step"
+        return [value for (value,) in self.ask(query, run_id, metric)]
+
+    def steps(self, run_id: str, metric: str) -> list[int]:
+        return [step for (step,) in self.ask("SELECT step FROM metrics WHERE run_uuid = ? AND key = ?", run_id, metric)]
+
+    def epoch(self, epochs: int) -> int:
+        """The last epoch logged by that point; 0 before the first."""
+        with contextlib.suppress(sqlite3.OperationalError):  # no file or no tables yet
+            return max((step for run_id, _ in self.runs(epochs) for step in self.steps(run_id, "validation/loss")), default=0)
+        return 0
+
+
+@pytest.fixture(scope="module")
+def project(cluster: Cluster, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen]:
+    """Starts `filterlab <words>` in a repository with prepared data; its folder is project.root."""
+    root = tmp_path_factory.mktemp("project")
+    for part in ("src", "conf"):
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "dvc.yaml").write_text("stages: {}\n")
+    (root / "params.yaml").write_text(ORDER)
+    environment = cluster.environment | {"PYTHONPATH": str(root / "src"), "FILTERLAB_MIRROR": str(mirror)}
+    for variable in ("DVC_ROOT", "FILTERLAB_SWEEP", "OMP_NUM_THREADS"):
+        environment.pop(variable, None)
+
+    def start(*words: str, **more: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            ["filterlab", *words], cwd=root, env=environment | more, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    start.root = root
+    for stage in ("compose", "download", "preprocess"):
+        with start("stage", stage) as process:
+            said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    return start
+
+
+@dataclass(frozen=True)
+class Swept:
+    code: int
+    said: str
+    pair: str  # what the sweep on two processes said
+    store: Store
+    jobs: dict[int, str]  # number of epochs -> SLURM's id
+    root: Path
+
+
+@pytest.fixture(scope="module")
+def swept(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> Iterator[Swept]:
+    """An array of four: one is left alone, one cancelled, one requeued in mid-training, one runs out of time."""
+    store, jobs = Store(project.root / "mlflow.db"), {}
+    record = project.root / "runs/four/submitted.jsonl"
+    epochs = f"trainer.max_epochs={','.join(map(str, EPOCHS))}"
+    with contextlib.ExitStack() as running:
+        sweep = running.enter_context(project("train", "-m", *LAUNCHER, epochs, "--sweep", "four"))
+        running.callback(sweep.kill)
+        until(lambda: record.exists() or sweep.poll() is not None, seconds=200, what="the array is submitted")
+        assert sweep.poll() is None, sweep.communicate()
+        for line in record.read_text().splitlines():
+            entry = json.loads(line)
+            (swept,) = [word for word in entry["overrides"] if word.startswith("trainer.max_epochs=")]
+            jobs[int(swept.partition("=")[2])] = entry["job"]
+        # It gets its two cores when two of the four are over. The nodes' names mean nothing to this machine's resolver.
+        pair = running.enter_context(project("train", "-m", *LAUNCHER, *PAIR, "--sweep", "pair", MASTER_ADDR="127.0.0.1"))
+        running.callback(pair.kill)
+        until(lambda: store.epoch(REQUEUED) >= 2, seconds=200, what="the third job is in mid-training")
+        cluster.ask("scontrol", "requeue", jobs[REQUEUED])
+        until(lambda: store.epoch(LATE) >= 1, seconds=200, what="the fourth job is in mid-training")
+        cluster.ask("scontrol", "update", f"JobId={jobs[LATE]}", f"TimeLimit={minutes_to_come(cluster, jobs[LATE])}")
+        until(lambda: store.epoch(CANCELLED) >= 1, seconds=200, what="the second job is in mid-training")
+        cluster.ask("scancel", jobs[CANCELLED])
+        until(lambda: cluster.state(jobs[REQUEUED]) == "PENDING", seconds=60, what="the requeued job is over")
+        cluster.ask("scontrol", "update", f"JobId={jobs[REQUEUED]}", "StartTime=now")  # else SLURM waits two minutes
+        said, _ = sweep.communicate(timeout=300)
+        both, _ = pair.communicate(timeout=300)
+    yield Swept(sweep.returncode, said, both, store, jobs, project.root)
+
+
+def minutes_to_come(cluster: Cluster, job: str) -> int:
+    """The full minute since its start that the job reaches next, but not within 5 s."""
+    minutes, seconds = map(int, cluster.ask("squeue", "--noheader", "--format=%M", f"--jobs={job}").split(":"))
+    return minutes + (seconds + 5) // 60 + 1
+
+
+def test_one_array(swept: Swept) -> None:
+    (array,) = {job.split("_")[0] for job in swept.jobs.values()}
+    assert sorted(swept.jobs.values()) == [f"{array}_{task}" for task in range(4)]
+    assert "4 jobs submitted to SLURM" in swept.said
+
+
+def test_what_happens_to_one_job_ends_no_other(swept: Swept) -> None:
+    ((_, whole),) = swept.store.runs(WHOLE)
+    assert whole == "FINISHED"
+    assert "4 of 4 jobs have ended, 2 of them failed" in swept.said
+    assert swept.code == 6, swept.said  # not every point is done
+
+
+def test_cancelled(swept: Swept) -> None:
+    """Without an accounting database, too, it is seen to be over."""
+    ((_, status),) = swept.store.runs(CANCELLED)
+    assert status == "KILLED"
+    assert f"job {swept.jobs[CANCELLED]} ended as CANCELLED and left no result (trainer.max_epochs={CANCELLED})" in swept.said
+
+
+def test_requeued_in_mid_training(cluster: Cluster, swept: Swept) -> None:
+    """The same MLflow run, each epoch and each step once."""
+    ((run_id, status),) = swept.store.runs(REQUEUED)
+    assert status == "FINISHED"
+    assert "Restarts=1" in cluster.ask("scontrol", "show", "job", swept.jobs[REQUEUED])
+    assert swept.store.steps(run_id, "validation/loss") == list(range(1, REQUEUED + 1))
+    steps = swept.store.steps(run_id, "step/loss")
+    assert steps == list(range(10, REQUEUED * BATCHES + 1, 10))
+    times = swept.store.ask("SELECT timestamp FROM metrics WHERE run_uuid = ? AND key = 'validation/loss' ORDER BY step", run_id)
+    assert times == sorted(times)
+
+
+def test_out_of_time(cluster: Cluster, swept: Swept) -> None:
+    """Interrupted, not failed: its finished epochs are kept, and a later start goes on from there."""
+    ((run_id, status),) = swept.store.runs(LATE)
+    assert status == "KILLED"
+    assert cluster.state(swept.jobs[LATE]) == "TIMEOUT"
+    assert f"job {swept.jobs[LATE]} ended as TIMEOUT and left no result (trainer.max_epochs={LATE})" in swept.said
+    unfinished = {folder.read_text() for folder in (swept.root / "checkpoints").glob("*/run_id")}
+    assert run_id in unfinished
+
+
+def test_one_training_on_two_processes(swept: Swept) -> None:
+    """Two tasks of one job, found by Lightning through SLURM's variables: one run, and what one process comes to."""
+    ((run_id, status),) = swept.store.runs(WHOLE, sweep="pair")
+    assert status == "FINISHED", swept.pair
+    assert swept.store.steps(run_id, "validation/loss") == list(range(1, WHOLE + 1))
+    ((alone, _),) = swept.store.runs(WHOLE)
+    for metric in ("train/loss", "validation/loss", "validation/accuracy"):
+        np.testing.assert_allclose(
+            swept.store.values(run_id, metric), swept.store.values(alone, metric), rtol=1e-3, err_msg=metric
+        )

@@ -1,0 +1,132 @@
+"""Real small trainings, MLflow's pages on them, and Debian's Chromium to look at them."""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["data.take=per_class", "data.take_n=100", "augment=none", "tracking.system_metrics=false"]
+SMALL += ["trainer=cpu", "trainer.max_epochs=4", "trainer.batch_size=32"]
+TRAININGS = [
+    ["model=softmax", "optimizer.lr=0.02"],
+    ["model=lenet5", "optimizer.lr=0.05"],
+    ["model=cnn"],
+    ["model=cnn", "augment=shift", "seed=1"],
+]
+# In one process: what the trainings import is imported once.
+TRAIN = """
+import json, sys
+from pathlib import Path
+from filterlab.config import compose
+from filterlab.stages.train import train
+root = Path(sys.argv[1])
+for overrides in json.loads(sys.argv[2]):
+    config = compose.compose(root / "conf", ["seed=0", *overrides])
+    (root / compose.RECEIPT).parent.mkdir(exist_ok=True)
+    (root / compose.RECEIPT).write_text(compose.dump(config))
+    train(config, root=root, out=root)
+"""
+FLAGS = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PATIENCE = 30_000  # milliseconds that a page may take to show something
+# As for somebody who has been here before: the assistant is closed, and the menu is the one for training.
+BEEN_HERE = """
+localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
+localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+localStorage.setItem("mlflow.workflowType_v1", '"machine_learning"');
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # No longer than a module: while it lives, no other test of this process can run an event loop.
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Chromium: no `chromium` on PATH (Debian's package `chromium`)")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def repository(browser: Browser, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A repository whose mlflow.db has runs with curves and pictures: the one FILTERLAB_UI_STORE names, or one made here."""
+    if named := os.environ.get("FILTERLAB_UI_STORE"):
+        return Path(named).resolve()
+    mirror: Path = request.getfixturevalue("mirror")
+    root = tmp_path_factory.mktemp("repository")
+    for name in ("conf", "dvc.yaml", "params.yaml"):
+        (root / name).symlink_to(ROOT / name)
+    raw = root / "data/raw/MNIST/raw"
+    raw.mkdir(parents=True)
+    for packed in sorted(mirror.glob("*-ubyte.gz")):
+        with gzip.open(packed) as source, (raw / packed.stem).open("wb") as target:
+            shutil.copyfileobj(source, target)
+    trainings = [[*SMALL, *training] for training in TRAININGS]
+    command = [sys.executable, "-c", TRAIN, str(root), json.dumps(trainings)]
+    done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return root
+
+
+@pytest.fixture(scope="module")
+def pages(repository: Path) -> Iterator[str]:
+    """The address of `filterlab ui` on the repository."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "filterlab.cli", "ui", "--port", str(port)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=repository, start_new_session=True, **quiet) as server:
+        try:
+            for _ in range(450):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                    break
+                except OSError:
+                    assert server.poll() is None, "filterlab ui ended"
+                    time.sleep(0.2)
+            else:
+                pytest.fail("filterlab ui does not answer")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty tab; what is asked of any other machine fails the test: the pages are for rooms without internet too."""
+    outside: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            outside.append(request.url)
+
+    with browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-US") as context:
+        context.add_init_script(BEEN_HERE)
+        context.set_default_timeout(PATIENCE)
+        tab = context.new_page()
+        tab.on("request", note)
+        yield tab
+    assert outside == []
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Where pictures of the pages go: the folder named by FILTERLAB_SCREENSHOTS, else one that is thrown away."""
+    folder = Path(os.environ.get("FILTERLAB_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
