@@ -12,9 +12,11 @@ from pathlib import Path
 import joblib
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus
+from hydra.types import HydraContext
 from omegaconf import OmegaConf
 from submitit.core.utils import UncompletedJobError
 
@@ -87,11 +89,12 @@ def launcher(tmp_path: Path) -> slurm.SlurmLauncher:
         config = compose(
             "config", overrides=["hydra/launcher=slurm", f"hydra.sweep.dir={tmp_path}/sweep"], return_hydra_config=True
         )
+        loader = GlobalHydra.instance().config_loader()
     HydraConfig.instance().set_config(config)
     settings = OmegaConf.to_container(config.hydra.launcher, resolve=True)
     assert settings.pop("_target_") == "hydra_plugins.filterlab_launchers.slurm.SlurmLauncher"
     made = slurm.SlurmLauncher(**settings)
-    made.config = config
+    made.config, made.hydra_context = config, HydraContext(config_loader=loader, callbacks=Callbacks())
     return made
 
 
@@ -158,6 +161,20 @@ def test_sbatch_refuses(launcher: slurm.SlurmLauncher, commands: Callable[..., N
     commands(sbatch="echo sbatch: error: invalid partition specified: gpuu >&2; exit 1", srun="", scontrol="exit 1")
     with pytest.raises(UserError, match=r"SLURM took no job: sbatch: error: invalid partition specified: gpuu$"):
         launcher.launch([["seed=0"], ["seed=1"]], 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "tasks", "told"),
+    [
+        (["trainer=ddp"], 1, "trainer.devices is 2, but hydra.launcher asks for 1 processes"),
+        (["trainer.devices=1"], 4, "trainer.devices is 1, but hydra.launcher asks for 4 processes"),
+    ],
+)
+def test_other_processes_than_devices(launcher: slurm.SlurmLauncher, words: list[str], tasks: int, told: str) -> None:
+    """Found in any job, before one is submitted."""
+    launcher.params["tasks_per_node"] = tasks
+    with pytest.raises(UserError, match=told):
+        launcher.launch([[f"trainer.devices={tasks}", "seed=0"], [*words, "seed=1"]], 0)
 
 
 def test_what_was_submitted_is_written_down(

@@ -15,6 +15,7 @@ from filterlab.config.schema import Tracking
 settings = Tracking(backend="local", uri="", experiment="crowd", system_metrics=False)
 with tracking.start(settings, root=Path(sys.argv[1]), name=sys.argv[2], tags={{"job": sys.argv[2]}}) as run:
     run.log_params({{"job": sys.argv[2]}})
+    run.log_dataset(name="shared", digest="0" * 36, source="here", context="training", profile={{}})
     for step in range({STEPS}):
         run.log_metrics({{"value": int(sys.argv[2]) + step / 10}}, step=step)
 """
@@ -38,5 +39,7 @@ def test_thirty_two_processes_on_an_empty_store(tmp_path: Path) -> None:
         logged = store.execute(
             "select cast(p.value as integer), step, m.value from metrics m join params p on p.run_uuid = m.run_uuid order by 1, 2"
         ).fetchall()
+        datasets = store.execute("select count(*), count(distinct destination_id) from inputs").fetchall()
+    assert datasets == [(JOBS, JOBS)], "one a run"
     assert ended == [(number, "FINISHED") for number in range(JOBS)]
     assert logged == [(number, step, number + step / 10) for number in range(JOBS) for step in range(STEPS)]

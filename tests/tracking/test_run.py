@@ -262,3 +262,10 @@ def test_the_environment_names_the_server(server, tmp_path: Path, monkeypatch: p
         run.wait()
     assert client_of(server.uri).get_run(run.id).info.status == "FINISHED"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_password_in_the_servers_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    settings = Settings(backend="server", uri="http://someone:secret@127.0.0.1:5000")
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_PASSWORD") as raised, tracking.reading(settings, root=tmp_path):
+        pytest.fail("nothing may be read")
+    assert "secret" not in str(raised.value)

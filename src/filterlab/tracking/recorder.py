@@ -6,10 +6,12 @@ a failure nothing more is written. Only the parent's end of the pipe is trusted:
 
 import contextlib
 import os
+import random
 import signal
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,6 +31,7 @@ from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 BATCH = 1000  # metrics that MLflow takes in one call
+TRIES = 5
 PAGE = 1000  # runs that MLflow gives in one call
 SAMPLING = 5.0  # seconds between two samples of the system's metrics
 RESTORED = "filterlab.restored_from"
@@ -141,7 +144,16 @@ class Recorder:
         import json
 
         data = Dataset(name=name, digest=digest[:DIGEST], source_type="local", source=source, profile=json.dumps(profile))
-        self.client.log_inputs(self.run_id, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", context)])])
+        tagged = [DatasetInput(data, [InputTag("mlflow.data.context", context)])]
+        for again in range(TRIES):
+            try:
+                self.client.log_inputs(self.run_id, datasets=tagged)
+                return
+            except mlflow.MlflowException as error:
+                # Two runs that bring a store its first knowledge of a data set collide; the second try finds it there.
+                if ("IntegrityError" not in str(error) and "UniqueViolation" not in str(error)) or again == TRIES - 1:
+                    raise
+                time.sleep(random.Random(self.run_id).uniform(0.05, 0.5))
 
     def log_model(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
         # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from filterlab.errors import TrackingError
 
@@ -32,7 +33,7 @@ def locate(settings: Settings, *, root: Path) -> Store:
     original repository in DVC_ROOT: the history belongs there.
 
     Raises:
-        TrackingError: a server is asked for and none is named.
+        TrackingError: a server is asked for and none is named, or with a password in its URL.
     """
     if settings.backend == "server":
         uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -40,6 +41,11 @@ def locate(settings: Settings, *, root: Path) -> Store:
             raise TrackingError(
                 "tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI=http://host:port, "
                 "or tracking.uri in the order's override, or choose `tracking: local`"
+            )
+        if urlsplit(uri).password:
+            raise TrackingError(
+                "the tracking server's URL holds a password, which would stand in files, logs and on screens: "
+                "put name and password into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and the URL without them"
             )
         return Store(uri=uri, artifacts=None)
     home = Path(os.environ.get("DVC_ROOT") or root).resolve()

@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititLauncher
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from filterlab.errors import UserError
 from hydra_plugins.filterlab_launchers import in_job, job_states
@@ -74,10 +74,11 @@ class SlurmLauncher(SubmititLauncher):
         """Submit the batch, wait until every job has ended, and give what each returned, in the order of `job_overrides`.
 
         Raises:
-            UserError: sbatch refuses.
+            UserError: sbatch refuses, or a job would have other processes than its training wants.
             KeyboardInterrupt: the jobs stay in the queue.
         """
         assert self.config is not None
+        self.check_processes(job_overrides)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         calls = [
             (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
@@ -95,6 +96,21 @@ class SlurmLauncher(SubmititLauncher):
         except KeyboardInterrupt as error:
             error.add_note(f"the jobs stay in SLURM's queue; to end them: scancel {' '.join(arrays(jobs))}")
             raise
+
+    def check_processes(self, job_overrides: Sequence[Sequence[str]]) -> None:
+        """Raises UserError where nodes x tasks_per_node is not trainer.devices: each task would train the same, on its own."""
+        assert self.hydra_context is not None and self.config is not None
+        tasks = self.params["nodes"] * self.params["tasks_per_node"]
+        # Composing takes a tenth of a second: once for all jobs that say the same of the trainer.
+        alike = {tuple(word for word in words if word.startswith(("trainer", "experiment"))): words for words in job_overrides}
+        for words in alike.values():
+            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
+            devices = OmegaConf.select(composed, "trainer.devices", default=tasks)
+            if devices != tasks:
+                raise UserError(
+                    f"trainer.devices is {devices}, but hydra.launcher asks for {tasks} processes (nodes x tasks_per_node): "
+                    f"make them equal by hydra.launcher.nodes=1 hydra.launcher.tasks_per_node={devices}. Nothing was submitted"
+                )
 
     def submit(self, calls: Sequence[tuple[Any, ...]]) -> "list[Job[JobReturn]]":
         """One array (or one job) that calls this launcher with each of these arguments."""
