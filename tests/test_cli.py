@@ -148,3 +148,10 @@ def test_exit_codes(
     assert told.out == ""
     assert told.err.startswith("filterlab: ") and told.err.endswith("filterlab: and what to do\n")
     assert ("interrupted" if code == 130 else "what") in told.err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = f"{sys.executable} -m filterlab.cli train --help | head -1; exit ${{PIPESTATUS[0]}}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr == "" and done.returncode in (0, 141)

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb; end with 0, with the error's exit code, or with 130 where the user interrupted."""
     try:
         dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except (UserError, OSError, KeyboardInterrupt) as error:
         sys.exit(explain(error))
 

@@ -130,6 +130,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
     sweep.swept = list(dict.fromkeys([*sweep.swept, *plan.keys]))
     sweep.commands.append(list(given.overrides))
     folder = [f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir='jobs/${hydra.job.num}'", "hydra.output_subdir=null"]
+    folder.append(f"hydra.run.dir='{sweep.folder}/jobs/ranks'")  # where Lightning sends the other processes of ddp
     sys.argv = [sys.argv[0], "--multirun", *given.overrides, *folder]
     driver.run(
         sweep,
