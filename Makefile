@@ -60,9 +60,9 @@ ui: $(ready) ## open MLflow on the runs, at http://127.0.0.1:5000
 server: $(ready) ## MLflow for a team, on the database in FILTERLAB_STORE (docs/server.md)
 	@filterlab server
 
-clean: ## remove what was made, but for the history of runs (mlflow.db, mlartifacts) and DVC's cache
+clean: ## remove what was made, but for the history (mlflow.db, mlartifacts, runs, checkpoints) and DVC's cache
 	rm -rf .venv data/raw data/processed data/partial models results/figures results/evaluation results/report.html \
-		results/curves.csv results/run.json checkpoints runs build src/*.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache \
+		results/curves.csv results/run.json build src/*.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache \
 		.hypothesis .import_linter_cache
 
 lock: ## resolve pyproject.toml anew into requirements.lock
