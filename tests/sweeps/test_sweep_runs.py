@@ -164,3 +164,17 @@ def test_bad_input_launches_nothing(lab: Any, words: list[str], expected: str) -
     assert process.returncode not in (0, 1), said + errors
     assert expected in errors and "Traceback" not in errors
     assert lab.children() == before
+
+
+def test_a_search_goes_on_where_it_ended(lab: Any) -> None:
+    words = ["train", "-m", "--sweep", "hunt", "hydra/sweeper=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))"]
+    said = lab.run(*words, "hydra.sweeper.n_trials=2")
+    assert "best of 2 (2 done)" in said
+    before = lab.children()
+    assert "best of 3 (3 done)" in lab.run(*words, "hydra.sweeper.n_trials=3")
+    assert len(lab.children()) == len(before) + 1
+    rates = lab.ask(
+        "select distinct p.value from params p join tags t on t.run_uuid = p.run_uuid "
+        "where p.key = 'optimizer.lr' and t.key = 'filterlab.sweep' and t.value = 'hunt'"
+    )
+    assert len(rates) == 3 and all(1e-4 <= float(rate) <= 1e-1 for (rate,) in rates)

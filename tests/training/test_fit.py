@@ -169,3 +169,11 @@ def test_a_damaged_checkpoint_is_named(make_training: Callable, tmp_path: Path, 
     last.write_bytes(last.read_bytes()[:-500] if content is None else content)
     with pytest.raises(UserError, match=rf"{last} is damaged.*delete {tmp_path}"):
         make_training(*SMALL)(tmp_path)
+
+
+def test_stopped_from_outside(make_training: Callable[..., Callable], tmp_path: Path) -> None:
+    """on_epoch ends a training after its epoch; at the last epoch there is nothing to end."""
+    early = make_training("trainer.max_epochs=4", told_of=lambda epoch: epoch.number == 2)(tmp_path / "early")
+    assert early.pruned and [epoch.number for epoch in early.epochs] == [0, 1, 2]
+    late = make_training("trainer.max_epochs=2", told_of=lambda epoch: epoch.number == 2)(tmp_path / "late")
+    assert not late.pruned and [epoch.number for epoch in late.epochs] == [0, 1, 2]
