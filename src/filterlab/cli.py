@@ -75,6 +75,8 @@ def dispatch(arguments: list[str]) -> None:
 
         entry.main(arguments[1:] if arguments[0] == "train" else arguments)
         return
+    if arguments[:2] == ["sweep", "plan"]:  # the words of `filterlab train`, just as they are
+        arguments = [word for word in arguments if word not in ("-m", "--multirun")]
     chosen = parser.parse_args(arguments)
     root = find_root(Path.cwd())
     if chosen.verb == "stage":

@@ -33,7 +33,9 @@ def test_each_point_is_what_it_composes_to_alone() -> None:
 
 def test_an_experiment_brings_its_own_sweep_and_the_command_line_comes_first() -> None:
     assert len(points.plan(CONF, ["experiment=filters"]).points) == 27
-    plan = points.plan(CONF, ["experiment=filters", "seed=7", "model.kernel=3,5"])
+    words = points.ordered(CONF, {"seed": 0, "model": "mlp"}, ["experiment=filters"])
+    assert len(points.plan(CONF, words).points) == 27, "params.yaml's seed is set aside for the experiment's"
+    plan = points.plan(CONF, points.ordered(CONF, {"seed": 0}, ["experiment=filters", "seed=7", "model.kernel=3,5"]))
     assert len(plan.points) == 6
     assert {config.seed for _, config in plan.points.values()} == {7}
     assert {config.model.kernel for _, config in plan.points.values()} == {3, 5}

@@ -115,10 +115,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
     from filterlab.sweeps import driver, launch
 
     if (sweep := sweeps.current()) is None:
-        overrides = order(root / "conf", given)
-        brought = compose.hydra_settings(root / "conf", overrides).sweeper.get("params") or {}
-        # An experiment's own sweep comes before params.yaml, as all its choices do; the seed is in both.
-        overrides = [word for word in overrides if word in given.overrides or word.partition("=")[0] not in brought]
+        overrides = points.ordered(root / "conf", compose.read_order(root / "params.yaml"), given.overrides)
         launch.launch(root, overrides, named=ours.sweep, retry_failed=ours.retry_failed, detach=ours.detach)
         return
     plan = points.plan(sweep.conf, given.overrides)

@@ -18,8 +18,7 @@ ALIKE = ["data.name", "data.take", "data.take_n", "model.name", "trainer.batch_s
 
 def plan(root: Path, words: Sequence[str]) -> None:
     """Print how many trainings the words ask for, how long they would take by what is known, and the first configurations."""
-    words = [word for word in words if word not in ("-m", "--multirun")]
-    overrides = compose.to_overrides(compose.read_order(root / "params.yaml"), words)
+    overrides = points.ordered(root / "conf", compose.read_order(root / "params.yaml"), words)
     asked = points.plan(root / "conf", overrides)
     if asked.searched:
         trials = compose.hydra_settings(root / "conf", overrides).sweeper.n_trials

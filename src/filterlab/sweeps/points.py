@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import Glob
 from omegaconf import DictConfig
@@ -33,6 +34,13 @@ class Plan:
     points: dict[str, tuple[list[str], schema.Config]]
     tracking: schema.Tracking
     settings: DictConfig
+
+
+def ordered(conf: Path, order: dict[str, Any], given: Sequence[str]) -> list[str]:
+    """What the order and then the words say. An experiment's own sweep comes before the order's seed, as all its choices do."""
+    words = compose.to_overrides(order, given)
+    brought = compose.hydra_settings(conf, words).sweeper.get("params") or {}
+    return [word for word in words if word in given or word.partition("=")[0] not in brought]
 
 
 def plan(conf: Path, overrides: Sequence[str]) -> Plan:
