@@ -40,7 +40,7 @@ pipeline: $(ready) ## set up, run dvc repro, say what came out
 # One thread a process: two test workers with two threads each would wait for one another on two cores.
 test: $(ready) ## set up, run the whole test suite with coverage
 	@coverage erase
-	OMP_NUM_THREADS=1 coverage run -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	coverage combine --quiet
 	coverage report
 
