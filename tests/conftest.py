@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-
 # The rooms whose files take longest come first, so that both workers are busy to the end.
 FIRST = ["pipeline", "sweeps", "slurm", "ui", "server", "stages", "tracking"]
 
