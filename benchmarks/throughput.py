@@ -46,10 +46,7 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def network(config: schema.Config, card: Card) -> Predictor:
-    size = {"channels": card.channels, "height": card.height, "width": card.width}
-    built = registry.build(config.model, **size, classes=len(card.classes), seed=config.seed)
-    shape = (card.channels, card.height, card.width)
-    return Predictor(built, data_name=card.name, classes=card.classes, shape=shape, mean=card.mean, std=card.std)
+    return registry.predictor(config, mean=card.mean, std=card.std)
 
 
 def bare_loop(predictor: Predictor, train: LabelledImages, validation: LabelledImages, config: schema.Config) -> float:

@@ -48,6 +48,10 @@ def dispatch(arguments: list[str]) -> None:
     promote.add_argument("--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy")
     promote.add_argument("--sweep", default="", metavar="NAME", help="the sweep whose best is meant")
     verbs.add_parser("lineage", help="from dvc.lock to the run behind the pipeline's model, and from it to where it came from")
+    lecture = verbs.add_parser("lecture", help="the lecture's topics, each worked out, checked and drawn")
+    lecture.add_argument("what", nargs="?", default="", metavar="topic", help="a topic's number, all, or page")
+    lecture.add_argument("--list", action="store_true", help="name the topics")
+    lecture.add_argument("--quick", action="store_true", help="the small budget, to see that everything runs")
     server = verbs.add_parser("server", help="MLflow for a team, on a database: see docs/server.md")
     server.add_argument(
         "--store", default="", help="the database's URL; better in FILTERLAB_STORE, where other users can't see it"
@@ -85,6 +89,15 @@ def dispatch(arguments: list[str]) -> None:
         from filterlab.stages import pipeline
 
         sys.exit(pipeline.run(root))
+    elif chosen.verb == "lecture":
+        from filterlab.lecture import topics
+
+        if chosen.list or not chosen.what:
+            print(topics.listing())
+            return
+        if chosen.what not in ("all", "page"):
+            topics.find(chosen.what)
+        importlib.import_module("filterlab.stages.lecture").run(root, chosen.what, quick=chosen.quick)
     elif chosen.verb == "server":
         from filterlab.tracking import server as team
 

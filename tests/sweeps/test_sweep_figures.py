@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from filterlab.sweeps.statistics import summarize
+from filterlab.evaluation.statistics import summarize
 from filterlab.visualization import parallel, scale, setting_filters, sweep_curves, swept_values
 from filterlab.visualization.measure import Measure
 from filterlab.visualization.style import ORANGE

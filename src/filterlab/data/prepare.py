@@ -44,14 +44,12 @@ def prepare(data: schema.Data, *, raw: Path) -> Prepared:
     Raises DataError if a file is missing or damaged, if images and labels do not match in number, if an image has another size
     or a label another value than `data` says, and as `subset` and `split` do.
     """
-    folder = raw / data.folder / "raw"
-    official = _read(folder, FILES["train"], data)
-    test = _read(folder, FILES["test"], data)
-    taken = subset(official.labels, take=data.take, take_n=data.take_n, seed=data.seed)
-    labels = official.labels[taken]
+    whole, test = official(data, raw=raw, part="train"), official(data, raw=raw, part="test")
+    taken = subset(whole.labels, take=data.take, take_n=data.take_n, seed=data.seed)
+    labels = whole.labels[taken]
     trains, validates = split(labels, validation=data.validation, how=data.split, seed=data.seed)
-    train = LabelledImages(images=official.images[taken[trains]], labels=labels[trains])
-    validation = LabelledImages(images=official.images[taken[validates]], labels=labels[validates])
+    train = LabelledImages(images=whole.images[taken[trains]], labels=labels[trains])
+    validation = LabelledImages(images=whole.images[taken[validates]], labels=labels[validates])
     mean, std = pixel_statistics(train.images)
 
     def card(parts: dict[str, LabelledImages]) -> Card:
@@ -87,7 +85,9 @@ def pixel_statistics(images: np.ndarray) -> tuple[float, float]:
     return total / (255 * pixels.size), math.sqrt(squares * pixels.size - total**2) / (255 * pixels.size)
 
 
-def _read(folder: Path, files: Pair, data: schema.Data) -> LabelledImages:
+def official(data: schema.Data, *, raw: Path, part: str) -> LabelledImages:
+    """All images of a part, "train" or "test", as they were published. Raises DataError as `prepare` does."""
+    folder, files = raw / data.folder / "raw", FILES[part]
     images, labels = _read_file(folder / files.images), _read_file(folder / files.labels)
     expected = (data.height, data.width) if data.channels == 1 else (data.channels, data.height, data.width)
     if images.shape[1:] != expected:

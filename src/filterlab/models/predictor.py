@@ -41,3 +41,8 @@ class Predictor(nn.Module):
         elif not images.is_floating_point():
             raise ValueError(f"expected uint8 in 0..255 or floats in [0, 1], given {images.dtype}")
         return self.network((images.float() - self.mean) / self.std).float()
+
+
+def scaling(kind: str, *, mean: float, std: float) -> dict[str, float]:
+    """`mean` and `std` of a Predictor whose trainer.scaling is `kind`; those given are of the training images' pixels / 255."""
+    return {"mean": mean, "std": std} if kind == "standard" else {"mean": 0.0, "std": 1.0}

@@ -12,6 +12,7 @@ from filterlab.models import shapes
 from filterlab.models.conv_net import ConvNet
 from filterlab.models.lenet5 import LeNet5
 from filterlab.models.mlp import MLP
+from filterlab.models.predictor import Predictor
 from filterlab.models.resnet import ResNet
 from filterlab.models.softmax import Softmax
 from filterlab.models.tutorial_cnn import TutorialCNN
@@ -38,6 +39,15 @@ def build(model: schema.Model, *, channels: int, height: int, width: int, classe
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPUs
         return ARCHITECTURES[model.name](model, **sizes)
+
+
+def predictor(config: schema.Config, *, mean: float, std: float) -> Predictor:
+    """The network that `config` describes before training, for the images that it describes, with this scaling. As `build`."""
+    data = config.data
+    size = {"channels": data.channels, "height": data.height, "width": data.width}
+    network = build(config.model, **size, classes=len(data.classes), seed=config.seed)
+    shape = (data.channels, data.height, data.width)
+    return Predictor(network, data_name=data.name, classes=data.classes, shape=shape, mean=mean, std=std)
 
 
 def from_dict(values: Mapping[str, Any]) -> schema.Model:

@@ -64,15 +64,12 @@ def train(
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
     with tracking.start(settings, root=root, name=title or subject, tags=tags, run_id=unfinished.run_id) as record:
         from filterlab.models import registry
-        from filterlab.models.predictor import Predictor
+        from filterlab.models.predictor import scaling
         from filterlab.training.fit import fit
         from filterlab.visualization import filters
 
-        scaling = {"mean": card.mean, "std": card.std} if config.trainer.scaling == "standard" else {"mean": 0.0, "std": 1.0}
-        size = {"channels": card.channels, "height": card.height, "width": card.width}
-        network = registry.build(config.model, **size, classes=len(card.classes), seed=config.seed)
-        shape = (card.channels, card.height, card.width)
-        predictor = Predictor(network, data_name=card.name, classes=card.classes, shape=shape, **scaling)
+        scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
+        predictor = registry.predictor(config, **scaled)
         record.wait()
         checkpoints = unfinished.begin(record.id) if main else unfinished.folder
         record.log_params(runs.parameters(config))
@@ -86,7 +83,9 @@ def train(
         def on_epoch(epoch: "Epoch") -> bool:
             picture = checkpoints / f"first_layer_{epoch.number:03d}.png"
             weights, caption = epoch.first_layer.numpy(), f"{subject}, epoch {epoch.number}"
-            filters.layer(weights, shape=shape, names=card.classes, name="the first layer", subject=caption).savefig(picture)
+            filters.layer(weights, shape=predictor.shape, names=card.classes, name="the first layer", subject=caption).savefig(
+                picture
+            )
             record.log_image("first_layer", picture, step=epoch.number)
             for step, values in epoch.steps:
                 record.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
@@ -104,7 +103,7 @@ def train(
         best = {f"best/{name}": number for name, number in fitted.epochs[fitted.best_epoch].metrics.items() if name != "lr"}
         state = "pruned" if fitted.pruned else "done"
         if main:
-            write(out, fitted, config=config, card=dataclasses.asdict(card) | scaling, run_id=record.id)
+            write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled, run_id=record.id)
             summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
             record.log_metrics(summary | best | {"training/images_per_second": fitted.images / fitted.seconds})
             record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filterlab.evaluation.statistics import summarize
 from filterlab.sweeps import table
 from filterlab.sweeps.point import STATUSES, Point
-from filterlab.sweeps.statistics import summarize
 from filterlab.sweeps.table import Setting
 from filterlab.visualization.measure import Measure
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filterlab.evaluation.statistics import Paired, Summary, paired, summarize
 from filterlab.sweeps.point import STATUSES, Point
-from filterlab.sweeps.statistics import Paired, Summary, paired, summarize
 from filterlab.visualization.measure import Measure
 
 SEED = "seed"

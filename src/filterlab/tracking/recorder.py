@@ -30,6 +30,7 @@ from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
@@ -174,6 +175,16 @@ class Recorder:
             self.client.log_model_artifacts(made.model_id, str(local))
         self.client.finalize_logged_model(made.model_id, "READY")
         self.client.log_outputs(self.run_id, [LoggedModelOutput(made.model_id, step=0)])
+
+    def log_child(self, *, name: str, params: dict[str, str], points: list[tuple[str, float, int]], tags: dict[str, str]) -> None:
+        tags = {**tags, MLFLOW_PARENT_RUN_ID: self.run_id}
+        child = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
+        now = time.time_ns() // 1_000_000
+        metrics = [Metric(key, number, now, step) for key, number, step in points]
+        self.client.log_batch(child, metrics=metrics[:BATCH], params=[Param(key, given) for key, given in params.items()])
+        for first in range(BATCH, len(metrics), BATCH):
+            self.client.log_batch(child, metrics=metrics[first : first + BATCH])
+        self.client.set_terminated(child)
 
     def search(self, *, where: str) -> list[dict[str, Any]]:
         """Runs of the experiment, oldest first: facts of their own, parameters, tags and the last value of each metric."""

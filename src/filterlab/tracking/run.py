@@ -77,6 +77,17 @@ class NullRun:
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Columns of equal length, as an artifact that the UI shows as a table; `name` ends in .json."""
 
+    def log_child(
+        self,
+        name: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        curves: Mapping[str, Sequence[float]],
+        tags: Mapping[str, Any],
+    ) -> None:
+        """A finished run of its own below this one; metrics are its results, curves hold a value an epoch, from epoch 1."""
+
     def search(self, where: str) -> list[Found]:
         """Runs of the same experiment, oldest first; `where` in MLflow's filter language, e.g. tags.a = 'b'."""
         return []
@@ -141,6 +152,19 @@ class Run(NullRun):
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         self._send("log_table", name=name, columns={column: list(values) for column, values in columns.items()})
+
+    def log_child(
+        self,
+        name: str,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        curves: Mapping[str, Sequence[float]],
+        tags: Mapping[str, Any],
+    ) -> None:
+        points = [(key, float(number), 0) for key, number in metrics.items()]
+        points += [(key, float(number), epoch) for key, curve in curves.items() for epoch, number in enumerate(curve, start=1)]
+        self._send("log_child", name=name, params=text(params), points=points, tags=text(tags))
 
     def search(self, where: str) -> list[Found]:
         return [Found(**facts) for facts in self._ask("search", where=where)]

@@ -1,0 +1,91 @@
+"""Topic 1: a line through noisy points, by gradient descent and in closed form."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filterlab.lecture.lab import Lab
+from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, close
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+
+PAGE = Page(
+    says="""\
+The smallest network there is: one input, one output, a weight and a bias. Fitting it means to make the sum of squared
+errors small, and there are two ways. The closed form solves for the bottom of the bowl at once; gradient descent starts anywhere
+and walks downhill, each step as long as the slope is steep.
+
+For a line the walk is a detour. For everything that follows in this lecture it is the only way, so it is worth seeing
+that both arrive at the same point.""",
+    formulas=[
+        Formula(r"y = b_0 + b_1 x, \qquad E(b) = \frac{1}{n} \sum_{i=1}^{n} \left(b_0 + b_1 x_i - y_i\right)^2", "least squares"),
+        Formula(
+            r"b \leftarrow b - \eta\, \frac{\partial E}{\partial b}, \qquad \hat b = (X^\top X)^{-1} X^\top y",
+            "the normal equations (Gauss 1809)",
+        ),
+    ],
+)
+POINTS, NOISE, RATE, STEPS = 50, 0.3, 0.5, 200
+TRUE = (1.0, 2.0)  # b0, b1
+
+
+def run(lab: Lab) -> Findings:
+    draw = np.random.default_rng(1)
+    x = draw.uniform(0, 1, POINTS)
+    y = TRUE[0] + TRUE[1] * x + NOISE * draw.standard_normal(POINTS)
+    design = np.stack([np.ones(POINTS), x], axis=1)
+    exact = np.linalg.solve(design.T @ design, design.T @ y)
+    path = descend(design, y, rate=RATE, steps=STEPS)
+    found = path[-1]
+    return Findings(checks=checks(found, exact), figures={"line": figure(x, y, path, exact)})
+
+
+def descend(design: NDArray[np.float64], y: NDArray[np.float64], *, rate: float, steps: int) -> NDArray[np.float64]:
+    """(steps + 1, 2): b0 and b1 from (0, 0) on. design: (N, 2), a column of ones and x; y: (N,)."""
+    path = [np.zeros(2)]
+    for _ in range(steps):
+        gradient = 2 / len(y) * design.T @ (design @ path[-1] - y)
+        path.append(path[-1] - rate * gradient)
+    return np.array(path)
+
+
+def checks(found: NDArray[np.float64], exact: NDArray[np.float64]) -> list[Check]:
+    return [
+        close(
+            f"b{index} by gradient descent, beside the closed form",
+            float(found[index]),
+            round(float(exact[index]), 6),
+            tolerance=1e-4,
+        )
+        for index in range(2)
+    ]
+
+
+def figure(x: NDArray[np.float64], y: NDArray[np.float64], path: NDArray[np.float64], exact: NDArray[np.float64]) -> Shown:
+    drawn = sheet(
+        "A line, found step by step",
+        caption=f"{POINTS} points drawn from y = {TRUE[0]:g} + {TRUE[1]:g} x and noise of standard deviation {NOISE:g}",
+        width=11.5,
+        height=4.2,
+    )
+    left = panel(drawn, left=MARGIN + 0.45, bottom=0.75, width=4.7, height=3.35)
+    ends = np.array([0.0, 1.0])
+    for step in (0, 1, 10):
+        left.plot(ends, path[step][0] + path[step][1] * ends, color=FAINT, linewidth=1.5)
+        left.text(1.01, path[step].sum(), f"step {step}", fontsize=10, color=MUTED, va="center")
+    left.plot(ends, path[-1][0] + path[-1][1] * ends, color=BLUE, linewidth=2, label=f"gradient descent, step {STEPS}")
+    left.plot(ends, exact[0] + exact[1] * ends, color=ORANGE, linewidth=2, linestyle=":", label="closed form")
+    left.scatter(x, y, s=18, color=INK, zorder=3)
+    left.set_xlabel("x", fontsize=11, color=INK)
+    left.set_ylabel("y", fontsize=11, color=INK)
+    left.legend(frameon=False, fontsize=11, loc="upper left")
+    right = panel(drawn, left=MARGIN + 6.75, bottom=0.75, width=4.0, height=3.35)
+    distance = np.linalg.norm(path - exact, axis=1)
+    right.semilogy(distance, color=BLUE, linewidth=2)
+    right.axhline(1e-4, color=MUTED, linewidth=1, linestyle=":")
+    right.text(0, 1.15e-4, "the check's tolerance", ha="left", fontsize=10, color=MUTED)
+    right.set_xlabel("step", fontsize=11, color=INK)
+    right.set_ylabel("distance from the closed form", fontsize=11, color=INK)
+    return Shown(
+        drawn,
+        "Left: the line after some of the steps. Right: the distance of (b0, b1) from the closed form shrinks by the same factor "
+        "with each step, a straight line on a logarithmic axis.",
+    )

@@ -1,0 +1,111 @@
+"""`filterlab lecture`: run topics, write what came out, make the page."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filterlab import tracking
+from filterlab.config import compose, schema
+from filterlab.errors import UserError
+from filterlab.lecture import topics
+from filterlab.lecture.lab import Lab, Point
+from filterlab.lecture.topic import Check, Findings
+from filterlab.lecture.topics import Topic
+from filterlab.tracking import process, provenance
+
+EXPERIMENT = "lecture"  # of MLflow
+FINDINGS, COSTS = "findings.json", "costs.json"
+
+
+def run(root: Path, what: str, *, quick: bool) -> None:
+    """Run a topic by its number, or every one ("all"), or make the page of what was run ("page", which "all" ends with).
+
+    Results lie in results/lecture/, of the quick budget in results/lecture-quick/.
+
+    Raises UserError: there is no such topic, data are missing, or a check failed (what came out is written all the same).
+    """
+    from filterlab.stages import lecture_page
+
+    results = root / ("results/lecture-quick" if quick else "results/lecture")
+    chosen = (
+        [topic for topic in topics.TOPICS if topic.module] if what == "all" else [] if what == "page" else [topics.find(what)]
+    )
+    failed = [line for topic in chosen for line in run_topic(topic, root, results, quick=quick)]
+    if what in ("all", "page"):
+        lecture_page.write(results, quick=quick)
+    if failed:
+        raise UserError("the lecture's checks failed:\n" + "\n".join(f"  {line}" for line in failed))
+
+
+def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[str]:
+    """Write the topic's folder below `results` and its MLflow run; give the checks that failed, a line each."""
+    budget = "quick" if quick else "full"
+    print(f"topic {topic.number}  {topic.title} ({budget})", flush=True)
+    started = time.perf_counter()
+    tags = {**provenance.tags(root), **process.tags(), "filterlab.kind": "lecture", "filterlab.budget": budget}
+    tags["filterlab.topic"] = str(topic.number)
+    with tracking.start(settings(root), root=root, name=f"{topic.number:02d} {topic.title} ({budget})", tags=tags) as record:
+        record.log_params({"topic": topic.number, "budget": budget})
+
+        def keep(point: Point) -> None:
+            params = {"topic": topic.number, "budget": budget, **point.params}
+            record.log_child(point.name, params=params, metrics=point.metrics, curves=point.curves, tags=tags)
+
+        findings = topic.load().run(Lab(root, quick=quick, record=keep))
+        folder = results / topic.folder
+        write(findings, folder, budget=budget)
+        passed = sum(check.passed for check in findings.checks)
+        record.log_metrics({"checks/passed": passed, "checks/failed": len(findings.checks) - passed})
+        record.log_metrics({f"check/{number:02d}": value for number, value in numbers(findings.checks).items()})
+        for name in findings.figures:
+            record.log_image(name, folder / f"{name}.png")
+        record.log_artifact(folder)
+    print(f"  {passed} of {len(findings.checks)} checks hold; {time.perf_counter() - started:.1f} s", flush=True)
+    for found in findings.hypotheses:
+        print(f"  {found.claim}: {found.verdict} ({found.difference:+.3g} [{found.low:.3g}, {found.high:.3g}] {found.unit})")
+    return [
+        f"topic {topic.number}, {check.says}: {check.value}, expected {check.expected}"
+        for check in findings.checks
+        if not check.passed
+    ]
+
+
+def settings(root: Path) -> schema.Tracking:
+    """Where the order tracks, under the lecture's own experiment."""
+    order = compose.read_order(root / "params.yaml")
+    words = [word for word in compose.to_overrides(order) if word.startswith("tracking")]
+    chosen = compose.compose(root / "conf", words).tracking
+    return dataclasses.replace(chosen, experiment=EXPERIMENT, system_metrics=False)
+
+
+def numbers(checks: "list[Check] | tuple[Check, ...] | Any") -> dict[int, float]:
+    """By place, the checks' values that are one number."""
+    return {
+        place: float(check.value) for place, check in enumerate(checks, start=1) if isinstance(check.value, bool | int | float)
+    }
+
+
+def write(findings: Findings, folder: Path, *, budget: str) -> None:
+    """The figures, findings.json and costs.json; what an earlier run left is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for name, shown in findings.figures.items():
+        shown.figure.savefig(folder / f"{name}.png", metadata={"Software": None})  # matplotlib would write its version
+    told: dict[str, Any] = {
+        "budget": budget,
+        "conclusion": findings.conclusion,
+        "checks": [dataclasses.asdict(check) for check in findings.checks],
+        "hypotheses": [dataclasses.asdict(found) | {"verdict": found.verdict} for found in findings.hypotheses],
+        "tables": [dataclasses.asdict(table) for table in findings.tables],
+        "figures": {name: shown.caption for name, shown in findings.figures.items()},
+    }
+    save(folder / FINDINGS, told)
+    save(folder / COSTS, {"tables": [dataclasses.asdict(table) for table in findings.costs]})
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
