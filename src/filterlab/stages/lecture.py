@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from filterlab.lecture import topics
 from filterlab.lecture.lab import Lab, Point
 from filterlab.lecture.topic import Check, Findings
 from filterlab.lecture.topics import Topic
+from filterlab.stages import lecture_page
+from filterlab.stages.lecture_page import COSTS, FINDINGS
 from filterlab.tracking import process, provenance
 
 EXPERIMENT = "lecture"  # of MLflow
-FINDINGS, COSTS = "findings.json", "costs.json"
 
 
 def run(root: Path, what: str, *, quick: bool) -> None:
@@ -27,7 +28,6 @@ def run(root: Path, what: str, *, quick: bool) -> None:
 
     Raises UserError: there is no such topic, data are missing, or a check failed (what came out is written all the same).
     """
-    from filterlab.stages import lecture_page
 
     results = root / ("results/lecture-quick" if quick else "results/lecture")
     chosen = (
@@ -81,7 +81,7 @@ def settings(root: Path) -> schema.Tracking:
     return dataclasses.replace(chosen, experiment=EXPERIMENT, system_metrics=False)
 
 
-def numbers(checks: "list[Check] | tuple[Check, ...] | Any") -> dict[int, float]:
+def numbers(checks: Sequence[Check]) -> dict[int, float]:
     """By place, the checks' values that are one number."""
     return {
         place: float(check.value) for place, check in enumerate(checks, start=1) if isinstance(check.value, bool | int | float)

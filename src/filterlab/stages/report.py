@@ -1,18 +1,14 @@
 """One page that shows what was done and what came of it: offline, one file, nothing linked outside itself."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from filterlab.config import compose, schema
-from filterlab.errors import DataError
 from filterlab.models import shapes
-from filterlab.stages import curves, runs
+from filterlab.stages import curves, page, runs
 
-TEMPLATE = Path(__file__).with_name("report.html.jinja")
+MAKER = "dvc repro report"  # makes what the report needs, too
 
 
 def run(root: Path) -> None:
@@ -33,11 +29,11 @@ def render(config: schema.Config, results: Path) -> str:
     table = curves.read(results / "curves.csv")
     kept = table["chosen"].index(1)
     layers = shapes.layers(config.model, channels=data.channels, height=data.height, width=data.width, classes=len(data.classes))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return page.render(
+        "report.html.jinja",
         config=config,
-        receipt=read(results / "config.yaml"),
-        metrics=json.loads(read(results / "metrics.json")),
+        receipt=page.read(results / "config.yaml", maker=MAKER),
+        metrics=json.loads(page.read(results / "metrics.json", maker=MAKER)),
         epochs=len(table["epoch"]),
         kept={name: column[kept] for name, column in table.items()},
         layers=layers,
@@ -54,19 +50,9 @@ def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
     single = ["training/examples", "training/curves", "filters/by_epoch"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
     return {
-        **{name.rpartition("/")[2]: uri(folder / f"{name}.png") for name in single},
-        "filters": [uri(path) for path in sorted(weights, key=lambda path: order.index(path.stem))],
-        "feature_maps": [uri(path) for path in sorted(maps, key=lambda path: int(path.stem.removeprefix("class_")))],
+        **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=MAKER) for name in single},
+        "filters": [page.uri(path, maker=MAKER) for path in sorted(weights, key=lambda path: order.index(path.stem))],
+        "feature_maps": [
+            page.uri(path, maker=MAKER) for path in sorted(maps, key=lambda path: int(path.stem.removeprefix("class_")))
+        ],
     }
-
-
-def uri(path: Path) -> str:
-    if not path.exists():
-        raise DataError(f"{path} is missing: `dvc repro report` makes what the report needs")
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def read(path: Path) -> str:
-    if not path.exists():
-        raise DataError(f"{path} is missing: `dvc repro report` makes what the report needs")
-    return path.read_text(encoding="utf-8")

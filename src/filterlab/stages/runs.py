@@ -31,8 +31,11 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     run.log_artifact(root / compose.RECEIPT)
     with (root / "results/curves.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            epoch = int(row.pop("epoch"))
-            run.log_metrics({name: float(number) for name, number in row.items() if name != "chosen"}, step=epoch)
+            epoch, chosen = int(row.pop("epoch")), row.pop("chosen") == "1"
+            metrics = {name: float(number) for name, number in row.items()}
+            run.log_metrics(metrics, step=epoch)
+            if chosen:
+                run.log_metrics({"best_epoch": epoch} | best(metrics))
     log_model(run, root, example=LabelledImages.load(root / "data/processed/train", "train").images[:2])
     results = root / "results"
     if (results / "metrics.json").exists():
@@ -43,6 +46,11 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     for path in [figures, results / "evaluation", results / "report.html"]:
         if path.exists():
             run.log_artifact(path, folder=path.name if path.is_dir() else "")
+
+
+def best(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics of the epoch that was chosen, as the run's results."""
+    return {f"best/{name}": number for name, number in metrics.items() if name != "lr"}
 
 
 def test_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -100,7 +100,7 @@ def train(
         except KeyboardInterrupt as error:
             error.add_note("the finished epochs are kept: the same command goes on from there, under the same MLflow run")
             raise
-        best = {f"best/{name}": number for name, number in fitted.epochs[fitted.best_epoch].metrics.items() if name != "lr"}
+        best = runs.best(fitted.epochs[fitted.best_epoch].metrics)
         state = "pruned" if fitted.pruned else "done"
         if main:
             write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled, run_id=record.id)

@@ -1,0 +1,40 @@
+"""Pages that hold all they show: one file, offline, the same look."""
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from filterlab.errors import DataError
+
+
+def render(template: str, *, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any) -> str:
+    """The template of this folder, filled; what stands in `values` is text, and escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters or {})
+    return environment.get_template(template).render(values)
+
+
+def uri(path: Path, *, maker: str) -> str:
+    """A picture as a data URI. Raises DataError as `read` does."""
+    return "data:image/png;base64," + base64.b64encode(content(path, maker=maker)).decode("ascii")
+
+
+def read(path: Path, *, maker: str) -> str:
+    """A file's text. Raises DataError where it is missing: the command `maker` makes it."""
+    return content(path, maker=maker).decode("utf-8")
+
+
+def content(path: Path, *, maker: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: `{maker}` makes it") from None
