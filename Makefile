@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup pipeline test lint bench ui server clean lock
+.PHONY: help setup pipeline lecture test lint bench ui server clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -37,6 +37,9 @@ setup: $(ready) ## set up and nothing more
 pipeline: $(ready) ## set up, run dvc repro, say what came out
 	@filterlab pipeline
 
+lecture: $(ready) ## every topic of the lecture, on one page (an hour); QUICK=1: the small budget, 3 minutes
+	@if [ -n "$(QUICK)" ]; then filterlab lecture all --quick; else dvc repro lecture/dvc.yaml; fi
+
 # One thread a process: two test workers with two threads each would wait for one another on two cores.
 test: $(ready) ## set up, run the whole test suite with coverage
 	@coverage erase
@@ -62,7 +65,7 @@ server: $(ready) ## MLflow for a team, on the database in FILTERLAB_STORE (docs/
 
 clean: ## remove what was made, but for the history (mlflow.db, mlartifacts, runs, checkpoints) and DVC's cache
 	rm -rf .venv data/raw data/processed data/partial models results/figures results/evaluation results/report.html \
-		results/curves.csv results/run.json build src/*.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache \
+		results/lecture results/lecture-quick results/curves.csv results/run.json build src/*.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache \
 		.hypothesis .import_linter_cache
 
 lock: ## resolve pyproject.toml anew into requirements.lock

@@ -93,6 +93,26 @@ def test_everything_that_is_logged_is_there(store, model: Path, tmp_path: Path, 
     np.testing.assert_allclose(loaded.input_example, example, rtol=1e-6)
 
 
+def test_a_child_is_a_finished_run_of_its_own(store) -> None:
+    settings, root, uri = store
+    curve = [step / 3000 for step in range(1, 1502)]  # more points than one call takes
+    with tracking.start(settings, root=root, name="parent", tags={}) as run:
+        run.log_child(
+            "n=3", params={"n": 3}, metrics={"test/accuracy": 0.75}, curves={"validation/loss": curve}, tags={"kind": "point"}
+        )
+        run.wait()
+        parent = run.id
+    client = client_of(uri)
+    experiment = client.get_run(parent).info.experiment_id
+    (child,) = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert (child.info.run_name, child.info.status, child.data.tags["kind"]) == ("n=3", "FINISHED", "point")
+    assert child.data.params == {"n": "3"}
+    assert steps(client, child.info.run_id, "test/accuracy") == [(0, 0.75)]
+    assert steps(client, child.info.run_id, "validation/loss") == list(enumerate(curve, start=1))
+    assert client.get_run(parent).data.metrics == {}
+
+
+
 FRESH = """
 import sys, numpy, mlflow, filterlab_gone
 mlflow.set_tracking_uri(sys.argv[1])

@@ -104,7 +104,9 @@ def write(findings: Findings, folder: Path, *, budget: str) -> None:
         "figures": {name: shown.caption for name, shown in findings.figures.items()},
     }
     save(folder / FINDINGS, told)
-    save(folder / COSTS, {"tables": [dataclasses.asdict(table) for table in findings.costs]})
+    (folder / COSTS).unlink(missing_ok=True)
+    if findings.costs:
+        save(folder / COSTS, {"tables": [dataclasses.asdict(table) for table in findings.costs]})
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from filterlab.lecture import topics
 from filterlab.stages import page
 
-FINDINGS, COSTS = "findings.json", "costs.json"  # of each topic
+FINDINGS, COSTS = "findings.json", "costs.json"  # of each topic; costs, which no rerun repeats, where there are any
 
 
 def write(results: Path, *, quick: bool) -> None:
@@ -39,7 +39,7 @@ def entry(topic: topics.Topic, results: Path, *, flag: str) -> dict[str, Any]:
         "command": command,
         "page": topic.load().PAGE,
         "findings": findings,
-        "costs": json.loads(page.read(folder / COSTS, maker=command))["tables"],
+        "costs": json.loads((folder / COSTS).read_text(encoding="utf-8"))["tables"] if (folder / COSTS).exists() else [],
         "figures": [(page.uri(folder / f"{name}.png", maker=command), says) for name, says in findings["figures"].items()],
     }
 

@@ -1,0 +1,224 @@
+"""Topic 4: seven logistic functions, one inside the other: a network of three layers with weights set by hand."""
+
+from itertools import pairwise, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filterlab.lecture.lab import Lab
+from filterlab.lecture.logistic import logistic
+from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, below, close, equal
+from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel, sheet
+
+PAGE = Page(
+    says="""\
+Logistic functions of logistic functions: the slides write seven formulas, each of x or of earlier ones. Read as a network they
+are seven units in three layers. Four units look at x. Of these, y1 falls before y2 rises, so that their sum dips near x = -0.75;
+y5 falls before y4 rises, so that theirs dips near x = 0.75. The second layer makes the first dip a peak (y3, negative weights)
+and leaves the second one a dip (y6, positive weights). The last unit weighs both and turns them over: y7 has a dip where y3 has
+its peak, and a peak where y6 has its dip.
+
+Nothing was trained: the weights were chosen by hand. But no single unit could do it, since each of them only rises or only
+falls. Each layer works with what the layer below has made of x, and that is what "deep" means. (This curve would not need three
+layers: one unit that looks at y1, y2, y4 and y5 at once can have a dip and a peak as well.)
+
+The places are worth finding exactly: in steps of 0.1 one steps over the extremes at -0.75 and 0.75 and reads 0.2375 where y3's
+peak is 0.2402.""",
+    formulas=[
+        Formula(
+            r"y_1 = \frac{1}{1 + e^{10 + 10 x}}, \quad y_2 = \frac{1}{1 + e^{-5 - 10 x}}, \quad "
+            r"y_4 = \frac{1}{1 + e^{10 - 10 x}}, \quad y_5 = \frac{1}{1 + e^{-5 + 10 x}}",
+            "the slides, first layer",
+        ),
+        Formula(
+            r"y_3 = \frac{1}{1 + e^{1 + y_1 + y_2}}, \quad y_6 = \frac{1}{1 + e^{1 - y_4 - y_5}}, \quad "
+            r"y_7 = \frac{1}{1 + e^{1 + 2 y_3 + y_6}}",
+            "the slides, second and third layer",
+        ),
+        Formula(
+            r"h^{(0)} = x, \qquad h^{(l)} = \sigma\left(h^{(l-1)} W^{(l)} + b^{(l)}\right)",
+            "the same as layers (Rumelhart, Hinton, Williams 1986, equations 1 and 2): "
+            "weights and biases are the exponents' numbers with the sign changed",
+        ),
+    ],
+)
+LAYERS = [["y1", "y2", "y4", "y5"], ["y3", "y6"], ["y7"]]
+WEIGHTS = [  # of each layer: (units below, units)
+    np.array([[-10.0, 10.0, 10.0, -10.0]]),
+    np.array([[-1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]),
+    np.array([[-2.0], [-1.0]]),
+]
+BIASES = [np.array([-10.0, 5.0, -10.0, 5.0]), np.array([-1.0, -1.0]), np.array([-1.0])]
+EXTREMES = [  # unit, kind, value, x
+    ("y3", "peak", 0.2402, -0.75),
+    ("y6", "dip", 0.2998, 0.75),
+    ("y7", "dip", 0.1213, -0.75),
+    ("y7", "peak", 0.1768, 0.75),
+]
+REACH = 3.0
+Curves = dict[str, NDArray[np.float64]]
+
+
+def run(lab: Lab) -> Findings:
+    x = np.linspace(-REACH, REACH, 60001)  # in steps of 0.0001
+    y = formulas(x)
+    return Findings(
+        checks=[*structure(x, y), *values(x, y)],
+        figures={"network": network(), "curves": curves(x, y)},
+        tables=[ranges(y)],
+        conclusion=f"y7 lies at {y['y7'][0]:.4f} far from 0, with a dip to {y['y7'].min():.4f} at x = {x[y['y7'].argmin()]:.2f} "
+        f"and a peak of {y['y7'].max():.4f} at x = {x[y['y7'].argmax()]:.2f}.",
+    )
+
+
+def formulas(x: NDArray[np.float64]) -> Curves:
+    """y1 to y7 as the slides write them, each the shape of x."""
+    y1 = 1 / (1 + np.exp(10 + 10 * x))
+    y2 = 1 / (1 + np.exp(-5 - 10 * x))
+    y3 = 1 / (1 + np.exp(1 + y1 + y2))
+    y4 = 1 / (1 + np.exp(10 - 10 * x))
+    y5 = 1 / (1 + np.exp(-5 + 10 * x))
+    y6 = 1 / (1 + np.exp(1 - y4 - y5))
+    y7 = 1 / (1 + np.exp(1 + 2 * y3 + y6))
+    return {"y1": y1, "y2": y2, "y3": y3, "y4": y4, "y5": y5, "y6": y6, "y7": y7}
+
+
+def propagate(x: NDArray[np.float64]) -> Curves:
+    """The same by the layers' matrices. x: (N,); every unit's output: (N,)."""
+    signal: NDArray[np.float64] = x[:, None]
+    found: Curves = {}
+    for units, weights, biases in zip(LAYERS, WEIGHTS, BIASES, strict=True):
+        signal = logistic(signal @ weights + biases)
+        found |= dict(zip(units, signal.T, strict=True))
+    return found
+
+
+def structure(x: NDArray[np.float64], y: Curves) -> list[Check]:
+    layered = propagate(x)
+    return [
+        below(
+            "the formulas beside the layers' matrices, seven units: the largest difference",
+            max(float(np.abs(y[unit] - layered[unit]).max()) for unit in y),
+            1e-12,
+        ),
+        equal("units of the layers", [len(units) for units in LAYERS], [4, 2, 1]),
+        equal("weights and biases", sum(part.size for part in (*WEIGHTS, *BIASES)), 21),
+        equal("of these, other than zero", sum(int(np.count_nonzero(part)) for part in (*WEIGHTS, *BIASES)), 17),
+    ]
+
+
+def values(x: NDArray[np.float64], y: Curves) -> list[Check]:
+    """The curves' bases, peaks and dips. x: an even grid from -REACH to REACH."""
+    found = []
+    for unit, base in [("y3", 0.1192), ("y6", 0.5), ("y7", 0.1495)]:
+        ends = [float(y[unit][0]), float(y[unit][-1])]
+        found.append(close(f"{unit} at x = {-REACH:g} and {REACH:g}, its base", ends, [base, base], tolerance=5e-5))
+    for unit, kind, value, place in EXTREMES:
+        at = extreme(y[unit], kind)
+        found.append(close(f"{unit}'s {kind}", float(y[unit][at]), value, tolerance=5e-5))
+        found.append(close(f"{unit}'s {kind}: its x", round(float(x[at]), 6), place, tolerance=1e-3))
+    for unit, value, places in [
+        ("y3", 0.2375, [-0.8, -0.7]),
+        ("y6", 0.3029, [0.7, 0.8]),
+        ("y7", 0.1219, [-0.8, -0.7]),
+        ("y7", 0.1763, [0.7, 0.8]),
+    ]:
+        near = formulas(np.array(places))[unit].tolist()
+        says = f"{unit} at x = {places[0]} and {places[1]}, the nearest to its extreme in steps of 0.1"
+        found.append(close(says, near, [value, value], tolerance=5e-5))
+    return found
+
+
+def extreme(y: NDArray[np.float64], kind: str) -> int:
+    """Where on the grid the peak or the dip lies."""
+    return int(y.argmax() if kind == "peak" else y.argmin())
+
+
+def ranges(y: Curves) -> Table:
+    rows = []
+    for units, weights, biases in zip(LAYERS, WEIGHTS, BIASES, strict=True):
+        for place, unit in enumerate(units):
+            rows.append(
+                [
+                    unit,
+                    f"{biases[place]:g}",
+                    ", ".join(f"{weight:g}" for weight in weights[:, place]),
+                    f"{y[unit].min():.4f}",
+                    f"{y[unit].max():.4f}",
+                ]
+            )
+    caption = f"The units, and their lowest and highest output for x from {-REACH:g} to {REACH:g}. Weight 0: no connection."
+    return Table(caption, ["unit", "bias", "weights, from the layer below", "lowest", "highest"], rows)
+
+
+def network() -> Shown:
+    drawn = sheet(
+        "Seven logistic units, weights set by hand",
+        caption="on a line: the weight; in a circle: the bias; a unit's output is the logistic function of its weighted sum",
+        width=11.0,
+        height=4.4,
+    )
+    axes = panel(drawn, left=MARGIN, bottom=0.2, width=10.1, height=4.4)
+    bare(axes)
+    axes.set_xlim(-0.5, 9.6)
+    axes.set_ylim(-0.5, 3.9)
+    columns = [{"x": 1.7}, {"y1": 3.4, "y2": 2.3, "y4": 1.1, "y5": 0.0}, {"y3": 2.85, "y6": 0.55}, {"y7": 1.7}]
+    for layer, (left, right) in enumerate(pairwise(columns)):
+        for (row, start), (column, end) in product(enumerate(left.values()), enumerate(right.values())):
+            weight = WEIGHTS[layer][row, column]
+            if weight:
+                color = ORANGE if weight > 0 else BLUE
+                axes.plot([3 * layer, 3 * layer + 3], [start, end], color=color, linewidth=1 + abs(weight) / 5, zorder=1)
+                text = axes.text(3 * layer + 1.5, (start + end) / 2, f"{weight:+g}", color=color, fontsize=11)
+                text.set(ha="center", va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
+    for layer, places in enumerate(columns):
+        for place, (unit, height) in enumerate(places.items()):
+            axes.scatter(3 * layer, height, s=1900, facecolor="white", edgecolor=INK, linewidth=1.5, zorder=2)
+            axes.text(3 * layer, height + (0.1 if layer else 0), unit, ha="center", va="center", fontsize=12, color=INK)
+            if layer:
+                bias = f"{BIASES[layer - 1][place]:+g}"
+                axes.text(3 * layer, height - 0.17, bias, ha="center", va="center", fontsize=10, color=MUTED)
+    return Shown(
+        drawn, "Orange: positive weights; blue: negative ones. All seventeen numbers are those of the formulas' exponents."
+    )
+
+
+def curves(x: NDArray[np.float64], y: Curves) -> Shown:
+    drawn = sheet(
+        "From steps to a peak and a dip",
+        caption="the units' outputs, layer by layer; each layer has its own vertical axis; dotted: x = -0.75 and 0.75",
+        width=12.9,
+        height=4.0,
+    )
+    colors = {"y1": BLUE, "y2": BLUE, "y3": BLUE, "y4": ORANGE, "y5": ORANGE, "y6": ORANGE, "y7": INK}
+    for place, units in enumerate(LAYERS):
+        axes = panel(drawn, left=MARGIN + 0.5 + place * 4.1, bottom=0.75, width=3.4, height=2.85)
+        for unit in units:
+            rising = "--" if unit in ("y2", "y4") else "-"
+            axes.plot(x[::100], y[unit][::100], color=colors[unit], linewidth=2, linestyle=rising)
+        for at in (-0.75, 0.75):
+            axes.axvline(at, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
+        axes.set_title(f"layer {place + 1}: {', '.join(units)}", fontsize=11, color=INK)
+        axes.set_xlim(-REACH, REACH)
+        axes.margins(y=0.12)
+        axes.set_xlabel("x", fontsize=11, color=INK)
+    first, *later = drawn.axes
+    first.set_ylabel("y", fontsize=11, color=INK)
+    for unit, at, side in [("y1", -1.1, "right"), ("y2", -0.4, "left"), ("y5", 0.4, "right"), ("y4", 1.1, "left")]:
+        first.text(at, 0.5, unit, ha=side, va="center", fontsize=11, color=colors[unit])
+    for axes, units in zip(later, LAYERS[1:], strict=True):
+        for unit in units:
+            text = f"{unit}: {y[unit][0]:.4f}"
+            axes.annotate(text, (-2.9, y[unit][0]), (0, 4), textcoords="offset points", fontsize=10, color=INK)
+    for unit, kind, _, _ in EXTREMES:
+        at = extreme(y[unit], kind)
+        axes = later[unit == "y7"]
+        axes.plot(x[at], y[unit][at], "o", color=INK, markersize=5)
+        offset = (0, 7 if kind == "peak" else -15)
+        number = axes.annotate(f"{y[unit][at]:.4f}", (x[at], y[unit][at]), offset, textcoords="offset points")
+        number.set(ha="center", fontsize=10, color=INK, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+    return Shown(
+        drawn,
+        "Where a falling and a rising unit leave a gap between them, the second layer makes a peak or a dip. The last unit, both "
+        "of whose weights are negative, turns the peak into a dip and the dip into a peak.",
+    )

@@ -1,0 +1,134 @@
+"""The lecture's stage: what a topic leaves, the page and the table of all of them, and what goes wrong."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filterlab.cli import main
+from filterlab.errors import DataError, UserError
+from filterlab.lecture import line, topics
+from filterlab.lecture.topic import Findings, Hypothesis, Page, Table, equal
+from filterlab.lecture.topics import Topic
+from filterlab.stages import lecture, lecture_page
+
+REPOSITORY = Path(__file__).parents[2]
+ONLY = [Topic(1, "Fitting a line", "5-6", "line"), Topic(16, "What learned filters look like", "70-71")]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose lecture has one topic, and one that comes later."""
+    for name in ("conf", "dvc.yaml"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    (tmp_path / "params.yaml").write_text("tracking: off\n")
+    monkeypatch.setattr(topics, "TOPICS", ONLY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Parsed(HTMLParser):
+    """Tags, and every address a page loads or points to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [given for name, given in attributes if name in ("src", "href") and given]
+
+
+def written(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "results").rglob("*")) if path.is_file()}
+
+
+def test_a_topic_and_its_page(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lecture.run(root, "all", quick=False)
+    first = written(root)
+    assert list(first) == [
+        "results/lecture/01_line/findings.json",
+        "results/lecture/01_line/line.png",
+        "results/lecture/lecture.html",
+        "results/lecture/lecture.json",
+    ]
+    told = json.loads(first["results/lecture/lecture.json"])
+    assert list(told) == ["1"] and told["1"]["budget"] == "full"
+    assert [check["passed"] for check in told["1"]["checks"]] == [True, True]
+    assert all({"says", "value", "expected"} <= check.keys() for check in told["1"]["checks"])
+    text = first["results/lecture/lecture.html"].decode()
+    page = Parsed(text)
+    assert page.tags.count("math") == len(line.PAGE.formulas) and page.tags.count("img") == 1
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert "filterlab lecture 1</pre>" in text and "Comes later." in text and "quick" not in text
+    assert 'name="viewport"' in text
+    lecture.run(root, "all", quick=False)
+    assert written(root) == first
+    assert "topic 1  Fitting a line (full)" in capsys.readouterr().out
+
+
+def test_the_small_budget_lies_elsewhere_and_says_so(root: Path) -> None:
+    lecture.run(root, "all", quick=True)
+    folder = root / "results/lecture-quick"
+    assert json.loads((folder / "lecture.json").read_text())["1"]["budget"] == "quick"
+    assert "<b>quick</b> budget" in (folder / "lecture.html").read_text()
+    assert not (root / "results/lecture").exists()
+
+
+class Fails:
+    """A topic with a check that fails, and text that is no markup."""
+
+    PAGE = Page(says="Is `1 < 2`? <b>", formulas=line.PAGE.formulas, correction="No, `a` & b.")
+
+    @staticmethod
+    def run(lab: Any) -> Findings:
+        return Findings(
+            checks=[equal("one", 2, 1), equal("rows", [[1, 2], [3, 4]], [[1, 2], [3, 4]])],
+            figures={},
+            hypotheses=[Hypothesis("a beats b", "points", 1.5, float("nan"), float("nan"), 2)],
+            tables=[Table("A table.", ["name", "n"], [["<i>", "1"]])],
+            costs=[Table("Seconds.", ["s"], [["0.5"]])],
+        )
+
+
+def test_a_failed_check_is_an_error_and_nothing_is_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Topic, "load", lambda self: Fails)
+    with pytest.raises(UserError, match="topic 1, one: 2, expected 1"):
+        lecture.run(root, "all", quick=False)
+    text = (root / "results/lecture/lecture.html").read_text()
+    assert "1 of 2" in text and ">fails</td>" in text and "<td>Seconds." not in text
+    assert "Is <code>1 &lt; 2</code>? &lt;b&gt;" in text and "<code>a</code> &amp; b." in text and "&lt;i&gt;" in text
+    assert "can&#39;t be told" in text and "Seconds." in text
+    assert re.search(r'class="number">1, 2\n3, 4<', text)
+    assert (root / "results/lecture/01_line/costs.json").exists()
+
+
+def test_a_page_of_what_was_not_run_names_the_command(root: Path) -> None:
+    with pytest.raises(DataError, match=re.escape("`filterlab lecture 1 --quick` makes it")):
+        lecture.run(root, "page", quick=True)
+
+
+def test_the_command_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["lecture", "--list"])
+    assert capsys.readouterr().out.splitlines() == [
+        "   1  Fitting a line (s5-6)",
+        "  16  What learned filters look like (s70-71)  (comes later)",
+    ]
+    with pytest.raises(SystemExit) as ended:
+        main(["lecture", "3"])
+    assert ended.value.code == 2
+    assert "there is no topic '3'; there are:" in capsys.readouterr().err
+    main(["lecture", "1"])
+    assert "2 of 2 checks hold" in capsys.readouterr().out
+    assert not (root / "results/lecture/lecture.html").exists()
+
+
+def test_values_are_written_as_they_are_read() -> None:
+    shown = {True: "yes", 7: "7", 157_386: "157,386", 0.1: "0.1", 1 / 3: "0.333333", "a": "a"}
+    assert {given: lecture_page.value(given) for given in shown} == shown
+    assert lecture_page.value([1, 2]) == "1, 2"
