@@ -1,0 +1,297 @@
+"""Topic 7: values forward and gradients backward by hand, beside torch's autograd and finite differences."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from filterlab.lecture.lab import Lab
+from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, below, close
+from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
+
+PAGE = Page(
+    says="""\
+Forward, each layer turns the values of the one below into its own, up to the outputs and the error. Backward, each layer is
+handed the error's gradient by its own values and hands down the gradient by the values below. On the way the gradients by its
+weights and biases fall out: the gradient by a weight is the value that went in times the gradient by the score that came out.
+
+It is the chain rule and nothing else. What makes it fast is the order. Read from the left, dE/dY times dY/dH3 is a
+vector, and so is every later product; one pass down gives all the gradients, for about the price of two passes up. Finite
+differences need two passes up for each single weight, and they are only nearly right: a long step bends away from the slope,
+a short one drowns in rounding. They are good for one thing, to prove a backward pass written by hand.
+
+The same goes for a convolutional network. Three rules are enough: ReLU lets a gradient through where its input was
+positive, max pooling hands it to the place that won, and the cross-correlation with a filter goes backward as a true convolution,
+the filter flipped.""",
+    formulas=[
+        Formula(
+            r"\frac{\partial E}{\partial H_2} = \frac{\partial E}{\partial Y} \cdot \frac{\partial Y}{\partial H_3}"
+            r" \cdot \frac{\partial H_3}{\partial H_2}",
+            "the chain rule, as the lecture writes it; E = ½ Σ (Y - T)²",
+        ),
+        Formula(
+            r"\frac{\partial E}{\partial a_j} = \frac{\partial E}{\partial h_j}\, h_j (1 - h_j), \qquad"
+            r" \frac{\partial E}{\partial w_{ij}} = h_i \frac{\partial E}{\partial a_j}, \qquad"
+            r" \frac{\partial E}{\partial h_i} = \sum_j w_{ij} \frac{\partial E}{\partial a_j}",
+            "for logistic units h with scores a (Rumelhart, Hinton, Williams 1986, equations 5 to 7)",
+        ),
+        Formula(
+            r"\frac{\partial E}{\partial w} = \frac{E(w + \epsilon) - E(w - \epsilon)}{2 \epsilon} + O(\epsilon^2)",
+            "central differences (Bishop 2006, equation 5.69)",
+        ),
+    ],
+)
+Floats = NDArray[np.float64]
+SIZES = (2, 3, 3, 2)  # inputs, H2, H3, outputs: the slide's names of the two hidden layers
+EXAMPLES, IMAGES = 8, 6
+STEP = 1e-5
+AUTOGRAD, DIFFERENCES = 1e-12, 1e-6  # tolerances, as shares of an array's largest gradient
+RED = "#b2182b"  # of the signed color scale
+STEPS = 10.0 ** np.arange(-12, 0.1, 0.25)
+
+
+def run(lab: Lab) -> Findings:
+    draw = np.random.default_rng(1)
+    net = [1.5 * draw.standard_normal(shape) for low, high in pairwise(SIZES) for shape in ((low, high), (high,))]
+    x, target = draw.uniform(-1, 1, (EXAMPLES, SIZES[0])), draw.uniform(0, 1, (EXAMPLES, SIZES[-1]))
+    values = forward(net, x)
+    hand, signals = backward(net, values, target)
+
+    def error() -> float:
+        return squared_error(forward(net, x)[-1], target)
+
+    curves = {
+        name: np.array([distance(differences(error, net, step=step, central=name == "central"), hand) for step in STEPS])
+        for name in ("central", "one-sided")
+    }
+    return Findings(
+        checks=[
+            *agreement("the MLP", hand, autograd(mlp_error, net, x, target), differences(error, net, step=STEP)),
+            chain_rule(net, values, signals),
+            *orders(curves),
+            *convolutional(draw),
+        ],
+        figures={"passes": passes(net, values, hand, signals), "differences": valley(curves)},
+        conclusion=conclusion(curves),
+    )
+
+
+def forward(net: Sequence[Floats], x: Floats) -> list[Floats]:
+    """The values of the inputs, (N, P), and of each layer of logistic units.
+
+    net: weight, (below, above), and bias, (above,), by turns.
+    """
+    values = [x]
+    for weight, bias in zip(net[::2], net[1::2], strict=True):
+        values.append(1 / (1 + np.exp(-(values[-1] @ weight + bias))))
+    return values
+
+
+def squared_error(y: Floats, target: Floats) -> float:
+    """Half the sum of squares (Rumelhart, Hinton, Williams 1986, equation 3)."""
+    return float(((y - target) ** 2).sum() / 2)
+
+
+def backward(net: Sequence[Floats], values: Sequence[Floats], target: Floats) -> tuple[list[Floats], list[Floats]]:
+    """The gradients of the squared error by `net`, and by `values`."""
+    gradients: list[Floats] = []
+    signals = [values[-1] - target]
+    for weight, (low, high) in zip(net[-2::-2], list(pairwise(values))[::-1], strict=True):
+        by_score = signals[0] * high * (1 - high)
+        gradients = [low.T @ by_score, by_score.sum(axis=0), *gradients]
+        signals = [by_score @ weight.T, *signals]
+    return gradients, signals
+
+
+def conv_forward(net: Sequence[Floats], images: Floats) -> tuple[Floats, Floats, Floats]:
+    """Cross-correlation, ReLU, 2x2 max pooling, dense layer, softmax.
+
+    net: filters (K, 3, 3), their bias (K,), weight (9 K, 10), bias (10,). images: (N, 8, 8).
+    Returns the maps after ReLU, (N, K, 6, 6); pooled, (N, K, 3, 3); the probabilities, (N, 10).
+    """
+    filters, shift, weight, bias = net
+    windows = sliding_window_view(images, (3, 3), axis=(1, 2))
+    maps = np.maximum(np.einsum("nijuv,kuv->nkij", windows, filters) + shift[:, None, None], 0)
+    pooled = maps.reshape(*maps.shape[:2], 3, 2, 3, 2).max(axis=(3, 5))
+    powers = np.exp(pooled.reshape(len(images), -1) @ weight + bias)
+    return maps, pooled, powers / powers.sum(axis=1, keepdims=True)
+
+
+def conv_backward(net: Sequence[Floats], images: Floats, digits: NDArray[np.int64]) -> list[Floats]:
+    """The gradients of the cross-entropy, summed over the images, by `net` and by `images`."""
+    filters, _, weight, _ = net
+    maps, pooled, probabilities = conv_forward(net, images)
+    by_score = probabilities - np.eye(10)[digits]
+    by_pooled = (by_score @ weight.T).reshape(pooled.shape)
+    spread, winners = (given.repeat(2, axis=2).repeat(2, axis=3) for given in (by_pooled, pooled))
+    by_maps = spread * (maps == winners) * (maps > 0)
+    windows = sliding_window_view(images, (3, 3), axis=(1, 2))
+    padded = np.pad(by_maps, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    return [
+        np.einsum("nijuv,nkij->kuv", windows, by_maps),
+        by_maps.sum(axis=(0, 2, 3)),
+        pooled.reshape(len(images), -1).T @ by_score,
+        by_score.sum(axis=0),
+        np.einsum("nkijuv,kuv->nij", sliding_window_view(padded, (3, 3), axis=(2, 3)), filters[:, ::-1, ::-1]),
+    ]
+
+
+def differences(error: Callable[[], float], arrays: Sequence[Floats], *, step: float, central: bool = True) -> list[Floats]:
+    """The gradients of error() by every number of the arrays, which are moved in place, one at a time, and put back."""
+    back = step if central else 0.0
+    gradients = [np.empty_like(array) for array in arrays]
+    for array, gradient in zip(arrays, gradients, strict=True):
+        for place, here in np.ndenumerate(array):
+            array[place] = here + step
+            ahead = error()
+            array[place] = here - back
+            gradient[place] = (ahead - error()) / (step + back)
+            array[place] = here
+    return gradients
+
+
+def autograd(error: Callable[..., Any], arrays: Sequence[Floats], *data: NDArray[Any]) -> list[Floats]:
+    """The gradients by the arrays that torch finds of error(tensors, *data)."""
+    import torch
+
+    tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
+    found = torch.autograd.grad(error(tensors, *(torch.tensor(given) for given in data)), tensors)
+    return [gradient.numpy() for gradient in found]
+
+
+def mlp_error(net: Sequence[Any], x: Any, target: Any) -> Any:
+    """`forward` and `squared_error` of tensors."""
+    for weight, bias in zip(net[::2], net[1::2], strict=True):
+        x = (x @ weight + bias).sigmoid()
+    return ((x - target) ** 2).sum() / 2
+
+
+def conv_error(arrays: Sequence[Any], digits: Any) -> Any:
+    """The cross-entropy by torch's own layers; arrays: net and images."""
+    import torch.nn.functional as F
+
+    filters, shift, weight, bias, images = arrays
+    pooled = F.max_pool2d(F.relu(F.conv2d(images[:, None], filters[:, None], shift)), 2)
+    return F.cross_entropy(pooled.flatten(start_dim=1) @ weight + bias, digits, reduction="sum")
+
+
+def distance(found: Sequence[Floats], reference: Sequence[Floats]) -> float:
+    """The largest difference, as a share of its array's largest gradient."""
+    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, reference, strict=True))
+
+
+def agreement(name: str, hand: Sequence[Floats], by_torch: Sequence[Floats], measured: Sequence[Floats]) -> list[Check]:
+    n = sum(array.size for array in hand)
+    return [
+        below(f"{name}, all {n} gradients by hand beside autograd, relative difference", distance(hand, by_torch), AUTOGRAD),
+        below(f"{name}, all {n} beside central differences, step {STEP:g}", distance(measured, hand), DIFFERENCES),
+    ]
+
+
+def chain_rule(net: Sequence[Floats], values: Sequence[Floats], signals: Sequence[Floats]) -> Check:
+    """The lecture's product of three, for the first example, beside what the backward pass handed down to H2."""
+    (_, _, h3, y), (weight3, weight_y) = (value[0] for value in values), (net[2], net[4])
+    by_h3, by_h2 = np.diag(y * (1 - y)) @ weight_y.T, np.diag(h3 * (1 - h3)) @ weight3.T
+    product = signals[3][0] @ by_h3 @ by_h2
+    return below("dE/dY · dY/dH3 · dH3/dH2 beside the backward pass", distance([product], [signals[1][0]]), AUTOGRAD)
+
+
+def orders(curves: dict[str, Floats]) -> list[Check]:
+    """A tenth of the step leaves a hundredth of the error of central differences, and a tenth of that of one-sided ones."""
+    near, far = np.searchsorted(STEPS, [0.99e-3, 0.99e-2])
+    return [
+        close(f"order of the error of {name} differences", float(np.log10(curve[far] / curve[near])), power, tolerance=0.05)
+        for (name, curve), power in zip(curves.items(), (2, 1), strict=True)
+    ]
+
+
+def convolutional(draw: np.random.Generator) -> list[Check]:
+    net = [0.5 * draw.standard_normal(shape) for shape in ((4, 3, 3), (4,), (36, 10), (10,))]
+    images, digits = draw.standard_normal((IMAGES, 8, 8)), draw.integers(0, 10, IMAGES)
+
+    def error() -> float:
+        return -float(np.log(conv_forward(net, images)[-1][np.arange(IMAGES), digits]).sum())
+
+    by_torch, measured = autograd(conv_error, [*net, images], digits), differences(error, [*net, images], step=STEP)
+    return agreement("the convolutional network and its images", conv_backward(net, images, digits), by_torch, measured)
+
+
+def conclusion(curves: dict[str, Floats]) -> str:
+    told = " and ".join(f"{curve.min():.0e} for {name} ones (step {STEPS[curve.argmin()]:.0e})" for name, curve in curves.items())
+    return (
+        "By hand and by autograd the gradients are the same numbers up to rounding, in both networks. Finite differences never "
+        f"come that near: at the best step, their largest error as a share of the largest gradient is {told}."
+    )
+
+
+def passes(net: Sequence[Floats], values: Sequence[Floats], gradients: Sequence[Floats], signals: Sequence[Floats]) -> Shown:
+    drawn = sheet(
+        "One pass up, one pass down",
+        caption="A network of logistic units and one example: inputs X, hidden layers H2 and H3, outputs Y",
+        width=12.6,
+        height=4.4,
+    )
+    for left, title, nodes, lines, names in [
+        (0.0, "forward: values in the circles, weights on the lines", values, net[::2], "X H2 H3 Y"),
+        (6.0, "backward: the error's gradients by both", signals, gradients[::2], "dE/dX dE/dH2 dE/dH3 dE/dY"),
+    ]:
+        axes = panel(drawn, left=MARGIN + left, bottom=0.15, width=5.7, height=4.0)
+        diagram(axes, [node[0] for node in nodes], lines, names.split())
+        axes.set_title(title, fontsize=11, color=INK)
+        ends = ((3.2, -1.95), (-0.2, -1.95)) if left else ((-0.2, -1.95), (3.2, -1.95))
+        axes.annotate("", xytext=ends[0], xy=ends[1], arrowprops={"arrowstyle": "->", "color": MUTED, "linewidth": 1.5})
+    return Shown(
+        drawn,
+        "Red is positive, blue negative; the wider a line, the larger its number (of all examples, right). Each dE/dY is Y - T. "
+        "Further down the gradients are smaller: each logistic unit on the way scales them by h(1 - h), which is at most 1/4.",
+    )
+
+
+def diagram(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], names: Sequence[str]) -> None:
+    """nodes: by layer, from left to right. lines: (below, above) between each two layers."""
+    bare(axes)
+    axes.set(xlim=(-0.4, 3.4), ylim=(-2.1, 2.0))
+    heights = [(len(node) - 1) / 2 - np.arange(len(node)) for node in nodes]
+    widest = max(np.abs(line).max() for line in lines)
+    for place, line in enumerate(lines):
+        for (low, high), number in np.ndenumerate(line):
+            ends = heights[place][low], heights[place + 1][high]
+            width = 0.4 + 6 * abs(number) / widest
+            axes.plot([place, place + 1], ends, color=RED if number > 0 else BLUE, linewidth=width, alpha=0.5, zorder=1)
+    limit = 1.8 * max(np.abs(node).max() for node in nodes)  # so that black stays readable on the strongest color
+    for place, (node, height, name) in enumerate(zip(nodes, heights, names, strict=True)):
+        axes.scatter(
+            [place] * len(node), height, c=node, s=1500, cmap=SIGNED, vmin=-limit, vmax=limit, edgecolors=MUTED, zorder=2
+        )
+        for number, up in zip(node, height, strict=True):
+            axes.text(place, up, f"{number:.3f}", ha="center", va="center", fontsize=10, color=INK, zorder=3)
+        axes.text(place, 1.6, name, ha="center", fontsize=12, color=INK)
+
+
+def valley(curves: dict[str, Floats]) -> Shown:
+    drawn = sheet(
+        "Finite differences: too long a step bends, too short a step drowns",
+        caption="The MLP's gradients by finite differences, beside those by hand; float64",
+        width=9.0,
+        height=4.4,
+    )
+    axes = panel(drawn, left=MARGIN + 0.7, bottom=0.7, width=7.0, height=3.6)
+    for (name, curve), color in zip(curves.items(), (BLUE, ORANGE), strict=True):
+        axes.loglog(STEPS, curve, color=color, linewidth=2, marker="o", markersize=3, label=f"{name} differences")
+    axes.axhline(DIFFERENCES, color=MUTED, linewidth=1, linestyle=":")
+    axes.text(STEPS[0], 0.7 * DIFFERENCES, "the checks' tolerance", va="top", fontsize=10, color=MUTED)
+    axes.axvline(STEP, color=MUTED, linewidth=1, linestyle=":")
+    axes.text(1.15 * STEP, 1, "the checks' step", fontsize=10, color=MUTED)
+    axes.set_ylim(2e-11, 5)
+    axes.set_xlabel("step", fontsize=11, color=INK)
+    axes.set_ylabel("largest error as a share of the largest gradient", fontsize=11, color=INK)
+    axes.legend(frameon=False, fontsize=11, loc="lower left")
+    return Shown(
+        drawn,
+        "From the right the error falls with the step, or with its square; on the left it is rounding, which the division by "
+        "the step blows up. Autograd and the pass by hand have no step, and no such valley.",
+    )
