@@ -1,0 +1,208 @@
+"""The lecture's question of 2021: 200 images, 45 wrong labels. Do an L1 penalty, dropout or batch norm help?"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from filterlab.data.arrays import LabelledImages
+from filterlab.evaluation.statistics import paired, summarize
+from filterlab.lecture.lab import Job, Lab, Outcome
+from filterlab.lecture.topic import Check, Findings, Hypothesis, Shown, Table, below, between, equal, hypothesis
+from filterlab.lecture.tutorial import part, written
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IMAGES, WRONG, VALIDATION = 200, 45, 500
+POOL = 50_000  # the first of MNIST's training images, from which those that train are drawn; those behind it validate
+STRENGTH, DROPOUT = 1e-3, 0.5
+COLORS = {"plain": INK, "L1": BLUE, "dropout": ORANGE, "batch norm": "#009e73"}
+Outcomes = dict[str, dict[int, Outcome]]  # by name of the setting and seed
+Drawn = Mapping[int, tuple[LabelledImages, LabelledImages]]  # by seed: with true labels, with noisy ones
+
+
+def draw(pool: LabelledImages, *, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """200 images with their true labels, and the same with 45 labels replaced by one of the nine others, each as likely."""
+    drawn = np.random.default_rng(seed)
+    true = part(pool, drawn.choice(len(pool), IMAGES, replace=False))
+    labels = true.labels.copy()
+    changed = drawn.choice(IMAGES, WRONG, replace=False)
+    labels[changed] = (labels[changed] + drawn.integers(1, 10, WRONG)) % 10
+    return true, LabelledImages(images=true.images, labels=labels)
+
+
+def l1(network: "nn.Module") -> None:
+    """Add the gradient of STRENGTH * sum |w| to that of the loss, for every weight; biases and batch norm's scales stay free."""
+    for weight in network.parameters():
+        if weight.ndim > 1:
+            weight.register_hook(lambda gradient, weight=weight: gradient + STRENGTH * weight.detach().sign())
+
+
+def job(lab: Lab, name: str, *, seed: int, train: LabelledImages, validation: LabelledImages, test: LabelledImages) -> Job:
+    """Two convolutions of 8 and 16 filters of 5x5, a dense layer of 64; the settings differ in what their name says alone."""
+    layers = [f"{{filters: {number}, kernel: 5, pool: 2, batch_norm: {name == 'batch norm'}}}" for number in (8, 16)]
+    epochs = lab.pick(full=40, quick=3)
+    config = lab.compose(
+        "experiment=tutorial",
+        "model=conv_net",
+        f"model.layers=[{', '.join(layers)}]",
+        "model.hidden=[64]",
+        f"model.dropout={DROPOUT if name == 'dropout' else 0.0}",
+        f"trainer.max_epochs={epochs}",
+        f"trainer.patience={epochs}",
+        f"seed={seed}",
+    )
+    params = {"part": "noisy labels", "setting": name, "seed": seed}
+    return Job(params, config, train, validation, test, change=l1 if name == "L1" else None)
+
+
+def study(lab: Lab) -> Findings:
+    pool, validation = part(lab.train, slice(POOL)), part(lab.train, slice(POOL, POOL + VALIDATION))
+    test = part(lab.test, slice(lab.pick(full=None, quick=500)))
+    drawn = {seed: draw(pool, seed=seed) for seed in range(lab.pick(full=10, quick=2))}
+    jobs = {
+        (name, seed): job(lab, name, seed=seed, train=noisy, validation=validation, test=test)
+        for name in COLORS
+        for seed, (_, noisy) in drawn.items()
+    }
+    outcomes: Outcomes = {name: {} for name in COLORS}
+    for (name, seed), outcome in zip(jobs, lab.run(jobs.values()), strict=True):
+        outcomes[name][seed] = outcome
+    claims = hypotheses(outcomes)
+    verdicts = "; ".join(f"{claim.claim}: {claim.verdict} ({claim.difference:+.1f} points)" for claim in claims)
+    return Findings(
+        checks=checks(lab, drawn, outcomes["plain"]),
+        figures={"noisy_labels": figure(outcomes, lowest=lab.pick(full=0.4, quick=0.0))},
+        hypotheses=claims,
+        tables=[table(outcomes, drawn)],
+        conclusion=f"With {WRONG} of {IMAGES} labels wrong, {verdicts}.",
+    )
+
+
+def checks(lab: Lab, drawn: Drawn, plain: Mapping[int, Outcome]) -> list[Check]:
+    changed = [int((true.labels != noisy.labels).sum()) for true, noisy in drawn.values()]
+    made = [
+        equal("images of each seed", [len(noisy) for _, noisy in drawn.values()], [IMAGES] * len(drawn)),
+        equal("wrong labels of each seed", changed, [WRONG] * len(drawn)),
+        below("largest difference of the L1 hook's gradient from that of loss + penalty", penalty_error(), 1e-6),
+    ]
+    if not lab.quick:
+        learned = float(np.mean([outcome.curves["train/accuracy"][-1] for outcome in plain.values()]))
+        made.append(
+            between("plain: share of the training labels, wrong ones included, that the last epoch has right", learned, 0.9)
+        )
+    return made
+
+
+def penalty_error() -> float:
+    """The gradient that `l1` makes, beside automatic differentiation of the loss and STRENGTH * sum |w| together."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    draw = torch.Generator().manual_seed(0)
+    layer = nn.Linear(6, 3, bias=False)
+    nn.init.normal_(layer.weight, generator=draw)
+    inputs, labels = torch.randn(5, 6, generator=draw), torch.tensor([0, 1, 2, 0, 1])
+    penalized = F.cross_entropy(layer(inputs), labels) + STRENGTH * layer.weight.abs().sum()
+    (expected,) = torch.autograd.grad(penalized, layer.weight)
+    l1(layer)
+    (given,) = torch.autograd.grad(F.cross_entropy(layer(inputs), labels), layer.weight)
+    return float((given - expected).abs().max())
+
+
+def hypotheses(outcomes: Outcomes) -> list[Hypothesis]:
+    """Each remedy against plain: with the epoch that clean validation chooses, and where nothing stops the training."""
+    test = {name: {str(seed): outcome.test_accuracy for seed, outcome in given.items()} for name, given in outcomes.items()}
+    last = {
+        name: {str(seed): outcome.curves["validation/accuracy"][-1] for seed, outcome in given.items()}
+        for name, given in outcomes.items()
+    }
+    return [
+        hypothesis(f"{name} beats plain {when}", paired(measured[name], measured["plain"]), unit=unit, scale=100)
+        for measured, when, unit in [
+            (test, "at the chosen epoch", "points of test accuracy"),
+            (last, "after the last epoch", "points of validation accuracy"),
+        ]
+        for name in COLORS
+        if name != "plain"
+    ]
+
+
+def table(outcomes: Outcomes, drawn: Drawn) -> Table:
+    rows = []
+    for name, given in outcomes.items():
+        repeated = [parroted(outcome, *drawn[seed]) for seed, outcome in given.items()]
+        last = [[outcome.curves[f"{of}/accuracy"][-1] for outcome in given.values()] for of in ("validation", "train")]
+        rows.append(
+            [
+                name,
+                f"{np.mean([outcome.best_epoch for outcome in given.values()]):.1f}",
+                written(summarize(outcome.test_accuracy for outcome in given.values()), scale=100, digits=1),
+                written(summarize(repeated), digits=1),
+                *(written(summarize(values), scale=100, digits=1) for values in last),
+            ]
+        )
+    chosen = ["chosen epoch", "test, %", f"wrong labels it repeats, of {WRONG}"]
+    return Table(
+        f"{IMAGES} images with {WRONG} wrong labels: means and 95 % intervals of {len(drawn)} seeds. Training labels "
+        "include the wrong ones, and are compared as the epoch goes, with dropout on where there is dropout.",
+        ["", *chosen, "last epoch: validation, %", "last epoch: training labels, %"],
+        rows,
+    )
+
+
+def parroted(outcome: Outcome, true: LabelledImages, noisy: LabelledImages) -> int:
+    """How many of the wrong labels the chosen epoch's network gives back."""
+    from filterlab.evaluation.predict import predict
+
+    wrong = np.flatnonzero(true.labels != noisy.labels)
+    return int((predict(outcome.predictor, noisy.images[wrong]).argmax(axis=1) == noisy.labels[wrong]).sum())
+
+
+def figure(outcomes: Outcomes, *, lowest: float) -> Shown:
+    """lowest: where the scale of validation accuracy begins, whose first epochs would press the others together."""
+    drawn = sheet(
+        f"{IMAGES} images, {WRONG} wrong labels",
+        caption=f"Means of {len(outcomes['plain'])} seeds, each with its own images and wrong labels; bands: 95 % intervals",
+        width=11.5,
+        height=4.4,
+    )
+    for place, (curve, unit, limits) in enumerate(
+        [
+            ("train/accuracy", "training labels it has right", (0, 1.02)),
+            ("validation/accuracy", "validation accuracy, clean labels", (lowest, 0.85)),
+        ]
+    ):
+        axes = panel(drawn, left=MARGIN + 0.6 + place * 5.6, bottom=0.75, width=4.6, height=3.2)
+        for name, given in outcomes.items():
+            by_epoch = [summarize(values) for values in zip(*(outcome.curves[curve] for outcome in given.values()), strict=True)]
+            epochs = range(1, len(by_epoch) + 1)
+            axes.plot(epochs, [found.mean for found in by_epoch], color=COLORS[name], linewidth=2, label=name)
+            axes.fill_between(
+                epochs,
+                [found.low for found in by_epoch],
+                [found.high for found in by_epoch],
+                color=COLORS[name],
+                alpha=0.13,
+                linewidth=0,
+            )
+        axes.set_xlabel("epoch", fontsize=11, color=INK)
+        axes.set_ylabel(unit, fontsize=11, color=INK)
+        axes.set_ylim(*limits)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False, fontsize=11, loc="lower right")
+        if place == 0:
+            true = 1 - WRONG / IMAGES
+            axes.axhline(true, color=MUTED, linewidth=1.2, linestyle=":")
+            axes.text(0, true + 0.015, f"{IMAGES - WRONG} true ones", fontsize=10, color=MUTED)
+    return Shown(
+        drawn,
+        "Left: above the dotted line a network has learned wrong labels by heart (measured as the epoch goes, dropout on). "
+        "Right: what that does to digits with true labels.",
+    )

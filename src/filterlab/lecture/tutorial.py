@@ -1,0 +1,241 @@
+"""The lecture's exercise of 2020: its data, its network from several seeds, and its result beside the lecturer's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filterlab.config import schema
+from filterlab.data import split
+from filterlab.data.arrays import LabelledImages
+from filterlab.evaluation import metrics
+from filterlab.evaluation.statistics import Summary, summarize
+from filterlab.evaluation.summary import evaluate
+from filterlab.lecture.lab import Job, Lab, Outcome
+from filterlab.lecture.topic import Check, Findings, Shown, Table, below, between, close, equal
+from filterlab.models import shapes
+from filterlab.visualization import confusion, curves, filters, gallery
+
+IMAGE = {"channels": 1, "height": 28, "width": 28, "classes": 10}
+LAYERS = {  # of the exercise's network: channels, height and width behind the layer, parameters
+    "conv1": [32, 26, 26, 320],
+    "conv2": [32, 24, 24, 9_248],
+    "pool1": [32, 12, 12, 0],
+    "flatten": [4608, 1, 1, 0],
+    "fc1": [32, 1, 1, 147_488],
+    "fc2": [10, 1, 1, 330],
+}
+LECTURER = ["0.911", "0.977", "13", "18", "0.970", "0.105"]
+
+
+class Setting(NamedTuple):
+    """filters: of both convolutions; kernel: side of the first one's."""
+
+    filters: int
+    kernel: int
+
+
+EXERCISE = Setting(32, 3)
+Trained = dict[Setting, dict[int, Outcome]]  # by setting and seed
+
+
+@dataclass(frozen=True)
+class Data:
+    train: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
+
+
+def data(lab: Lab) -> Data:
+    """As experiment=tutorial takes and splits them; quick: a tenth of the training images, 500 of the test set."""
+    asked = lab.compose("experiment=tutorial").data
+    number = lab.pick(full=asked.take_n, quick=asked.take_n // 10)
+    taken = part(lab.train, split.subset(lab.train.labels, take=asked.take, take_n=number, seed=asked.seed))
+    trains, validates = split.split(taken.labels, validation=asked.validation, how=asked.split, seed=asked.seed)
+    test = part(lab.test, slice(lab.pick(full=None, quick=500)))
+    return Data(train=part(taken, trains), validation=part(taken, validates), test=test)
+
+
+def part(images: LabelledImages, which: slice | NDArray[np.int64]) -> LabelledImages:
+    return LabelledImages(images=images.images[which], labels=images.labels[which])
+
+
+def config(lab: Lab, setting: Setting, *, seed: int) -> schema.Config:
+    words = [f"model.filters={setting.filters}", f"model.kernel={setting.kernel}", f"seed={seed}"]
+    return lab.compose("experiment=tutorial", *words, *lab.pick(full=[], quick=["trainer.max_epochs=2"]))
+
+
+def train(lab: Lab, data: Data, seeds: Mapping[Setting, Sequence[int]]) -> Trained:
+    """The exercise's training of every setting from each of its seeds."""
+    jobs = {
+        (setting, seed): Job(
+            params={"part": "exercise", "filters": setting.filters, "kernel": setting.kernel, "seed": seed},
+            config=config(lab, setting, seed=seed),
+            train=data.train,
+            validation=data.validation,
+            test=data.test,
+        )
+        for setting, wanted in seeds.items()
+        for seed in wanted
+    }
+    trained: Trained = {setting: {} for setting in seeds}
+    for (setting, seed), outcome in zip(jobs, lab.run(jobs.values()), strict=True):
+        trained[setting][seed] = outcome
+    return trained
+
+
+def study(lab: Lab, data: Data, outcomes: Mapping[int, Outcome]) -> Findings:
+    """outcomes: the exercise's own, by seed."""
+    accuracy = summarize(outcome.test_accuracy for outcome in outcomes.values())
+    return Findings(
+        checks=[*about_data(lab, data), *about_network(lab), *about_training(lab, data, outcomes)],
+        figures=figures(outcomes[0], data, names=list(lab.mnist.classes)),
+        tables=[beside_lecturer(outcomes)],
+        conclusion=f"The exercise's network is right on {written(accuracy, scale=100, digits=2)} % of the test set, the mean of "
+        f"{accuracy.n} seeds with its 95 % interval; the lecturer saw 97.0.",
+    )
+
+
+def written(found: Summary, *, scale: float = 1, digits: int) -> str:
+    """E.g. 0.97 [0.96, 0.98]."""
+    mean, low, high = (f"{scale * number:.{digits}f}" for number in (found.mean, found.low, found.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def about_data(lab: Lab, data: Data) -> list[Check]:
+    first, last = lab.pick(full=(4000, 5000), quick=(400, 500))
+    sizes = [len(images) for images in (data.train, data.validation, data.test)]
+    same = np.array_equal(data.validation.images, lab.train.images[first:last])
+    return [
+        equal("images to train, to validate and to test", sizes, lab.pick(full=[4000, 1000, 10_000], quick=[400, 100, 500])),
+        equal(f"validation is the last fifth, in the file's order: images {first:,} to {last - 1:,}", same, True),
+    ]
+
+
+def about_network(lab: Lab) -> list[Check]:
+    found = {layer.name: layer for layer in shapes.layers(config(lab, EXERCISE, seed=0).model, **IMAGE)}
+    traced = [[found[name].channels, found[name].height, found[name].width, found[name].parameters] for name in LAYERS]
+    return [
+        equal(f"channels, height, width and parameters of {', '.join(LAYERS)}", traced, list(LAYERS.values())),
+        equal("parameters of the exercise's network", shapes.parameter_count(list(found.values())), 157_386),
+    ]
+
+
+def about_training(lab: Lab, data: Data, outcomes: Mapping[int, Outcome]) -> list[Check]:
+    from filterlab.evaluation.predict import predict
+
+    settings = config(lab, EXERCISE, seed=0).trainer
+    trained, labels = outcomes.values(), data.validation.labels
+    restored = [predict(outcome.predictor, data.validation.images.copy()) for outcome in trained]
+    kept = [outcome.network.conv1.weight.detach().numpy() for outcome in trained]
+    checks = [
+        below(
+            "largest initial weight of conv1, beside Glorot's limit",
+            max(float(np.abs(outcome.first_layers[0]).max()) for outcome in trained),
+            round((6 / (9 + 9 * 32)) ** 0.5, 6),
+        ),
+        equal(
+            f"last epoch of each seed: best + {settings.patience}, at most {settings.max_epochs}",
+            [len(outcome.curves["validation/accuracy"]) for outcome in trained],
+            [min(outcome.best_epoch + settings.patience, settings.max_epochs) for outcome in trained],
+        ),
+        equal(
+            "restored filters of conv1 are the best epoch's, to the bit, in each seed",
+            [np.array_equal(ours, outcome.first_layers[outcome.best_epoch]) for ours, outcome in zip(kept, trained, strict=True)],
+            [True] * len(trained),
+        ),
+        close(
+            "validation accuracy of the restored weights is the best one recorded, in each seed",
+            [metrics.accuracy(logits, labels) for logits in restored],
+            [max(outcome.curves["validation/accuracy"]) for outcome in trained],
+            tolerance=1e-9,
+        ),
+        close(
+            "validation loss of the restored weights is the best epoch's, in each seed",
+            [metrics.cross_entropy(logits, labels) for logits in restored],
+            [round(outcome.best("validation/loss"), 6) for outcome in trained],
+            tolerance=1e-5,
+        ),
+    ]
+    if not lab.quick:
+        mean = summarize(outcome.test_accuracy for outcome in trained).mean
+        checks.append(between("test accuracy of the exercise, mean over seeds", mean, 0.96, 0.98))
+    return checks
+
+
+def beside_lecturer(outcomes: Mapping[int, Outcome]) -> Table:
+    """The lecturer's run, the means over our seeds, and a row a seed."""
+    rows = {seed: run_in_numbers(outcome) for seed, outcome in outcomes.items()}
+    means = [summarize(column) for column in zip(*rows.values(), strict=True)]
+    ours = [written(mean, digits=digits) for mean, digits in zip(means, (3, 3, 1, 1, 4, 3), strict=True)]
+    return Table(
+        "The exercise beside the lecturer's run of 2020: accuracies as shares, losses in nats, means with their 95 % intervals.",
+        ["", "validation, epoch 1", "best validation", "at epoch", "stopped at", "test accuracy", "test loss"],
+        [
+            ["the lecturer", *LECTURER],
+            [f"mean of {len(rows)} seeds", *ours],
+            *([f"seed {seed}", *(f"{value:.4g}" for value in row)] for seed, row in rows.items()),
+        ],
+    )
+
+
+def run_in_numbers(outcome: Outcome) -> list[float]:
+    assert outcome.logits is not None and outcome.test_labels is not None
+    by_epoch = outcome.curves["validation/accuracy"]
+    test = [outcome.test_accuracy, metrics.cross_entropy(outcome.logits, outcome.test_labels)]
+    return [by_epoch[0], outcome.best("validation/accuracy"), outcome.best_epoch, len(by_epoch), *test]
+
+
+def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Shown]:
+    """Of the best epoch of seed 0."""
+    import torch
+
+    from filterlab.visualization import feature_maps
+
+    assert outcome.logits is not None
+    measured = evaluate(outcome.logits, data.test.labels, classes=names, data_name="MNIST")
+    subject = "The exercise's network, seed 0, best epoch"
+    epochs = list(range(1, len(outcome.curves["train/loss"]) + 1))
+    surest = measured.mistakes[:16]
+    first = data.train.images[:1].copy()
+    label = names[data.train.labels[0]]
+    return {
+        "curves": Shown(
+            curves.figure(
+                {**outcome.curves, "epoch": epochs, "chosen": [float(epoch == outcome.best_epoch) for epoch in epochs]},
+                subject="The exercise, seed 0",
+            ),
+            "Training is measured as the epoch goes and with dropout on, which is why it can lie below validation.",
+        ),
+        "confusion": Shown(
+            confusion.figure(measured.confusion, classes=names, subject=f"{subject}, on the test set"),
+            "Which digit is taken for which: the exercise ended with one number.",
+        ),
+        "mistakes": Shown(
+            gallery.mistakes(
+                data.test.images[surest],
+                said=[names[k] for k in measured.predicted[surest]],
+                actual=[names[k] for k in data.test.labels[surest]],
+                sure=measured.probabilities[surest].max(axis=1),
+                errors=len(measured.mistakes),
+                subject=f"{subject}, on the test set",
+            ),
+            "Wrong and sure of it: the share below each digit is the probability that the network gave its answer.",
+        ),
+        "filters": Shown(
+            filters.single_channel(outcome.first_layers[outcome.best_epoch][:, 0], name="conv1", subject=subject),
+            "All filters of the first layer on one scale: nine weights each have room for edges, lines and spots.",
+        ),
+        "activations": Shown(
+            feature_maps.figure(
+                feature_maps.record(outcome.predictor, torch.from_numpy(first)),
+                first[0, 0],
+                index=0,
+                label=label,
+                subject="The exercise, seed 0, first training image",
+            ),
+            f"The first training image, a {label}, and what the two convolutions make of it.",
+        ),
+    }

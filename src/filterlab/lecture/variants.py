@@ -1,0 +1,233 @@
+"""What the exercise asks to try: nine numbers and sizes of filters, and how few filters do for ten digits."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from filterlab.evaluation.metrics import class_scores, confusion_matrix
+from filterlab.evaluation.statistics import Paired, Summary, paired, summarize
+from filterlab.lecture.lab import Lab, Outcome
+from filterlab.lecture.topic import Check, Findings, Hypothesis, Shown, Table, equal, hypothesis
+from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config, written
+from filterlab.models import shapes
+from filterlab.visualization import setting_filters
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet, size
+
+FILTERS, KERNELS = (8, 16, 32), (3, 9, 16)
+PARAMETERS = [[37_890, 22_338, 9_402], [76_570, 45_466, 19_594], [157_386, 95_178, 43_434]]  # FILTERS down, KERNELS across
+NUMBERS = (1, 2, 3, 4, 6, 8, 16, 32)  # of filters, to find the fewest
+SLACK = 0.005  # "as good as 32 filters" is at most this much below their mean test accuracy
+RECALL = 0.9  # "tells all ten digits apart" is more than this for every digit, in every seed
+
+Fewest = dict[int, dict[int, Outcome]]  # by number of filters, in ascending order, and seed
+
+
+def seeds(lab: Lab) -> dict[Setting, Sequence[int]]:
+    """The trainings needed: 3x3 filters from three seeds, larger ones from two, the exercise itself from five."""
+    numbers = lab.pick(full=NUMBERS, quick=(1, 8, 32))
+    larger = lab.pick(full=[Setting(number, kernel) for number in FILTERS for kernel in KERNELS[1:]], quick=[Setting(8, 16)])
+    chosen: dict[Setting, Sequence[int]] = {Setting(number, 3): range(lab.pick(full=3, quick=2)) for number in numbers}
+    return chosen | {setting: range(2) for setting in larger} | {EXERCISE: range(lab.pick(full=5, quick=2))}
+
+
+def study(lab: Lab, trained: Trained) -> Findings:
+    nine = {setting: trained[setting] for setting in sorted(trained) if setting.filters in FILTERS}
+    common = trained[Setting(1, 3)].keys()
+    fewest = {
+        setting.filters: {seed: trained[setting][seed] for seed in common} for setting in sorted(trained) if setting.kernel == 3
+    }
+    claims = hypotheses(nine)
+    verdicts = [f"{claim.claim}: {claim.verdict} ({claim.difference:+.2f} points)." for claim in claims]
+    return Findings(
+        checks=[parameters(lab)],
+        figures={"variants": side_by_side(nine), "fewest": curve(fewest)},
+        hypotheses=claims,
+        tables=[table_of_nine(lab, nine), table_of_fewest(fewest)],
+        conclusion=" ".join([*verdicts, answer(fewest)]),
+        costs=[seconds(trained)],
+    )
+
+
+def parameters(lab: Lab) -> Check:
+    from filterlab.models import registry
+
+    networks = [[registry.build(config(lab, Setting(n, k), seed=0).model, **IMAGE, seed=0) for k in KERNELS] for n in FILTERS]
+    counts = [[sum(weights.numel() for weights in network.parameters()) for network in row] for row in networks]
+    return equal("parameters with 8, 16, 32 filters (rows) of 3x3, 9x9, 16x16 (columns)", counts, PARAMETERS)
+
+
+def hypotheses(nine: Trained) -> list[Hypothesis]:
+    """Of each pair one training has one choice, one the other; the rest and the seed they share."""
+    accuracy = {(setting, seed): given.test_accuracy for setting, seeds in nine.items() for seed, given in seeds.items()}
+
+    def of_kernel(side: int) -> dict[str, float]:
+        return {f"{s.filters} filters, seed {seed}": right for (s, seed), right in accuracy.items() if s.kernel == side}
+
+    def of_filters(number: int) -> dict[str, float]:
+        return {f"side {s.kernel}, seed {seed}": right for (s, seed), right in accuracy.items() if s.filters == number}
+
+    def claim(says: str, found: Paired, same: str) -> Hypothesis:
+        return hypothesis(says, found, unit=f"points of test accuracy, {same} and seed equal", scale=100)
+
+    larger = sorted({setting.kernel for setting in nine} - {3})
+    return [
+        *(claim(f"3x3 filters beat {side}x{side}", paired(of_kernel(3), of_kernel(side)), "number") for side in larger),
+        claim("32 filters beat 8", paired(of_filters(32), of_filters(8)), "size"),
+    ]
+
+
+def best_validation(outcomes: Mapping[int, Outcome]) -> Summary:
+    return summarize(outcome.best("validation/accuracy") for outcome in outcomes.values())
+
+
+def test_accuracy(outcomes: Mapping[int, Outcome]) -> Summary:
+    return summarize(outcome.test_accuracy for outcome in outcomes.values())
+
+
+def table_of_nine(lab: Lab, nine: Trained) -> Table:
+    counts = {s: shapes.parameter_count(shapes.layers(config(lab, s, seed=0).model, **IMAGE)) for s in nine}
+    return Table(
+        "The nine variants: percent right, mean and 95 % interval over seeds. (2019's lecturer saw 93 % on the test set "
+        "with 16 filters of 16x16 and plain gradient descent; here all are trained by Adam.)",
+        ["filters", "size", "parameters", "seeds", "best epoch", "validation", "test"],
+        [
+            [
+                str(setting.filters),
+                size(setting.kernel, setting.kernel),
+                f"{counts[setting]:,}",
+                str(len(outcomes)),
+                f"{np.mean([outcome.best_epoch for outcome in outcomes.values()]):.1f}",
+                written(best_validation(outcomes), scale=100, digits=1),
+                written(test_accuracy(outcomes), scale=100, digits=2),
+            ]
+            for setting, outcomes in nine.items()
+        ],
+    )
+
+
+def side_by_side(nine: Trained) -> Shown:
+    """Ordered by validation, and of each setting the seed that validation prefers."""
+    rows = []
+    for setting, outcomes in sorted(nine.items(), key=lambda entry: -best_validation(entry[1]).mean):
+        best = max(outcomes.values(), key=lambda outcome: outcome.best("validation/accuracy"))
+        name = f"{setting.filters} of {size(setting.kernel, setting.kernel)}"
+        rows.append((name, f"validation {best_validation(outcomes).mean:.1%}", best.first_layers[best.best_epoch]))
+    drawn = setting_filters.figure(rows, heading="filters", image_shape=(1, 28, 28), total=len(rows), subject="The nine variants")
+    return Shown(
+        drawn,
+        "Nine weights have room for an edge or a line, 256 for a whole stroke and what surrounds it.",
+    )
+
+
+def recalls(outcome: Outcome) -> np.ndarray:
+    """(10,): share of each digit's test images that is found."""
+    assert outcome.logits is not None and outcome.test_labels is not None
+    return class_scores(confusion_matrix(outcome.logits.argmax(axis=1), outcome.test_labels, classes=10)).recall
+
+
+def as_good(fewest: Fewest) -> dict[int, bool]:
+    level = test_accuracy(fewest[max(fewest)]).mean - SLACK
+    return {number: test_accuracy(outcomes).mean >= level for number, outcomes in fewest.items()}
+
+
+def tells_apart(fewest: Fewest) -> dict[int, bool]:
+    return {number: all(recalls(outcome).min() > RECALL for outcome in outcomes.values()) for number, outcomes in fewest.items()}
+
+
+def smallest(holds: Mapping[int, bool]) -> int | None:
+    """The smallest number from which on it holds; None where it does not hold for the largest."""
+    found = None
+    for number in sorted(holds, reverse=True):
+        if not holds[number]:
+            break
+        found = number
+    return found
+
+
+def answer(fewest: Fewest) -> str:
+    def filters(number: int | None) -> str:
+        return "none of the numbers tried" if number is None else f"{number} filter{'s' * (number > 1)}"
+
+    good, apart = smallest(as_good(fewest)), smallest(tells_apart(fewest))
+    return (
+        f"The fewest filters for ten digits: {filters(apart)} tell all of them apart (every recall above {RECALL}); "
+        f"{filters(good)} are as good as {max(fewest)} (within {100 * SLACK:g} points)."
+    )
+
+
+def table_of_fewest(fewest: Fewest) -> Table:
+    largest = {str(seed): outcome.test_accuracy for seed, outcome in fewest[max(fewest)].items()}
+    good, apart = as_good(fewest), tells_apart(fewest)
+    rows = []
+    for number, outcomes in fewest.items():
+        below = paired(largest, {str(seed): outcome.test_accuracy for seed, outcome in outcomes.items()})
+        worst = np.array([recalls(outcome) for outcome in outcomes.values()])
+        rows.append(
+            [
+                str(number),
+                written(test_accuracy(outcomes), scale=100, digits=2),
+                "" if number == max(fewest) else f"{100 * below.difference:.2f} [{100 * below.low:.2f}, {100 * below.high:.2f}]",
+                "yes" if good[number] else "no",
+                f"{worst.min():.3f} (digit {worst.min(axis=0).argmin()})",
+                "yes" if apart[number] else "no",
+            ]
+        )
+    header = ["filters", "test, %", f"points below {max(fewest)}", "as good", "lowest recall of any seed", "tells all apart"]
+    return Table(f"How few 3x3 filters do: means and 95 % intervals of {len(largest)} seeds.", header, rows)
+
+
+def curve(fewest: Fewest) -> Shown:
+    means = {number: test_accuracy(outcomes) for number, outcomes in fewest.items()}
+    level = 100 * (means[max(means)].mean - SLACK)
+    trainings = [(number, outcome) for number, outcomes in fewest.items() for outcome in outcomes.values()]
+    drawn = sheet(
+        "How few filters do for ten digits?",
+        caption=f"The exercise with 3x3 filters, {len(fewest[1])} seeds each, on the test set; the number is that of both layers",
+        width=11.5,
+        height=4.2,
+    )
+    left = panel(drawn, left=MARGIN + 0.6, bottom=0.75, width=4.5, height=3.2)
+    ends = np.array([[found.mean - found.low, found.high - found.mean] for found in means.values()])
+    left.plot(
+        [n for n, _ in trainings], [100 * run.test_accuracy for _, run in trainings], "o", color=MUTED, markersize=4, alpha=0.6
+    )
+    left.errorbar(
+        list(means), [100 * found.mean for found in means.values()], 100 * ends.T, color=BLUE, marker="o", capsize=3, linewidth=2
+    )
+    left.set_ylim(*np.clip(left.get_ylim(), 0, 100))
+    right = panel(drawn, left=MARGIN + 6.2, bottom=0.75, width=4.5, height=3.2)
+    right.plot([n for n, _ in trainings], [recalls(run).min() for _, run in trainings], "o", color=BLUE, markersize=6, alpha=0.6)
+    for axes, unit, line, word in [
+        (left, "test accuracy, %", level, f"{100 * SLACK:g} points below {max(fewest)} filters"),
+        (right, "recall of the hardest digit", RECALL, f"recall {RECALL:g}"),
+    ]:
+        axes.axhline(line, color=ORANGE, linewidth=1.2, linestyle=":")
+        axes.text(1, line, word, fontsize=10, color=ORANGE, va="bottom")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(list(fewest), [str(number) for number in fewest])
+        axes.minorticks_off()
+        axes.set_xlabel("filters", fontsize=11, color=INK)
+        axes.set_ylabel(unit, fontsize=11, color=INK)
+        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        axes.set_axisbelow(True)
+    return Shown(
+        drawn,
+        "Left: dots are trainings, bars 95 % intervals of the mean. Right: the lowest recall of the ten digits, a dot a "
+        "training. Dotted: the levels that were set beforehand.",
+    )
+
+
+def seconds(trained: Trained) -> Table:
+    return Table(
+        "Seconds of a training on one core, and epochs; means over seeds.",
+        ["filters", "size", "epochs", "seconds"],
+        [
+            [
+                str(setting.filters),
+                size(setting.kernel, setting.kernel),
+                f"{np.mean([len(outcome.curves['train/loss']) for outcome in outcomes.values()]):.1f}",
+                f"{np.mean([outcome.seconds for outcome in outcomes.values()]):.1f}",
+            ]
+            for setting, outcomes in sorted(trained.items())
+        ],
+    )
