@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from filterlab.config import compose, schema
 from filterlab.errors import UserError
 from filterlab.lecture import topics
 from filterlab.lecture.lab import Lab, Point
-from filterlab.lecture.topic import Check, Findings
+from filterlab.lecture.topic import Check, Findings, Hypothesis
 from filterlab.lecture.topics import Topic
 from filterlab.stages import lecture_page
 from filterlab.stages.lecture_page import COSTS, FINDINGS
@@ -99,7 +100,7 @@ def write(findings: Findings, folder: Path, *, budget: str) -> None:
         "budget": budget,
         "conclusion": findings.conclusion,
         "checks": [dataclasses.asdict(check) for check in findings.checks],
-        "hypotheses": [dataclasses.asdict(found) | {"verdict": found.verdict} for found in findings.hypotheses],
+        "hypotheses": [told_of(found) for found in findings.hypotheses],
         "tables": [dataclasses.asdict(table) for table in findings.tables],
         "figures": {name: shown.caption for name, shown in findings.figures.items()},
     }
@@ -109,5 +110,11 @@ def write(findings: Findings, folder: Path, *, budget: str) -> None:
         save(folder / COSTS, {"tables": [dataclasses.asdict(table) for table in findings.costs]})
 
 
+def told_of(found: Hypothesis) -> dict[str, Any]:
+    """A hypothesis for JSON, which knows no nan: null where there is no interval."""
+    ends = {end: None for end in ("low", "high") if math.isnan(getattr(found, end))}
+    return dataclasses.asdict(found) | ends | {"verdict": found.verdict}
+
+
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

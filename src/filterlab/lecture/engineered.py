@@ -1,0 +1,298 @@
+"""Topic 11: edge filters written by hand, filters that are learned, and filters left as they were drawn, under the same head."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import NDArray
+
+from filterlab.data.arrays import LabelledImages
+from filterlab.evaluation.statistics import paired, summarize
+from filterlab.lecture.lab import Job, Lab, Outcome
+from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, close, equal, hypothesis
+from filterlab.visualization.mosaic import mosaic
+from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel, sheet
+
+PAGE = Page(
+    says="""\
+Before networks learned their features, people wrote them: a filter for upright edges, one for level ones, one for each diagonal,
+in both signs. Rotating the outer ring of the lecture's filter, three rows of (-1, 0, +1), by one place turns the edge by 45
+degrees, so eight such steps make a set of eight 3x3 filters. A convolutional network has a first layer of the same form and
+finds its numbers itself.
+
+Which set serves the layers above it better? Three networks differ in their first layer alone. One has the eight edge filters
+and keeps them, one learns its eight filters, and one keeps the eight random filters that the learning one starts from. All
+three train the same head on the same images: a second convolution with 16 filters of 3x3, max pooling after both, and a dense
+layer. Fixed filters have no bias, which stays zero, and the edge filters are scaled to the size that random ones have on average.
+
+The random filters are there for a fair judgment: what a network reaches with filters that mean nothing is the head's
+achievement, and only what lies above it is the filters'. For each seed the three share the training images, their order, and
+the head's initial weights, so that differences are taken seed by seed. The validation images choose the epoch and are compared;
+the test images are measured once, with what was chosen.""",
+    formulas=[
+        Formula(
+            r"\begin{pmatrix} -1 & 0 & 1 \\ -1 & 0 & 1 \\ -1 & 0 & 1 \end{pmatrix} \rightarrow "
+            r"\begin{pmatrix} -1 & -1 & 0 \\ -1 & 0 & 1 \\ 0 & 1 & 1 \end{pmatrix} \rightarrow "
+            r"\begin{pmatrix} -1 & -1 & -1 \\ 0 & 0 & 0 \\ 1 & 1 & 1 \end{pmatrix} \rightarrow \cdots",
+            "the lecture's filter, its ring turned; edge filters of this form: Prewitt 1970, Object enhancement and extraction",
+        ),
+        Formula(
+            r"w \leftarrow \sqrt{2}\, \frac{w}{\lVert w \rVert}, \qquad E \lVert w \rVert^2 = 9 \cdot \frac{2}{9} = 2",
+            "the squared size that random initial weights of a 3x3 filter have on average (He et al. 2015, arXiv 1502.01852)",
+        ),
+        Formula(
+            r"c(w) = \max_{k} \frac{w \cdot e_k}{\lVert w \rVert\, \lVert e_k \rVert}",
+            "how much a filter w resembles the nearest of the edge filters, 1 where it is one of them",
+        ),
+    ],
+)
+EDGE = [[-1, 0, 1]] * 3
+KINDS = ("engineered", "learned", "random")
+PAIRS = (("learned", "engineered"), ("engineered", "random"))  # the first, it is claimed, beats the second
+TOLD = {"engineered": "oriented edges", "learned": "after training", "random": "as drawn"}
+COLORS = {"engineered": ORANGE, "learned": BLUE, "random": MUTED}
+POOL, VALIDATION = 50_000, 2_000  # training images are drawn from the first of MNIST's, validation images follow them
+POINTS = "points of validation accuracy"
+
+Key = tuple[str, int, int]  # kind, number of training images, seed
+Scores = Mapping[tuple[str, int], Mapping[str, float]]  # by kind and number of training images: by seed
+
+
+def run(lab: Lab) -> Findings:
+    sizes = lab.pick(full={100: 40, 1000: 20, 5000: 10}, quick={100: 1, 200: 1})  # training images: epochs
+    keys = [(kind, n, seed) for n in sizes for seed in range(lab.pick(full=8, quick=2)) for kind in KINDS]
+    jobs = [job(lab, kind, n, seed, epochs=sizes[n]) for kind, n, seed in keys]
+    outcomes = dict(zip(keys, lab.run(jobs), strict=True))
+    accuracy = scores(outcomes, lambda own: own.best("validation/accuracy"))
+    test = scores(outcomes, lambda own: own.test_accuracy)
+    likeness = scores(outcomes, lambda own: resemblance(kept(own)))
+    hypotheses = compared(accuracy, likeness)
+    return Findings(
+        checks=filter_checks() + training_checks(outcomes),
+        figures={"filters": filters(outcomes, n=max(sizes)), "accuracy": accuracies(accuracy)},
+        hypotheses=hypotheses,
+        tables=[table(accuracy, test, likeness, epochs=sizes)],
+        conclusion=conclusion(accuracy, hypotheses),
+    )
+
+
+def edges() -> NDArray[np.int64]:
+    """(8, 3, 3): the lecture's filter and its ring of eight weights turned clockwise by 1 to 7 places."""
+    ring = ([0, 0, 0, 1, 2, 2, 2, 1], [0, 1, 2, 2, 2, 1, 0, 0])  # rows and columns, clockwise from the upper left
+    turned = np.zeros((8, 3, 3), np.int64)
+    for step, weights in enumerate(turned):
+        weights[ring] = np.roll(np.array(EDGE)[ring], step)
+    return turned
+
+
+def scaled_edges() -> NDArray[np.float32]:
+    """(8, 1, 3, 3): `edges`, each with norm sqrt(2)."""
+    whole = edges()[:, None]
+    return (whole * np.sqrt(2 / (whole**2).sum(axis=(1, 2, 3), keepdims=True))).astype(np.float32)
+
+
+def fix(network: Any) -> None:
+    """The first convolution stays as it is."""
+    network.conv1.requires_grad_(False)
+
+
+def fix_edges(network: Any) -> None:
+    """The first convolution gets the edge filters and keeps them."""
+    import torch
+
+    with torch.no_grad():
+        network.conv1.weight.copy_(torch.from_numpy(scaled_edges()))
+    fix(network)
+
+
+CHANGES: dict[str, Callable[[Any], None] | None] = {"engineered": fix_edges, "learned": None, "random": fix}
+
+
+def job(lab: Lab, kind: str, n: int, seed: int, *, epochs: int) -> Job:
+    """n training images drawn with `seed`, the same for each kind."""
+    drawn = np.random.default_rng(seed).permutation(POOL)[:n]
+    kept, measured = slice(POOL, POOL + VALIDATION), slice(lab.pick(full=10_000, quick=500))
+    return Job(
+        params={"filters": kind, "images": n, "seed": seed},
+        config=lab.compose(
+            "model=conv_net",
+            "model.layers=[{filters: 8, kernel: 3, pool: 2}, {filters: 16, kernel: 3, pool: 2}]",
+            "model.hidden=[]",
+            "model.dropout=0",
+            "optimizer=adam",
+            "optimizer.lr=0.003",
+            "augment=none",
+            "trainer.batch_size=50",
+            "trainer.label_smoothing=0",
+            f"trainer.max_epochs={epochs}",
+            f"trainer.patience={epochs}",
+            f"seed={seed}",
+        ),
+        train=LabelledImages(images=lab.train.images[drawn], labels=lab.train.labels[drawn]),
+        validation=LabelledImages(images=lab.train.images[kept], labels=lab.train.labels[kept]),
+        test=LabelledImages(images=lab.test.images[measured], labels=lab.test.labels[measured]),
+        change=CHANGES[kind],
+    )
+
+
+def scores(outcomes: Mapping[Key, Outcome], measure: Callable[[Outcome], float]) -> Scores:
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for (kind, n, seed), outcome in outcomes.items():
+        found.setdefault((kind, n), {})[str(seed)] = measure(outcome)
+    return found
+
+
+def kept(outcome: Outcome) -> NDArray[np.float32]:
+    """(8, 3, 3): the first layer's filters in the kept epoch."""
+    return outcome.first_layers[outcome.best_epoch][:, 0]
+
+
+def resemblance(filters: NDArray[np.floating]) -> float:
+    """Mean over (K, 3, 3) filters of the cosine with the nearest edge filter, in [0, 1]."""
+    given, known = filters.reshape(-1, 9), scaled_edges().reshape(8, 9) / np.sqrt(2)
+    cosines = given @ known.T / np.linalg.norm(given, axis=1, keepdims=True)
+    return float(cosines.max(axis=1).mean())
+
+
+def filter_checks() -> list[Check]:
+    whole = edges()
+    norms = np.linalg.norm(scaled_edges().reshape(8, 9), axis=1)
+    return [
+        equal("the first edge filter is the lecture's", whole[0].tolist(), EDGE),
+        equal("turned by two places it is turned by 90 degrees", whole[2].tolist(), np.rot90(whole[0], -1).tolist()),
+        equal("turned by four it is its negative, and so is each of the next three", whole[4:].tolist(), (-whole[:4]).tolist()),
+        equal("sums of the eight filters: even gray gives nothing", whole.sum(axis=(1, 2)).tolist(), [0] * 8),
+        equal("linearly independent filters among the eight", int(np.linalg.matrix_rank(whole.reshape(8, 9))), 4),
+        close("their norms as they are used", norms.tolist(), [round(2**0.5, 6)] * 8, tolerance=1e-6),
+    ]
+
+
+def training_checks(outcomes: Mapping[Key, Outcome]) -> list[Check]:
+    """Fixed is fixed to the last bit, learned is learned, and the three are otherwise the same."""
+    of = {kind: [outcome for key, outcome in outcomes.items() if key[0] == kind] for kind in KINDS}
+    fixed, n = of["engineered"] + of["random"], len(of["learned"])
+    pairs = zip(of["learned"], of["random"], strict=True)
+    found = [
+        equal(
+            f"values of the engineered first layers that are not the edge filters', in any epoch of {n} trainings",
+            sum(int((own.first_layers != scaled_edges()).sum()) for own in of["engineered"]),
+            0,
+        ),
+        equal(
+            f"weights of fixed filters that changed, in any epoch of {2 * n} trainings",
+            sum(int((own.first_layers != own.first_layers[0]).sum()) for own in fixed),
+            0,
+        ),
+        equal("their biases that are not 0", sum(int((own.network.conv1.bias != 0).sum()) for own in fixed), 0),
+        equal(
+            f"learned filters that changed, of 8 in each of {n} trainings",
+            sum(int((kept(own) != own.first_layers[0][:, 0]).any(axis=(1, 2)).sum()) for own in of["learned"]),
+            8 * n,
+        ),
+        equal(
+            f"trainings, of {n}, whose learned filters start as the random ones of their seed",
+            sum(np.array_equal(learned.first_layers[0], random.first_layers[0]) for learned, random in pairs),
+            n,
+        ),
+    ]
+    for kind, first in (("engineered", 0), ("learned", 8 * 9 + 8), ("random", 0)):
+        numbers = [p.numel() for p in of[kind][0].network.parameters() if p.requires_grad]
+        found.append(equal(f"trained parameters with {kind} filters", sum(numbers), first + 16 * (8 * 9 + 1) + 10 * (400 + 1)))
+    return found
+
+
+def compared(accuracy: Scores, likeness: Scores) -> list[Hypothesis]:
+    sizes = sorted({n for _, n in accuracy})
+    few, many = sizes[0], sizes[-1]
+    found = [
+        hypothesis(
+            f"{better} filters beat {worse} ones, {n:,} training images",
+            paired(accuracy[better, n], accuracy[worse, n]),
+            unit=POINTS,
+            scale=100,
+        )
+        for better, worse in PAIRS
+        for n in sizes
+    ]
+    lead = {n: {seed: own - accuracy["engineered", n][seed] for seed, own in accuracy["learned", n].items()} for n in sizes}
+    claim = f"learned filters lead engineered ones by more with {many:,} images than with {few:,}"
+    found.append(hypothesis(claim, paired(lead[many], lead[few]), unit=POINTS, scale=100))
+    claim = f"learning turns random filters toward the edge filters, {many:,} training images"
+    found.append(hypothesis(claim, paired(likeness["learned", many], likeness["random", many]), unit="of cosine"))
+    return found
+
+
+def table(accuracy: Scores, test: Scores, likeness: Scores, *, epochs: Mapping[int, int]) -> Table:
+    def told(values: Mapping[str, float], form: str) -> str:
+        found = summarize(values.values())
+        return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
+
+    return Table(
+        f"Means over {len(accuracy['learned', max(epochs)])} seeds and their 95 % intervals. The cosine is of a filter with the "
+        "nearest edge filter, a mean over the eight.",
+        ["training images", "epochs", "filters", "validation accuracy", "test accuracy", "cosine with an edge"],
+        [
+            [f"{n:,}", str(epochs[n]), kind, told(own, ".2%"), told(test[kind, n], ".2%"), told(likeness[kind, n], ".3f")]
+            for (kind, n), own in accuracy.items()
+        ],
+    )
+
+
+def conclusion(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
+    n = max(size for _, size in accuracy)
+    means = ", ".join(f"{kind} {np.mean(list(accuracy[kind, n].values())):.2%}" for kind in KINDS)
+    verdicts = [found.verdict for found in hypotheses]
+    return (
+        f"Validation accuracy with {n:,} training images, by filters: {means}. "
+        f"Of {len(verdicts)} claims {verdicts.count('holds')} hold and {verdicts.count('fails')} fail."
+    )
+
+
+def filters(outcomes: Mapping[Key, Outcome], *, n: int) -> Shown:
+    shown = {kind: kept(outcomes[kind, n, 0]) for kind in KINDS}
+    limit = max(float(np.abs(own).max()) for own in shown.values())
+    drawn = sheet(
+        "Engineered, learned, random: the first layer's filters",
+        caption=f"Eight 3x3 filters each, on one scale; the learned ones, from {n:,} MNIST images, started as the random ones",
+        width=12.9,
+        height=2.35,
+    )
+    for place, (kind, own) in enumerate(shown.items()):
+        axes = panel(drawn, left=MARGIN + place * 3.75, bottom=0.3, width=3.4, height=1.68)
+        bare(axes)
+        laid = mosaic(own, columns=4)
+        image = axes.imshow(laid.pixels, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
+        axes.set_title(f"{kind}: {TOLD[kind]}", fontsize=11, color=INK)
+    color_scale(drawn, image, left=MARGIN + 11.2, bottom=0.3, height=1.68, label="weight")
+    return Shown(drawn, "Red weights ask for ink, blue ones for none. The learned and the random filters are those of seed 0.")
+
+
+def accuracies(accuracy: Scores) -> Shown:
+    sizes = sorted({n for _, n in accuracy})
+    drawn = sheet(
+        "What each set of filters is worth to the layers above",
+        caption=f"MNIST, {VALIDATION:,} validation images; means over {len(accuracy['learned', sizes[0]])} seeds, 95 % intervals",
+        width=8.5,
+        height=4.2,
+    )
+    axes = panel(drawn, left=MARGIN + 0.5, bottom=0.7, width=7.0, height=3.4)
+    for shift, kind in zip((-0.08, 0, 0.08), KINDS, strict=True):
+        found = [summarize(100 * (1 - share) for share in accuracy[kind, n].values()) for n in sizes]
+        means = np.array([one.mean for one in found])
+        ends = [means - [one.low for one in found], [one.high for one in found] - means]
+        places = np.arange(len(sizes)) + shift
+        axes.errorbar(places, means, ends, label=kind, color=COLORS[kind], linewidth=1.8, marker="o", markersize=5, capsize=4)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
+    axes.set_xlabel("training images", fontsize=11, color=INK)
+    axes.set_ylabel("validation error (%)", fontsize=11, color=INK)
+    axes.legend(frameon=False, fontsize=11, loc="upper right")
+    return Shown(
+        drawn,
+        "The error, on a logarithmic axis, of networks that differ in their first layer alone. Intervals are of the means; the "
+        "claims are judged seed by seed, which is surer: a seed's images and head are the same for all three.",
+    )

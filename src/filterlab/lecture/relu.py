@@ -1,0 +1,373 @@
+"""Topic 12: ReLU beside the sigmoid, tanh and ELU: what is sure of the functions, and what networks make of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import NDArray
+
+from filterlab.data.arrays import LabelledImages
+from filterlab.evaluation.statistics import paired, summarize
+from filterlab.lecture.lab import Job, Lab, Outcome
+from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, below, close, equal, hypothesis
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+
+PAGE = Page(
+    says="""\
+A unit adds up what it gets and passes the sum through an activation. The rectified linear unit, ReLU, lets a positive sum through
+as it is and answers any other with 0. Two things are said of it. Its values have no upper bound, which is called bad: an output
+grows as large as weights and inputs make it. Its gradient is piecewise constant, 0 or 1, which is called good.
+
+Why good? On its way down the gradient is multiplied, at each layer, with the weights and with the slope of the activation. A
+sigmoid's slope is nowhere more than 1/4: with weights of ordinary size each layer passes on a fraction of what it gets, and the
+lowest layers of a deep network hardly learn. A ReLU that is active has slope 1 and leaves the gradient as it is. One that is not
+passes on nothing, and a unit that is active for no training image is dead: no gradient reaches its weights.
+
+Multilayer perceptrons of two and of eight hidden layers, 64 units each, show how much of this matters. All get the same images
+and the same optimizer (Adam as it comes); the activation differs, and with it the initial weights that suit it (He's for ReLU and
+ELU, Glorot's for tanh and the sigmoid). Epochs to 95 % are read off the curve of validation accuracy, drawn straight from epoch
+to epoch; a network that never gets there counts with all the epochs it had, which is too few.""",
+    formulas=[
+        Formula(
+            r"\mathrm{ReLU}(a) = \max(0, a), \qquad \mathrm{ReLU}'(a) = \begin{cases} 0 & a < 0 \\ 1 & a > 0 \end{cases}",
+            "Nair, Hinton 2010; Glorot, Bordes, Bengio 2011",
+        ),
+        Formula(
+            r"\sigma(a) = \frac{1}{1 + e^{-a}},\; \sigma' = \sigma (1 - \sigma) \le \frac{1}{4}, \; \tanh' = 1 - \tanh^2 \le 1",
+            "their slopes are greatest at 0",
+        ),
+        Formula(
+            r"\mathrm{ELU}(a) = \begin{cases} a & a > 0 \\ e^a - 1 & a \le 0 \end{cases}",
+            "Clevert, Unterthiner, Hochreiter 2015, arXiv 1511.07289, with alpha = 1",
+        ),
+        Formula(
+            r"\delta_l = \varphi'(z_l) \odot W_{l+1}^\top \delta_{l+1} \quad \Rightarrow \quad "
+            r"\lVert \delta_l \rVert \le \max \lvert \varphi' \rvert \; \lVert W_{l+1} \rVert_2 \; \lVert \delta_{l+1} \rVert",
+            "the gradient by the sums z of a layer (Rumelhart, Hinton, Williams 1986); its bound: Pascanu, Mikolov, Bengio 2013",
+        ),
+    ],
+    correction="""\
+The gradient of ReLU is constant on either side of 0, but at 0 it does not exist: the slope is 0 from the left, 1 from the right.
+Programs take a value all the same; PyTorch takes 0. And being piecewise constant is not what makes a gradient good: a step
+function's is 0 wherever it exists, and nothing can be learned through it. What helps is the 1 on the active side; the 0 on the
+other is what lets units die.""",
+)
+NAMES = {"relu": "ReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
+STEEPEST = {"relu": 1.0, "elu": 1.0, "tanh": 1.0, "sigmoid": 0.25}  # the largest slope
+COLORS = {"relu": BLUE, "elu": "#009e73", "tanh": "#cc79a7", "sigmoid": ORANGE}
+SHALLOW, DEEP, UNITS = 2, 8, 64  # hidden layers, and units in each
+LEVEL = 0.95  # of the validation images
+BATCH = 256  # images whose gradient is measured
+POOL = 50_000  # training images come before it, validation images after
+TRAINING = ["optimizer=adam", "schedule=constant", "augment=none", "trainer.batch_size=128", "trainer.label_smoothing=0"]
+
+
+@dataclass(frozen=True)
+class State:
+    """A network of H hidden layers at some moment.
+
+    Attributes:
+        largest: output of any hidden unit, over all training images.
+        dead: share of the hidden units that are 0 for every training image.
+        gradients: (H + 1,) norms of the loss's gradient by each layer's sums, the logits last, over a fixed batch.
+        ceilings: (H,) what gradients[l] / gradients[l + 1] can't exceed: the largest slope times the weights' spectral norm.
+    """
+
+    largest: float
+    dead: float
+    gradients: NDArray[np.float64]
+    ceilings: NDArray[np.float64]
+
+    @property
+    def passed(self) -> float:
+        """What reaches the first hidden layer of the gradient at the last."""
+        return float(self.gradients[0] / self.gradients[-2])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """accuracy: of the validation images, by epoch from 1. before, after: untrained, and in the kept epoch."""
+
+    accuracy: Sequence[float]
+    before: State
+    after: State
+
+    @property
+    def reached(self) -> bool:
+        return max(self.accuracy) >= LEVEL
+
+    @property
+    def epochs(self) -> float:
+        """Until LEVEL is first reached, on straight lines from chance (0.1) at epoch 0 on; all there were where it never is."""
+        if not self.reached:
+            return float(len(self.accuracy))
+        epoch = int(np.argmax(np.array(self.accuracy) >= LEVEL))
+        start, end = [0.1, *self.accuracy][epoch : epoch + 2]
+        return epoch + (LEVEL - start) / (end - start)
+
+
+Found = Mapping[tuple[str, int], Sequence[Trained]]  # by activation and number of hidden layers: seeds 0, 1, ...
+
+
+def run(lab: Lab) -> Findings:
+    seeds = range(lab.pick(full=5, quick=2))
+    settings = list(product(NAMES, (SHALLOW, DEEP)))
+    jobs = [job(lab, name, depth, seed) for name, depth in settings for seed in seeds]
+    done = list(lab.side_by_side(trained, list(zip(jobs, lab.run(jobs), strict=True))))
+    found = {setting: done[len(seeds) * place :][: len(seeds)] for place, setting in enumerate(settings)}
+    hypotheses = compared(found)
+    return Findings(
+        checks=function_checks() + network_checks(found),
+        figures={"functions": functions(), "gradients": gradients(found), "learning": learning(found)},
+        hypotheses=hypotheses,
+        tables=[table(found)],
+        conclusion=conclusion(found, hypotheses),
+    )
+
+
+def job(lab: Lab, name: str, depth: int, seed: int) -> Job:
+    images, validates, epochs = lab.pick(full=(30_000, 5_000, 10), quick=(300, 300, 2))
+    network = ["model=mlp", f"model.hidden={[UNITS] * depth}", f"model.activation={name}"]
+    budget = [f"trainer.max_epochs={epochs}", f"trainer.patience={epochs}"]
+    whole, kept = lab.train, slice(POOL, POOL + validates)
+    return Job(
+        params={"activation": name, "hidden_layers": depth, "seed": seed},
+        config=lab.compose(*network, *TRAINING, *budget, f"seed={seed}"),
+        train=LabelledImages(images=whole.images[:images], labels=whole.labels[:images]),
+        validation=LabelledImages(images=whole.images[kept], labels=whole.labels[kept]),
+    )
+
+
+def trained(done: tuple[Job, Outcome]) -> Trained:
+    from filterlab.models import registry
+
+    job, outcome = done
+    kept, steepest = outcome.predictor, STEEPEST[job.params["activation"]]
+    untrained = registry.predictor(job.config, mean=float(kept.mean), std=float(kept.std))
+    before, after = (state(predictor, job.train, steepest=steepest) for predictor in (untrained, kept))
+    return Trained(outcome.curves["validation/accuracy"], before, after)
+
+
+def state(predictor: Any, part: LabelledImages, *, steepest: float) -> State:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    images, labels = torch.from_numpy(part.images.copy()), torch.from_numpy(part.labels.astype(np.int64))
+    dense = [layer for layer in predictor.network if isinstance(layer, nn.Linear)]
+    activations = [layer for layer in predictor.network if not isinstance(layer, nn.Linear | nn.Flatten)]
+    with torch.no_grad():
+        units = torch.cat(outputs(predictor, images, activations), dim=1)
+    sums = outputs(predictor, images[:BATCH], dense)
+    by_layer = torch.autograd.grad(F.cross_entropy(sums[-1], labels[:BATCH]), sums)
+    return State(
+        largest=float(units.max()),
+        dead=float((units == 0).all(dim=0).double().mean()),
+        gradients=np.array([float(gradient.norm()) for gradient in by_layer]),
+        ceilings=np.array([steepest * float(torch.linalg.matrix_norm(layer.weight.detach(), 2)) for layer in dense[1:]]),
+    )
+
+
+def outputs(predictor: Any, images: Any, layers: Sequence[Any]) -> list[Any]:
+    """What each of the layers gives, (N, units) tensors, for images (N, C, H, W)."""
+    kept: list[Any] = []
+    handles = [layer.register_forward_hook(lambda layer, given, gives: kept.append(gives)) for layer in layers]
+    predictor(images)
+    for handle in handles:
+        handle.remove()
+    return kept
+
+
+def in_torch(name: str, a: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values and slopes, (N,) each, of the activation as the networks use it, by autograd."""
+    import torch
+
+    from filterlab.models.activations import activation
+
+    at = torch.from_numpy(a.copy()).requires_grad_()
+    values = activation(name)(at)
+    (slopes,) = torch.autograd.grad(values.sum(), at)
+    return values.detach().numpy(), slopes.numpy()
+
+
+def relu(a: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(0.0, a)
+
+
+def function_checks() -> list[Check]:
+    a = np.arange(-2000, 2001) / 100  # 0 among them
+    values, slopes = ({name: in_torch(name, a)[which] for name in NAMES} for which in (0, 1))
+    step, large = np.array([-(2.0**-20), 2.0**-20]), np.array([1.0, 10.0, 100.0, 1e6])
+    names, largest = ", ".join(NAMES.values()), [float(slopes[name].max()) for name in NAMES]
+    return [
+        equal(f"places where max(0, a) is not PyTorch's ReLU, of {len(a):,}", int((relu(a) != values["relu"]).sum()), 0),
+        equal("the largest value of ReLU up to a = 1, 10, 100, 1e6: no bound", relu(large).tolist(), large.tolist()),
+        equal("the slopes that ReLU has", np.unique(slopes["relu"]).tolist(), [0.0, 1.0]),
+        equal("its slope at 0, from the left and from the right", np.abs(relu(step) / step).tolist(), [0.0, 1.0]),
+        equal("its slope at 0 in PyTorch", float(slopes["relu"][a == 0][0]), 0.0),
+        close(f"the largest slope: {names}", largest, list(STEEPEST.values()), tolerance=1e-14),
+        *[equal(f"where {name} is steepest", float(a[slopes[name].argmax()]), 0.0) for name in ("tanh", "sigmoid")],
+    ]
+
+
+def network_checks(found: Found) -> list[Check]:
+    checks = []
+    for name, shown in NAMES.items():
+        states = [state for depth in (SHALLOW, DEEP) for own in found[name, depth] for state in (own.before, own.after)]
+        highest = max(float((one.gradients[:-1] / one.gradients[1:] / one.ceilings).max()) for one in states)
+        checks.append(below(f"{shown}: a layer's gradient as a share of its bound, {len(states)} networks", highest, 1.0))
+        if name in ("tanh", "sigmoid"):
+            checks.append(below(f"the largest output of a {shown} unit", max(one.largest for one in states), 1.0))
+    untrained = [own.before for own in found["sigmoid", DEEP]]
+    most, bound = max(one.passed for one in untrained), min(float(one.ceilings[:-1].prod()) for one in untrained)
+    claim = f"sigmoid, untrained: what reaches the first of the gradient at the last of {DEEP} hidden layers, and what can"
+    return [*checks, below(claim, most, bound)]
+
+
+def by_seed(owns: Sequence[Trained], measure: Callable[[Trained], float]) -> dict[str, float]:
+    return {str(seed): measure(own) for seed, own in enumerate(owns)}
+
+
+def compared(found: Found) -> list[Hypothesis]:
+    epochs = {setting: by_seed(owns, lambda own: own.epochs) for setting, owns in found.items()}
+    lead = [{seed: own - epochs["relu", n][seed] for seed, own in epochs["sigmoid", n].items()} for n in (SHALLOW, DEEP)]
+    passed = {name: by_seed(found[name, DEEP], lambda own: own.before.passed) for name in NAMES}
+    relus, deep = found["relu", DEEP], f"{DEEP} hidden layers"
+    largest = by_seed(relus, lambda own: own.before.largest), by_seed(relus, lambda own: own.after.largest)
+    dead = by_seed(relus, lambda own: own.before.dead), by_seed(relus, lambda own: own.after.dead)
+    claims = [
+        (f"ReLU is ahead of sigmoid by more epochs with {deep} than with {SHALLOW}", lead, "epochs"),
+        (f"training raises the largest activation of ReLU, {deep}", largest, "of activation"),
+        (f"training kills ReLU units, {deep}", dead, "of the hidden units"),
+    ]
+    for name in ("sigmoid", "tanh", "elu"):
+        fewer = f"ReLU needs fewer epochs to {LEVEL:.0%} than {NAMES[name]}, {deep}"
+        more = f"untrained, ReLU passes more of the gradient down than {NAMES[name]}, {deep}"
+        claims.append((fewer, (epochs["relu", DEEP], epochs[name, DEEP]), "epochs"))
+        claims.append((more, (passed[name], passed["relu"]), "of the gradient at the last hidden layer"))
+    return [hypothesis(claim, paired(larger, smaller), unit=unit) for claim, (smaller, larger), unit in claims]
+
+
+def table(found: Found) -> Table:
+    def told(values: Sequence[float], form: str) -> str:
+        one = summarize(values)
+        return f"{one.mean:{form}} [{one.low:{form}}, {one.high:{form}}]"
+
+    columns: dict[str, Callable[[Sequence[Trained]], str]] = {
+        f"reached {LEVEL:.0%}": lambda owns: f"{sum(own.reached for own in owns)} of {len(owns)}",
+        "epochs to it": lambda owns: told([own.epochs for own in owns], ".1f") if any(own.reached for own in owns) else "never",
+        "best validation accuracy": lambda owns: told([max(own.accuracy) for own in owns], ".2%"),
+        "largest activation": lambda owns: told([own.after.largest for own in owns], ".2f"),
+        "dead units": lambda owns: told([own.after.dead for own in owns], ".1%"),
+        "gradient passed, untrained": lambda owns: told([own.before.passed for own in owns], ".2g"),
+        "gradient passed, trained": lambda owns: told([own.after.passed for own in owns], ".2g"),
+    }
+    return Table(
+        "Means over the seeds and their 95 % intervals. A seed that never got there counts with all its epochs. Gradient "
+        "passed: what reaches the first hidden layer, as a share of what is at the last.",
+        ["activation", "hidden layers", *columns],
+        [[NAMES[name], str(depth), *(tell(owns) for tell in columns.values())] for (name, depth), owns in found.items()],
+    )
+
+
+def conclusion(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
+    words = []
+    for name, shown in NAMES.items():
+        owns = found[name, DEEP]
+        reached, mean = sum(own.reached for own in owns), np.mean([own.epochs for own in owns])
+        words.append(f"{shown} {reached} of {len(owns)} seeds, {mean:.1f} epochs" if reached else f"{shown} never")
+    verdicts = [one.verdict for one in hypotheses]
+    return (
+        f"{LEVEL:.0%} through {DEEP} hidden layers: {'; '.join(words)} (a seed that never got there counts with all its epochs). "
+        f"Of {len(verdicts)} claims {verdicts.count('holds')} hold and {verdicts.count('fails')} fail."
+    )
+
+
+def functions() -> Shown:
+    drawn = sheet(
+        "Four activations and their slopes",
+        caption="One scale for all; the slope of ReLU has no value at 0",
+        width=13,
+        height=3.6,
+    )
+    a = np.linspace(-4, 4, 401)
+    for place, name in enumerate(NAMES):
+        axes = panel(drawn, left=MARGIN + 0.35 + place * 3.1, bottom=0.65, width=2.75, height=2.5)
+        values, slopes = in_torch(name, a)
+        if name == "relu":
+            slopes[a == 0] = np.nan  # a gap: the curve jumps
+        axes.axhline(0, color=FAINT, linewidth=1)
+        axes.plot(a, values, color=BLUE, linewidth=2, label="value")
+        axes.plot(a, slopes, color=ORANGE, linewidth=2, linestyle="--", label="slope")
+        axes.set_ylim(-1.3, 4)
+        axes.set_xlabel("a", fontsize=11, color=INK)
+        axes.set_title(NAMES[name], fontsize=11, color=INK)
+    drawn.axes[0].legend(frameon=False, fontsize=11, loc="upper left")
+    return Shown(
+        drawn,
+        "ReLU and ELU grow without bound, tanh and the sigmoid level off. The sigmoid's slope is nowhere more than 1/4; others "
+        "reach 1, and ReLU and ELU keep it for every positive sum.",
+    )
+
+
+def gradients(found: Found) -> Shown:
+    curves = {
+        "before training": {name: np.array([own.before.gradients for own in found[name, DEEP]]) for name in NAMES},
+        "after training": {name: np.array([own.after.gradients for own in found[name, DEEP]]) for name in NAMES},
+    }
+    drawn = lines(
+        "The gradient on its way down through eight layers",
+        curves,
+        caption=f"Norm of the loss's gradient by a layer's sums, {BATCH} MNIST images; thin: seeds, thick: their median",
+        x=f"layer (1: the lowest hidden one, {DEEP + 1}: the logits)",
+        y="norm of the gradient",
+    )
+    return Shown(
+        drawn,
+        "Each step to the left is one layer further down; on the logarithmic axis a straight slope is a constant factor a layer. "
+        "Left: with the initial weights; right: with those of the kept epoch.",
+    )
+
+
+def learning(found: Found) -> Shown:
+    curves = {
+        f"{depth} hidden layers": {name: 100 - 100 * np.array([own.accuracy for own in found[name, depth]]) for name in NAMES}
+        for depth in (SHALLOW, DEEP)
+    }
+    drawn = lines(
+        "Who learns how fast",
+        curves,
+        caption=f"MNIST, error on the validation images; thin: seeds, thick: their median; dotted: {LEVEL:.0%} are right",
+        x="epoch",
+        y="validation error (%)",
+    )
+    for axes in drawn.axes:
+        axes.axhline(100 * (1 - LEVEL), color=MUTED, linewidth=1.2, linestyle=":")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+    return Shown(drawn, "The error by epoch, on a logarithmic axis. 90 % is what guessing gives.")
+
+
+def lines(title: str, curves: Mapping[str, Mapping[str, NDArray[np.float64]]], *, caption: str, x: str, y: str) -> Figure:
+    """A panel for each title, with (seeds, X) curves by activation, over 1 to X."""
+    drawn = sheet(title, caption=caption, width=12, height=4.3)
+    for place, (name, shown) in enumerate(curves.items()):
+        axes = panel(drawn, left=MARGIN + 0.55 + place * 5.7, bottom=0.65, width=5.0, height=3.3)
+        for activation, own in shown.items():
+            at = np.arange(1, own.shape[1] + 1)
+            axes.semilogy(at, own.T, color=COLORS[activation], linewidth=0.8, alpha=0.45)
+            axes.semilogy(at, np.median(own, axis=0), color=COLORS[activation], linewidth=2.4, label=NAMES[activation])
+        axes.set_xticks(at)
+        axes.set_title(name, fontsize=11, color=INK)
+        axes.set_xlabel(x, fontsize=11, color=INK)
+        axes.set_ylabel(y, fontsize=11, color=INK)
+    low, high = (pick(axes.get_ylim()[end] for axes in drawn.axes) for pick, end in ((min, 0), (max, 1)))
+    for axes in drawn.axes:
+        axes.set_ylim(low, high)
+    drawn.axes[0].legend(frameon=False, fontsize=11)
+    return drawn
