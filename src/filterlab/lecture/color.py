@@ -1,0 +1,287 @@
+"""Topic 14: a color image, one filter as deep as it, the map that comes out; sizes, parameters, and how far a stack sees."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from filterlab.config import schema
+from filterlab.lecture.lab import Lab
+from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, close, equal
+from filterlab.models import shapes
+from filterlab.visualization.style import FAINT, HEADER, INK, MARGIN, SIGNED, bare, color_scale, panel, sheet
+
+PAGE = Page(
+    says="""\
+A color image is three pictures on top of each other: how much red, how much green, how much blue. A filter is as deep as what it
+slides over. For a 224x224x3 image a filter of 5x5 has 5 * 5 * 3 weights and a bias, 76 numbers in all, and it gives one map: the
+products of all three channels are added up to a single number at each place. The next layer's filters are then as deep as this
+layer has filters.
+
+How large the map is follows from counting the places at which the filter fits: 220 across without stride, 110 if it moves two
+pixels at a time. How far a unit sees into the image grows with each layer, too. Three layers of 3x3 see as far as one of 7x7 and
+need little more than half of its weights; between them is room for two more nonlinearities.""",
+    formulas=[
+        Formula(
+            r"a_{ij} = b + \sum_{c=1}^{3} \sum_{u=1}^{F} \sum_{v=1}^{F} w_{cuv}\, x_{c,\, S(i-1)+u,\, S(j-1)+v}",
+            "Goodfellow, Bengio, Courville 2016, equation 9.8, with one filter and a bias",
+        ),
+        Formula(
+            r"W' = \left\lfloor \frac{W - F + 2P}{S} \right\rfloor + 1, \qquad n = F^2 D K + K",
+            "Dumoulin, Visin, arXiv 1603.07285, relationship 6; W: side of the input, F: of the filter, P: zeros added on each "
+            "side, S: stride, D: channels below, K: filters",
+        ),
+        Formula(
+            r"3 \cdot 3^2 C^2 = 27 C^2 \quad \mbox{against} \quad 7^2 C^2 = 49 C^2",
+            "Simonyan, Zisserman, arXiv 1409.1556, section 2.3: weights with C channels everywhere, biases not counted",
+        ),
+    ],
+    correction="""\
+The formula for the output's size is usually written without rounding. For the 5x5 filter that moves by 2 it then gives 110.5. The
+filter has no half places: it is rounded down to 110, and the image's last row and column are never looked at.""",
+)
+SIDE, FIELD = 224, 5  # of the image and of the filter, in pixels
+CORNER = (110, 80)  # row, column of the crop in scikit-learn's 427x640 photograph of the Summer Palace
+GRID = list(product((7, 13, 28, 32), (1, 3, 5, 7), (0, 1, 2, 3), (1, 2, 3, 4)))  # W, F, P, S
+LAYERS = list(product((1, 5, 11), (3, 64), (1, 96)))  # F, D, K
+STACKS = {"one 3x3": (3,), "two 3x3": (3, 3), "three 3x3": (3, 3, 3), "one 7x7": (7,)}
+WIDTH, NETWORKS = 64, 100  # C of the counted stacks; untrained networks whose gradients are averaged
+
+
+def run(lab: Lab) -> Findings:
+    image, filter_ = photograph(), red_filter()
+    seen = {name: gradient(kernels, channels=8, networks=NETWORKS, seed=14) for name, kernels in STACKS.items()}
+    weights = {name: stack_weights(kernels, channels=WIDTH) for name, kernels in STACKS.items()}
+    three, one = "three 3x3", "one 7x7"
+    return Findings(
+        checks=[*of_the_filter(image, filter_), *of_the_formulas(), *of_the_stacks(seen, weights)],
+        figures={"channels": channels(image, filter_), "stacks": stacks({three: seen[three], one: seen[one]})},
+        tables=[table(seen, weights)],
+        conclusion=f"Three layers of 3x3 have {weights[three] / weights[one]:.0%} of the weights of one of 7x7. The 3x3 pixels "
+        f"in the middle have {middle(seen[three]):.0%} of the gradient below them, and {middle(seen[one]):.0%} below the one.",
+    )
+
+
+def photograph() -> NDArray[np.float64]:
+    """(3, 224, 224) in [0, 1]: a part of the photograph that scikit-learn comes with."""
+    from sklearn.datasets import load_sample_image
+
+    row, column = CORNER
+    cut = load_sample_image("china.jpg")[row : row + SIDE, column : column + SIDE]
+    return cut.transpose(2, 0, 1) / 255
+
+
+def red_filter() -> NDArray[np.float64]:
+    """(3, 5, 5): red counts for, green and blue count against, most in the middle; nothing is left of gray."""
+    along = np.exp(-((np.arange(FIELD) - FIELD // 2) ** 2) / 2)
+    spot = np.outer(along, along) / along.sum() ** 2
+    return np.stack([spot, -spot / 2, -spot / 2])
+
+
+def correlate(image: NDArray[np.float64], weights: NDArray[np.float64], *, stride: int = 1) -> NDArray[np.float64]:
+    """(D, H, W) and (D, F, F) -> (floor((H - F) / stride) + 1, floor((W - F) / stride) + 1), without a bias."""
+    windows = sliding_window_view(image, weights.shape[1:], axis=(1, 2))[:, ::stride, ::stride]
+    return np.einsum("cijuv,cuv->ij", windows, weights)
+
+
+def output_side(side: int, *, field: int, padding: int = 0, stride: int = 1) -> int:
+    """floor((W - F + 2P) / S) + 1 (Dumoulin, Visin, arXiv 1603.07285, relationship 6)."""
+    return (side - field + 2 * padding) // stride + 1
+
+
+def parameters(field: int, *, depth: int, filters: int) -> int:
+    """F * F * D * K weights and K biases."""
+    return field * field * depth * filters + filters
+
+
+def of_the_filter(image: NDArray[np.float64], weights: NDArray[np.float64]) -> list[Check]:
+    """One 5x5x3 filter on the 224x224x3 image: by formula, by PyTorch, and as models.shapes has it."""
+    import torch
+
+    layer = torch.nn.Conv2d(3, 1, FIELD, device="meta")
+    counts = [parameters(FIELD, depth=3, filters=1), sum(part.numel() for part in layer.parameters())]
+    checks = [equal("parameters of one 5x5x3 filter, by formula and by PyTorch", counts, [76, 76])]
+    pixels = torch.from_numpy(image)[None].requires_grad_()
+    for stride, side in ((1, 220), (2, 110)):
+        found = torch.nn.functional.conv2d(pixels, torch.from_numpy(weights)[None], stride=stride)
+        traced = convolutions((FIELD,), stride=stride)[0]
+        shape = [traced.channels, traced.height, traced.width, traced.parameters]
+        off = found.detach().numpy()[0, 0] - correlate(image, weights, stride=stride)
+        checks += [
+            equal(f"side of the map, stride {stride}", output_side(SIDE, field=FIELD, stride=stride), side),
+            equal(f"PyTorch's output, stride {stride}", list(found.shape), [1, 1, side, side]),
+            equal(f"channels, height, width, parameters by models.shapes, stride {stride}", shape, [1, side, side, 76]),
+            nothing(f"largest distance of our map from PyTorch's, stride {stride}", off),
+        ]
+    reached = torch.autograd.grad(found.sum(), pixels)[0].abs().sum(dim=(0, 1, 2)) > 0
+    each = sum(correlate(image[[channel]], weights[[channel]]) for channel in range(3))
+    gray = np.repeat(image.mean(axis=0, keepdims=True), 3, axis=0)
+    return [
+        *checks,
+        equal("columns that the filter sees at stride 2, of 224", int(reached.sum()), 223),
+        nothing("largest distance of the map from the sum of the three channels' own", each - correlate(image, weights)),
+        nothing("largest answer to the same image in gray", correlate(gray, weights)),
+    ]
+
+
+def nothing(says: str, values: NDArray[np.float64]) -> Check:
+    """All are 0 but for rounding, which is another on each machine: twelve digits are told."""
+    return close(says, round(float(np.abs(values).max()), 12), 0.0, tolerance=1e-12)
+
+
+def convolutions(kernels: Sequence[int], *, stride: int = 1) -> list[shapes.LayerShape]:
+    """Layers of one filter each above a 224x224x3 image, as models.shapes follows them."""
+    stack = [schema.ConvLayer(filters=1, kernel=kernel, stride=stride) for kernel in kernels]
+    model = schema.ConvNet(name="conv_net", layers=stack, head="flatten", hidden=[], dropout=0.0)
+    traced = shapes.layers(model, channels=3, height=SIDE, width=SIDE, classes=10)
+    return [layer for layer in traced if layer.kind == "conv"]
+
+
+def of_the_formulas() -> list[Check]:
+    """Every setting of the grids, by formula and by PyTorch."""
+    import torch
+
+    sizes = [setting for setting in GRID if setting[1] <= setting[0] + 2 * setting[2]]  # the filter fits
+    agree = 0
+    for side, field, padding, stride in sizes:
+        image, weights = torch.ones(1, 1, side, side), torch.ones(1, 1, field, field)
+        found = torch.nn.functional.conv2d(image, weights, padding=padding, stride=stride)
+        agree += found.shape[2] == output_side(side, field=field, padding=padding, stride=stride)
+    counts = [
+        sum(part.numel() for part in torch.nn.Conv2d(depth, filters, field, device="meta").parameters())
+        for field, depth, filters in LAYERS
+    ]
+    ours = [parameters(field, depth=depth, filters=filters) for field, depth, filters in LAYERS]
+    return [
+        equal("settings of (W, F, P, S) whose output has the formula's size", agree, len(sizes)),
+        equal(f"parameters of layers with (F, D, K) = {', '.join(map(str, LAYERS))}", ours, counts),
+    ]
+
+
+def gradient(kernels: Sequence[int], *, channels: int, networks: int, seed: int) -> NDArray[np.float64]:
+    """(15, 15): how much one unit above a stack of convolutions and ReLUs changes with each pixel below it.
+
+    The mean absolute gradient of the middle unit, before the last ReLU, by each of 15x15 pixels with `channels` channels, over
+    that many untrained networks (He et al., arXiv 1502.01852) and normal inputs.
+    """
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    total = torch.zeros(15, 15, dtype=torch.float64)
+    for _ in range(networks):
+        pixels = torch.randn(1, channels, 15, 15, generator=draw, dtype=torch.float64).requires_grad_()
+        maps = pixels
+        for place, kernel in enumerate(kernels):
+            weights = torch.randn(channels, channels, kernel, kernel, generator=draw, dtype=torch.float64)
+            weights *= (2 / (channels * kernel**2)) ** 0.5
+            maps = torch.nn.functional.conv2d(maps.relu() if place else maps, weights)
+        unit = maps[0, 0, maps.shape[2] // 2, maps.shape[3] // 2]
+        total += torch.autograd.grad(unit, pixels)[0].abs().sum(dim=(0, 1))
+    return (total / networks).numpy()
+
+
+def stack_weights(kernels: Sequence[int], *, channels: int) -> int:
+    """With that many channels below, within and above, as PyTorch counts them; no biases."""
+    import torch
+
+    layers = [torch.nn.Conv2d(channels, channels, kernel, bias=False, device="meta") for kernel in kernels]
+    return sum(layer.weight.numel() for layer in layers)
+
+
+def extent(seen: NDArray[np.float64]) -> list[int]:
+    """Rows, columns and number of the pixels whose gradient is not zero: [side, side, side squared] where they fill a square."""
+    rows, columns = np.nonzero(seen)
+    return [int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1, len(rows)]
+
+
+def middle(seen: NDArray[np.float64]) -> float:
+    """The share of the gradient that falls on the 3x3 pixels in the middle."""
+    return float(seen[6:9, 6:9].sum() / seen.sum())
+
+
+def of_the_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> list[Check]:
+    fields = [convolutions(kernels)[-1].receptive_field for kernels in STACKS.values()]
+    counts = [weights["three 3x3"], weights["one 7x7"]]
+    return [
+        *(
+            equal(f"rows, columns, number of the pixels that a unit above {name} sees", extent(seen[name]), [side, side, side**2])
+            for name, side in zip(STACKS, (3, 5, 7, 7), strict=True)
+        ),
+        equal("receptive fields of these by models.shapes", fields, [3, 5, 7, 7]),
+        equal(f"weights of three 3x3 and one 7x7, C = {WIDTH}: 27 C^2, 49 C^2", counts, [27 * WIDTH**2, 49 * WIDTH**2]),
+    ]
+
+
+def table(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> Table:
+    return Table(
+        f"What a unit above each stack sees, the stack's weights with {WIDTH} channels, and the share of the gradient that falls "
+        f"on the 3x3 pixels in the middle (mean of {NETWORKS} untrained networks).",
+        ["layers", "sees", "weights", "in the middle 3x3"],
+        [
+            [name, "x".join(map(str, extent(seen[name])[:2])), f"{weights[name]:,}", f"{middle(seen[name]):.0%}"]
+            for name in STACKS
+        ],
+    )
+
+
+def channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> Shown:
+    drawn = sheet(
+        "Three channels, one filter, one map",
+        caption="224x224x3 pixels of a photograph, a filter of 5x5x3 that answers to red, and its answers",
+        width=13.2,
+        height=5.0,
+    )
+    center = 2.45  # inches from the bottom
+
+    def place(picture: NDArray[np.float64], title: str, *, left: float, side: float, center: float = center, **how: Any) -> Axes:
+        axes = panel(drawn, left=left, bottom=center - side / 2, width=side, height=side)
+        bare(axes)
+        axes.imshow(picture, interpolation="nearest", **how)
+        axes.set_title(title, fontsize=11, color=INK)
+        return axes
+
+    place(image.transpose(1, 2, 0), "the image, 224x224x3", left=MARGIN, side=2.9)
+    strongest, most = (float(np.abs(values).max()) for values in (weights, correlate(image, weights)))
+    for index, name in enumerate(("red", "green", "blue")):
+        row: dict[str, Any] = {"center": center + (1 - index) * 1.62}
+        axes = place(image[index], "" if index else "its channels", left=4.0, side=1.45, cmap="gray", vmin=0, vmax=1, **row)
+        axes.set_ylabel(name, fontsize=11, color=INK)
+        row |= {"cmap": SIGNED, "vmin": -strongest, "vmax": strongest}
+        place(weights[index], "" if index else "the filter", left=5.75, side=0.9, **row)
+    drawn.text(6.98 / 13.2, center / (HEADER + 5.0), "\N{N-ARY SUMMATION}", fontsize=26, color=INK, ha="center", va="center")
+    for stride, left in ((1, 7.35), (2, 10.45)):
+        answers = correlate(image, weights, stride=stride)
+        title = f"stride {stride}: {len(answers)}x{len(answers)}"
+        place(answers, title, left=left, side=2.9 * len(answers) / SIDE, cmap=SIGNED, vmin=-most, vmax=most)
+    color_scale(drawn, drawn.axes[-1].images[0], left=12.1, bottom=center - 1.45, height=2.9, label="answer")
+    return Shown(
+        drawn,
+        "The filter has a part for each channel: positive (red) on the red one, negative (blue) on the others. Their products "
+        "are added up to one number at each place. Red pillars and orange tiles answer, turquoise and the sky answer below zero, "
+        "and what is gray not at all. The maps are drawn at the image's scale.",
+    )
+
+
+def stacks(seen: dict[str, NDArray[np.float64]]) -> Shown:
+    drawn = sheet(
+        "Seven pixels across, in one layer or in three",
+        caption=f"mean absolute gradient of one unit by each pixel, {NETWORKS} untrained networks each, largest = 1",
+        width=8.4,
+        height=3.6,
+    )
+    for place, (name, grid) in enumerate(seen.items()):
+        axes = panel(drawn, left=MARGIN + place * 3.55, bottom=0.2, width=3.1, height=3.1)
+        bare(axes)
+        axes.set_facecolor(FAINT)
+        shown = axes.imshow(np.ma.masked_equal(grid[2:-2, 2:-2] / grid.max(), 0), cmap="viridis", vmin=0, vmax=1)
+        axes.set_title(name, fontsize=11, color=INK)
+    color_scale(drawn, shown, left=MARGIN + 6.95, bottom=0.2, height=3.1, label="gradient")
+    return Shown(
+        drawn,
+        "Gray: no gradient at all. Both see the same square of 7x7 pixels; above three layers its middle counts most, because "
+        "more paths lead there (Luo et al., arXiv 1701.04128).",
+    )

@@ -1,0 +1,277 @@
+"""Topic 13: filter size, stride, number of filters, pooling: each of the slide's claims over paired seeds."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from filterlab.data.arrays import LabelledImages
+from filterlab.evaluation.statistics import paired, summarize
+from filterlab.lecture.lab import Job, Lab, Outcome
+from filterlab.lecture.topic import Findings, Formula, Hypothesis, Page, Shown, Table, between, equal, hypothesis
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
+
+PAGE = Page(
+    says="""\
+Training finds a network's weights. How many there are and how they are laid out is chosen before: the size of the filters, how
+far they move at each step (the stride), how many there are, and whether pooling follows. The lecture has a rule of thumb for
+each: smaller filters are more general, a stride of 1 or 2 is usually fine, the number of filters depends on the problem, and
+usually there is some pooling.
+
+A rule of thumb is a claim, and can be measured. The network is as small as one can be: one convolution, its ReLU, perhaps a
+max-pool, and a dense layer to the classes. From a base (8 filters of 5x5, stride 1, pooling 2x2) one choice is changed at a time.
+A seed draws the training images, as many others for validation, the initial weights and the order of the batches, the same for
+every setting, so that settings are compared seed by seed. "More general" can be read in two ways: that less is lost from the
+training images to new ones (the gap), or that new ones are told better (validation accuracy). Both are measured. "Fine" is taken
+to mean at most one point worse. "Depends on the problem" is tested with a second problem, telling 0 from 1.
+
+The claims were written down before anything was measured, and all of them are shown. An interval misses the truth one time in
+twenty, so among this many one wrong verdict would be no surprise. And one small network on one set of digits can refute "always",
+but says little about "usually".""",
+    formulas=[
+        Formula(
+            r"\mbox{gap} = a_{t} - a_{v}",
+            "accuracy on the training images less that on those for validation, both with the weights of the best epoch",
+        ),
+        Formula(
+            r"\bar d \pm t_{0.975,\, m-1}\, \frac{s}{\sqrt{m}}, \qquad d_i = a_i - b_i",
+            "the interval of a mean difference over m seeds (Student 1908); s: standard deviation of the differences",
+        ),
+        Formula(
+            r"n = F^2 K + K + C \left(\frac{28}{S\, q}\right)^2 K + C",
+            "parameters of the network: K filters of FxF, half a filter of zeros on each side, stride S, pools of qxq, C classes",
+        ),
+    ],
+)
+FACTORS = {"kernel": (3, 5, 9, 16), "stride": (1, 2), "filters": (1, 2, 4, 8, 16, 32), "pool": (1, 2)}
+BASE = {"kernel": 5, "stride": 1, "filters": 8, "pool": 2}
+NAMES = {"kernel": "filter size", "stride": "stride", "filters": "number of filters", "pool": "pooling"}
+LABELS = {("pool", 1): "none", ("pool", 2): "2x2"} | {("kernel", side): f"{side}x{side}" for side in FACTORS["kernel"]}
+CLASSES = {"ten digits": 10, "0 from 1": 2}
+TEN, TWO = CLASSES
+GREEN = "#009e73"  # of Okabe and Ito's palette
+ENOUGH = 0.005  # filters: at most half a point below the accuracy of the most that were tried
+FINE = 0.01  # a stride: at most one point worse
+
+
+@dataclass(frozen=True)
+class Setting:
+    problem: str
+    kernel: int
+    stride: int
+    filters: int
+    pool: int
+
+    @property
+    def parameters(self) -> int:
+        """By the page's last formula."""
+        units = (28 // (self.stride * self.pool)) ** 2 * self.filters
+        return (self.kernel**2 + 1) * self.filters + (units + 1) * CLASSES[self.problem]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares in [0, 1], with the chosen epoch's weights."""
+
+    train: float
+    validation: float
+
+    @property
+    def gap(self) -> float:
+        return self.train - self.validation
+
+
+Measured = Mapping[Setting, Mapping[str, Accuracy]]  # by setting and seed
+
+
+def run(lab: Lab) -> Findings:
+    seeds = range(lab.pick(full=5, quick=2))
+    drawn = {(problem, seed): draw(lab, problem, seed) for problem in CLASSES for seed in seeds}
+    trained = [(setting, seed) for setting in settings() for seed in seeds]
+    jobs = [job(lab, setting, seed, *drawn[setting.problem, seed]) for setting, seed in trained]
+    outcomes = lab.run(jobs)
+    measured: dict[Setting, dict[str, Accuracy]] = {setting: {} for setting in settings()}
+    for (setting, seed), given, outcome in zip(trained, jobs, outcomes, strict=True):
+        measured[setting][str(seed)] = accuracy(outcome, given)
+    claims = hypotheses(measured)
+    counts = [sum(part.numel() for part in outcome.network.parameters()) for outcome in outcomes]
+    base = summarize(got.validation for got in measured[changed(TEN)].values()).mean
+    return Findings(
+        checks=[
+            equal("parameters of the networks, by the formula", [setting.parameters for setting, _ in trained], counts),
+            equal(
+                "images that a training and its validation share", sum(len(np.intersect1d(*parts)) for parts in drawn.values()), 0
+            ),
+            *([] if lab.quick else [between("validation accuracy of the base", base, 0.9, 1)]),
+        ],
+        hypotheses=claims,
+        figures={"factors": figure(measured)},
+        tables=[table(measured)],
+        conclusion=conclusion(claims, measured),
+    )
+
+
+def changed(problem: str, **choice: int) -> Setting:
+    """The base with one choice changed."""
+    return Setting(problem=problem, **BASE | choice)
+
+
+def settings() -> list[Setting]:
+    """All that are measured: for the second problem the numbers of filters alone."""
+    first = [changed(TEN, **{name: value}) for name, values in FACTORS.items() for value in values]
+    second = [changed(TWO, filters=number) for number in FACTORS["filters"]]
+    return list(dict.fromkeys([*first, *second]))  # the base once
+
+
+def draw(lab: Lab, problem: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of the 60,000 training images to train on and to validate on, from those of the problem's classes."""
+    n = lab.pick(full=2000, quick=100)
+    order = np.random.default_rng((13, seed)).permutation(np.flatnonzero(lab.train.labels < CLASSES[problem]))
+    return order[:n], order[n : 2 * n]
+
+
+def job(lab: Lab, setting: Setting, seed: int, train: NDArray[np.int64], validation: NDArray[np.int64]) -> Job:
+    epochs = lab.pick(full=15, quick=1)
+    layer = {name: getattr(setting, name) for name in BASE}
+    layer["padding"] = setting.kernel // 2  # filters of all sizes give maps of the same size, after pooling
+    config = lab.compose(
+        "model=conv_net",
+        f"model.layers=[{{{', '.join(f'{name}: {value}' for name, value in layer.items())}}}]",
+        "model.hidden=[]",
+        "model.dropout=0",
+        "optimizer=adam",
+        "schedule=constant",
+        "augment=none",
+        "trainer.batch_size=64",
+        "trainer.label_smoothing=0",
+        f"trainer.max_epochs={epochs}",
+        f"trainer.patience={epochs}",
+        f"data.classes={[str(label) for label in range(CLASSES[setting.problem])]}",
+        f"seed={seed}",
+    )
+    parts = [LabelledImages(images=lab.train.images[part], labels=lab.train.labels[part]) for part in (train, validation)]
+    return Job(params={**vars(setting), "seed": seed}, config=config, train=parts[0], validation=parts[1])
+
+
+def accuracy(outcome: Outcome, given: Job) -> Accuracy:
+    from filterlab.evaluation.predict import predict
+
+    # The curve's training accuracy is of the epoch as it goes, while the weights still change.
+    hits = predict(outcome.predictor, given.train.images).argmax(axis=1) == given.train.labels
+    return Accuracy(train=float(hits.mean()), validation=outcome.best("validation/accuracy"))
+
+
+def hypotheses(measured: Measured) -> list[Hypothesis]:
+    """The slide's claims, each as a difference that it says to be positive."""
+
+    def of(measure: str, setting: Setting) -> dict[str, float]:
+        return {seed: getattr(got, measure) for seed, got in measured[setting].items()}
+
+    def better(setting: Setting, than: Setting, *, claim: str) -> Hypothesis:
+        found = paired(of("validation", setting), of("validation", than))
+        return hypothesis(claim, found, unit="points of validation accuracy", scale=100)
+
+    def narrower(setting: Setting, than: Setting, *, claim: str) -> Hypothesis:
+        return hypothesis(claim, paired(of("gap", than), of("gap", setting)), unit="points of the gap", scale=100)
+
+    def gained(problem: str) -> dict[str, float]:
+        few, many = (of("validation", changed(problem, filters=number)) for number in (4, 32))
+        return {seed: many[seed] - few[seed] for seed in few}
+
+    small, none = changed(TEN, kernel=3), changed(TEN, pool=1)
+    allowed = {seed: value - FINE for seed, value in of("validation", changed(TEN, stride=1)).items()}
+    return [
+        *(narrower(small, changed(TEN, kernel=k), claim=f"3x3 filters have a smaller gap than {k}x{k}") for k in (9, 16)),
+        *(better(small, changed(TEN, kernel=k), claim=f"3x3 filters are more accurate than {k}x{k}") for k in (9, 16)),
+        hypothesis(
+            "stride 2 loses less than one point against stride 1",
+            paired(of("validation", changed(TEN, stride=2)), allowed),
+            unit="points of validation accuracy above that limit",
+            scale=100,
+        ),
+        hypothesis(
+            "ten digits need more filters than 0 from 1", paired(needed(measured, TEN), needed(measured, TWO)), unit="doublings"
+        ),
+        hypothesis(
+            "32 filters instead of 4 gain more for ten digits than for 0 from 1",
+            paired(gained(TEN), gained(TWO)),
+            unit="points of validation accuracy",
+            scale=100,
+        ),
+        better(changed(TEN, pool=2), none, claim="pooling is more accurate than none"),
+        narrower(changed(TEN, pool=2), none, claim="pooling has a smaller gap than none"),
+    ]
+
+
+def needed(measured: Measured, problem: str) -> dict[str, float]:
+    """By seed: how often one filter is doubled until there are enough."""
+    found = {number: measured[changed(problem, filters=number)] for number in FACTORS["filters"]}
+    most = found[max(found)]
+    return {
+        seed: float(np.log2(min(n for n, got in found.items() if got[seed].validation >= most[seed].validation - ENOUGH)))
+        for seed in most
+    }
+
+
+def table(measured: Measured) -> Table:
+    rows = []
+    for setting, got in measured.items():
+        found = [summarize(100 * getattr(each, name) for each in got.values()) for name in ("train", "validation", "gap")]
+        means = [f"{each.mean:.2f} ± {each.high - each.mean:.2f}" for each in found]
+        rows.append([setting.problem, *(str(getattr(setting, name)) for name in BASE), f"{setting.parameters:,}", *means])
+    return Table(
+        f"Every setting: mean of {len(got)} seeds and half of its 95 % interval; accuracies in percent, the gap in points.",
+        ["problem", *NAMES.values(), "parameters", "training accuracy", "validation accuracy", "gap"],
+        rows,
+    )
+
+
+def conclusion(claims: list[Hypothesis], measured: Measured) -> str:
+    holding, failing = (sum(claim.verdict == verdict for claim in claims) for verdict in ("holds", "fails"))
+    enough = {problem: 2 ** np.mean(list(needed(measured, problem).values())) for problem in CLASSES}
+    return (
+        f"Of {len(claims)} claims {holding} hold, {failing} fail and {len(claims) - holding - failing} can't be told. To come "
+        f"within half a point of 32 filters, ten digits take {enough[TEN]:.1f} and 0 from 1 {enough[TWO]:.1f} (geometric means)."
+    )
+
+
+def figure(measured: Measured) -> Shown:
+    drawn = sheet(
+        "One choice changed at a time",
+        caption=f"mean of {len(measured[changed(TEN)])} seeds, 95 % interval; else 8 filters of 5x5, stride 1, pooling 2x2",
+        width=13.4,
+        height=4.0,
+    )
+    left = MARGIN + 0.6
+    for name, values in FACTORS.items():
+        axes = panel(drawn, left=left, bottom=0.7, width=0.3 + 0.6 * len(values), height=3.2)
+        found = [measured[changed(TEN, **{name: value})].values() for value in values]
+        means(axes, [[got.train for got in each] for each in found], color=BLUE, label="training images")
+        means(axes, [[got.validation for got in each] for each in found], color=ORANGE, label="new images")
+        axes.set_xlabel(NAMES[name], fontsize=11, color=INK)
+        axes.set_xticks(range(len(values)), [LABELS.get((name, value), str(value)) for value in values])
+        axes.set_xlim(-0.4, len(values) - 0.6)
+        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        left += 1.1 + 0.6 * len(values)
+    found = [measured[changed(TWO, filters=number)].values() for number in FACTORS["filters"]]
+    second = drawn.axes[list(FACTORS).index("filters")]
+    means(second, [[got.validation for got in each] for each in found], color=GREEN, label="new images, telling 0 from 1")
+    second.legend(frameon=False, fontsize=11, loc="lower right")
+    low = max(0.0, min(axes.get_ylim()[0] for axes in drawn.axes))
+    for axes in drawn.axes:
+        axes.set_ylim(low, 100.5)
+    drawn.axes[0].set_ylabel("accuracy [%]", fontsize=11, color=INK)
+    return Shown(
+        drawn,
+        "The distance between the accuracy on the training images and on new ones, those for validation, is the gap. All is for "
+        "ten digits but the green line; all panels have the same scale.",
+    )
+
+
+def means(axes: Axes, found: Iterable[Iterable[float]], *, color: str, label: str) -> None:
+    """Means of the seeds' shares, in percent, with their intervals."""
+    told = [summarize(100 * share for share in shares) for shares in found]
+    middle, half = [each.mean for each in told], [each.high - each.mean for each in told]
+    axes.errorbar(range(len(told)), middle, half, color=color, marker="o", markersize=5, linewidth=1.6, capsize=3, label=label)

@@ -1,0 +1,316 @@
+"""Topic 15: networks of a hundred layers, with and without shortcuts, and the dense layers at the end of AlexNet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from filterlab.config import schema
+from filterlab.data.arrays import LabelledImages
+from filterlab.evaluation.statistics import Paired, paired, summarize
+from filterlab.lecture.lab import Job, Lab, Outcome
+from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, close, equal, hypothesis
+from filterlab.models import shapes
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
+
+PAGE = Page(
+    says="""\
+If layers are good, more layers should be better: a deeper network can do all that a shallower one does, and let the further
+layers change nothing. Training does not find that by itself. Beyond some tens of layers a plain network gets worse even on the
+images that it is trained on, so overfitting is not the reason. Residual networks add each block's input to its output: a block
+only has to learn a change to what is already there, and the gradient has a way down past all of them.
+
+Measured are the networks of the paper, with 20, 56 and 110 layers, with and without shortcuts, which have no parameters. They are
+narrow (4, 8 and 16 filters) and see digits averaged to 14x14 pixels, so that a processor can train them. A seed draws the images,
+the initial weights and the order of the batches, the same for all. Adam is the optimizer: its steps do not depend on the
+gradient's scale, so that no network fails merely because its gradients are large or small. What is claimed below was written down
+before it was measured.
+
+At the end of a network stands the classifier. The last maps are laid out as a vector, map after map and row after row, and fully
+connected layers lead from it to the classes. In AlexNet these are three layers, and they hold nearly all of its parameters. Later
+networks, residual ones among them, take each map's mean instead.""",
+    formulas=[
+        Formula(
+            r"x_{l+1} = \max\left(0,\, x_l + F(x_l)\right), \qquad "
+            r"\frac{\partial (x_l + F(x_l))}{\partial x_l} = I + \frac{\partial F}{\partial x_l}",
+            "He, Zhang, Ren, Sun, arXiv 1512.03385, equation 1; F: two convolutions of 3x3 with batch norm",
+        ),
+        Formula(r"\mbox{depth} = 6n + 2", "the same, section 4.2: three groups of n blocks of two, the first and the last layer"),
+        Formula(
+            r"\left\lfloor \frac{13 - 3}{2} \right\rfloor + 1 = 6, \qquad 6 \cdot 6 \cdot 256 = 9216, \qquad n = (P + 1) K",
+            "AlexNet's last pool (3x3, stride 2), its vector (Krizhevsky, Sutskever, Hinton 2012), a dense layer's parameters",
+        ),
+    ],
+)
+SIDE, WIDTH = 14, 4
+PAPER = {20: 0.27, 56: 0.85, 110: 1.7}  # million parameters of its networks on CIFAR-10 (arXiv 1512.03385, table 6)
+DENSE, DENSE_PARAMETERS = [[9216, 4096], [4096, 4096], [4096, 1000]], [37_752_832, 16_781_312, 4_097_000]
+COLORS = {20: BLUE, 56: "#009e73", 110: ORANGE}  # of Okabe and Ito's palette
+
+
+@dataclass(frozen=True)
+class Kind:
+    residual: bool
+    depth: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Of one training: the norm of each convolution's gradient before it, by depth, and its curves."""
+
+    gradients: NDArray[np.float64]
+    outcome: Outcome
+
+    @property
+    def span(self) -> float:
+        """Factors of ten between the largest and the smallest gradient of a convolution."""
+        return float(np.log10(self.gradients.max() / self.gradients.min()))
+
+    @property
+    def train(self) -> float:
+        return self.outcome.curves["train/accuracy"][-1]
+
+    @property
+    def validation(self) -> float:
+        return self.outcome.best("validation/accuracy")
+
+
+Measured = Mapping[Kind, Mapping[str, Seen]]  # by network and seed
+
+
+def run(lab: Lab) -> Findings:
+    seeds = range(lab.pick(full=4, quick=2))
+    kinds = [Kind(residual, depth) for residual in (False, True) for depth in lab.pick(full=tuple(PAPER), quick=(20, 110))]
+    trainings = [(kind, seed) for kind in kinds for seed in seeds]
+    jobs = [job(lab, kind, seed) for kind, seed in trainings]
+    measured: dict[Kind, dict[str, Seen]] = {kind: {} for kind in kinds}
+    for (kind, seed), given, outcome in zip(trainings, jobs, lab.run(jobs), strict=True):
+        measured[kind][str(seed)] = Seen(gradient_norms(given), outcome)
+    classifier_checks, classifier_table = of_the_classifier()
+    return Findings(
+        checks=[*of_the_depths(), *classifier_checks],
+        hypotheses=hypotheses(measured),
+        figures={"gradients": gradients(measured), "training": training(measured)},
+        tables=[table(measured), classifier_table],
+        conclusion=conclusion(measured),
+    )
+
+
+def job(lab: Lab, kind: Kind, seed: int) -> Job:
+    epochs = lab.pick(full=8, quick=2)
+    train, validation = lab.pick(full=(2048, 1024), quick=(64, 32))
+    config = lab.compose(
+        "model=resnet",
+        f"model.depth={kind.depth}",
+        f"model.width={WIDTH}",
+        f"model.residual={kind.residual}",
+        f"data.height={SIDE}",
+        f"data.width={SIDE}",
+        "optimizer=adam",
+        "optimizer.lr=0.003",
+        "schedule=one_cycle",
+        "augment=none",
+        "trainer.batch_size=64",
+        "trainer.label_smoothing=0",
+        f"trainer.max_epochs={epochs}",
+        f"trainer.patience={epochs}",
+        f"seed={seed}",
+    )
+    order = np.random.default_rng((15, seed)).permutation(len(lab.train))
+    parts = [
+        LabelledImages(images=halved(lab.train.images[part]), labels=lab.train.labels[part])
+        for part in (order[:train], order[train : train + validation])
+    ]
+    return Job(params={**vars(kind), "seed": seed}, config=config, train=parts[0], validation=parts[1])
+
+
+def halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, C, H, W) -> (N, C, H / 2, W / 2): the mean of each 2x2 pixels, rounded."""
+    n, channels, height, width = images.shape
+    return np.round(images.reshape(n, channels, height // 2, 2, width // 2, 2).mean(axis=(3, 5))).astype(np.uint8)
+
+
+def gradient_norms(given: Job) -> NDArray[np.float64]:
+    """(depth - 1,): L2 norm, for each convolution's weights, of the gradient of the untrained network's loss on 64 images."""
+    import torch
+
+    from filterlab.data.prepare import pixel_statistics
+    from filterlab.models import registry
+
+    mean, std = pixel_statistics(given.train.images)
+    network = registry.predictor(given.config, mean=mean, std=std).network.double()
+    images = torch.from_numpy((given.train.images[:64] / 255 - mean) / std)
+    labels = torch.from_numpy(given.train.labels[:64].astype(np.int64))
+    weights = [layer.weight for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)]
+    gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(network(images), labels), weights)
+    return np.array([float(gradient.norm()) for gradient in gradients])
+
+
+def hypotheses(measured: Measured) -> list[Hypothesis]:
+    """Stated before measuring; each difference is claimed to be positive."""
+
+    def differ(measure: str, first: Kind, second: Kind) -> Paired:
+        values = [{seed: getattr(seen, measure) for seed, seen in measured[kind].items()} for kind in (first, second)]
+        return paired(*values)
+
+    plain, residual = ({depth: Kind(shortcuts, depth) for depth in (20, 110)} for shortcuts in (False, True))
+    train, new = "points of training accuracy", "points of validation accuracy"
+    return [
+        hypothesis("plain, 20 layers train better than 110", differ("train", plain[20], plain[110]), unit=train, scale=100),
+        hypothesis(
+            "with 110 layers, shortcuts train better than none", differ("train", residual[110], plain[110]), unit=train, scale=100
+        ),
+        hypothesis(
+            "with 110 layers, shortcuts tell new images better",
+            differ("validation", residual[110], plain[110]),
+            unit=new,
+            scale=100,
+        ),
+        hypothesis(
+            "with shortcuts, 110 layers train better than 20", differ("train", residual[110], residual[20]), unit=train, scale=100
+        ),
+        hypothesis(
+            "with 110 layers, the gradients before training lie closer together with shortcuts",
+            differ("span", plain[110], residual[110]),
+            unit="factors of ten from the smallest to the largest",
+        ),
+    ]
+
+
+def of_the_depths() -> list[Check]:
+    """Weighted layers and parameters of the paper's networks, without and with shortcuts, by models.shapes and by PyTorch."""
+    import torch
+
+    from filterlab.models.resnet import ResNet
+
+    size = {"channels": 3, "height": 32, "width": 32, "classes": 10}
+    checks = []
+    for depth, millions in PAPER.items():
+        models = [schema.ResNet(name="resnet", depth=depth, width=16, residual=residual) for residual in (False, True)]
+        with torch.device("meta"):
+            networks = [ResNet(model, **size) for model in models]
+        layers = [sum(isinstance(part, torch.nn.Conv2d | torch.nn.Linear) for part in each.modules()) for each in networks]
+        counts = [sum(part.numel() for part in network.parameters()) for network in networks]
+        traced = [shapes.parameter_count(shapes.layers(model, **size)) for model in models]
+        checks += [
+            equal(f"depth {depth}: layers with weights, without and with shortcuts", layers, [depth, depth]),
+            equal(f"depth {depth}: parameters without and with shortcuts", counts, [traced[0], traced[0]]),
+            equal(f"depth {depth}: parameters by models.shapes", traced, counts),
+            close(f"depth {depth}: millions of parameters, as the paper says", counts[1] / 1e6, millions, tolerance=0.03),
+        ]
+    return checks
+
+
+def of_the_classifier() -> tuple[list[Check], Table]:
+    """AlexNet's end, by arithmetic and by PyTorch; the network is torchvision's, without memory for its weights."""
+    import torch
+    from torchvision.models import alexnet
+
+    with torch.device("meta"):
+        network = alexnet()
+        maps = network.features[:-1](torch.empty(1, 3, 224, 224))
+        pooled = torch.nn.MaxPool2d(3, 2)(maps)
+    layers = [layer for layer in network.classifier if isinstance(layer, torch.nn.Linear)]
+    counts, total = ([sum(part.numel() for part in each.parameters()) for each in those] for those in (layers, [network]))
+    checks = [
+        equal("AlexNet's last maps: channels, height, width", list(maps.shape[1:]), [256, 13, 13]),
+        equal("side after pooling 3x3, stride 2, by the formula and by PyTorch", [(13 - 3) // 2 + 1, pooled.shape[2]], [6, 6]),
+        equal("length of the vector, by product and by PyTorch", [6 * 6 * 256, pooled.flatten(1).shape[1]], [9216, 9216]),
+        equal("inputs and units of the dense layers", [[layer.in_features, layer.out_features] for layer in layers], DENSE),
+        equal("their parameters, (P + 1) K", [(inputs + 1) * units for inputs, units in DENSE], DENSE_PARAMETERS),
+        equal("as PyTorch counts them", counts, DENSE_PARAMETERS),
+    ]
+    rows = [
+        [name, f"{count:,}", f"{count / total[0]:.1%}"]
+        for name, count in [
+            ("five convolutions", total[0] - sum(counts)),
+            *((f"dense, {inputs} to {units}", count) for (inputs, units), count in zip(DENSE, counts, strict=True)),
+        ]
+    ]
+    caption = f"AlexNet's parameters, {total[0]:,} in all (as torchvision has it, arXiv 1404.5997)."
+    return checks, Table(caption, ["layers", "parameters", "share"], rows)
+
+
+def table(measured: Measured) -> Table:
+    rows = []
+    for kind, by_seed in measured.items():
+        got = list(by_seed.values())
+        found = {
+            1: [[seen.span for seen in got], [100 * seen.train for seen in got], [100 * seen.validation for seen in got]],
+            3: [[seen.outcome.curves["train/loss"][-1] for seen in got]],
+        }
+        told = [(summarize(values), digits) for digits, columns in found.items() for values in columns]
+        cells = [f"{each.mean:.{digits}f} ± {each.high - each.mean:.{digits}f}" for each, digits in told]
+        parameters = sum(part.numel() for part in got[0].outcome.network.parameters())
+        rows.append([str(kind.depth), "yes" if kind.residual else "no", f"{parameters:,}", *cells])
+    return Table(
+        f"Mean of {len(got)} seeds and half of its 95 % interval. Gradients: factors of ten from the convolution with the "
+        "smallest to that with the largest, before training. Training: the last epoch, as it went; validation: the best one.",
+        ["layers", "shortcuts", "parameters", "gradients", "training accuracy [%]", "validation accuracy [%]", "training loss"],
+        rows,
+    )
+
+
+def conclusion(measured: Measured) -> str:
+    deep = [list(measured[Kind(residual, 110)].values()) for residual in (False, True)]
+    plain, residual = (summarize(100 * seen.train for seen in got).mean for got in deep)
+    fall = [10 ** summarize(np.log10(seen.gradients[0] / seen.gradients[-1]) for seen in got).mean for got in deep]
+    return (
+        f"With 110 layers and the same parameters, training ends at {plain:.1f} % of the training images without "
+        f"shortcuts and at {residual:.1f} % with them. Before it, the first convolution's gradient is {fall[0]:.2g} and "
+        f"{fall[1]:.2g} times the last's."
+    )
+
+
+def gradients(measured: Measured) -> Shown:
+    drawn = pair("Gradients before training", measured, of=lambda seen: seen.gradients, log=True)
+    for axes in drawn.axes:
+        axes.set_xlabel("convolution, counted from the image", fontsize=11, color=INK)
+    drawn.axes[0].set_ylabel("norm of its weights' gradient", fontsize=11, color=INK)
+    drawn.axes[1].legend(frameon=False, fontsize=11, loc="upper right")
+    return Shown(
+        drawn,
+        "The gradient goes from right to left, from the loss down to the image. Batch norm holds the signal's size on its way "
+        "up, but not the gradient's on its way down (Yang et al., arXiv 1902.08129). Both panels have one logarithmic scale.",
+    )
+
+
+def training(measured: Measured) -> Shown:
+    drawn = pair("Training", measured, of=lambda seen: 100 * np.array(seen.outcome.curves["train/accuracy"]), log=False)
+    for axes in drawn.axes:
+        axes.set_xlabel("epoch", fontsize=11, color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylim(0, 100)
+    drawn.axes[0].set_ylabel("training accuracy [%]", fontsize=11, color=INK)
+    drawn.axes[1].legend(frameon=False, fontsize=11, loc="best")
+    return Shown(
+        drawn,
+        "Accuracy on the training images, as the epoch goes: what is missing here is not lost to overfitting. Chance is 10 %.",
+    )
+
+
+def pair(title: str, measured: Measured, *, of: Callable[[Seen], NDArray[np.float64]], log: bool) -> Figure:
+    """Plain networks to the left, residual ones to the right: a thin line a seed, a thick one for their mean (log: geometric)."""
+    n = len(next(iter(measured.values())))
+    drawn = sheet(
+        title, caption=f"the same networks without and with shortcuts, {n} seeds and their mean", width=12.1, height=4.2
+    )
+    for place, name in enumerate(("plain", "with shortcuts")):
+        axes = panel(drawn, left=MARGIN + 0.75 + 5.5 * place, bottom=0.7, width=4.9, height=3.15)
+        axes.set_yscale("log" if log else "linear")
+        axes.minorticks_off()
+        axes.set_title(name, fontsize=11, color=INK)
+        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+    for kind, got in measured.items():
+        lines, axes, color = np.array([of(seen) for seen in got.values()]), drawn.axes[kind.residual], COLORS[kind.depth]
+        places = np.arange(1, lines.shape[1] + 1)
+        mean = np.exp(np.log(lines).mean(axis=0)) if log else lines.mean(axis=0)
+        axes.plot(places, lines.T, color=color, linewidth=0.7, alpha=0.5)
+        axes.plot(places, mean, color=color, linewidth=2, label=f"{kind.depth} layers")
+    limits = np.array([axes.get_ylim() for axes in drawn.axes])
+    for axes in drawn.axes:
+        axes.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+    return drawn
