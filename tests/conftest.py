@@ -1,7 +1,9 @@
-"""What all tests share: the real MNIST, and the rule that in CI nothing is skipped."""
+"""What all tests share: the real MNIST, a disk that is full, and the rule that in CI nothing is skipped."""
 
 import os
-from collections.abc import Generator
+import resource
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,22 @@ def mirror() -> Path:
     if not named or not (Path(named) / "train-images-idx3-ubyte.gz").exists():
         pytest.skip("MNIST: FILTERLAB_MIRROR names no folder with the four files")
     return Path(named).resolve()
+
+
+@pytest.fixture
+def file_size_limit() -> Callable[[int], AbstractContextManager[None]]:
+    """with file_size_limit(bytes): no file can grow beyond, as on a full disk (also for root, unlike permissions)."""
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 @pytest.hookimpl(wrapper=True)

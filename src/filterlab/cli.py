@@ -80,7 +80,10 @@ def dispatch(arguments: list[str]) -> None:
         entry.main(arguments[1:] if arguments[0] == "train" else arguments)
         return
     if arguments[:2] == ["sweep", "plan"]:  # the words of `filterlab train`, just as they are
-        arguments = [word for word in arguments if word not in ("-m", "--multirun")]
+        from filterlab.stages import entry
+
+        words = entry.flags(arguments[2:])[1]
+        arguments = ["sweep", "plan", *(word for word in words if word not in ("-m", "--multirun"))]
     chosen = parser.parse_args(arguments)
     root = find_root(Path.cwd())
     if chosen.verb == "stage":

@@ -28,7 +28,7 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """Data that is missing, damaged or not what it should be."""
+    """Data, a model or results that are missing, damaged, not what they should be, or can't be written (a full disk)."""
 
     exit_code = 3
 

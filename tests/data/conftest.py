@@ -2,11 +2,9 @@
 
 import gzip
 import hashlib
-import resource
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -138,19 +136,3 @@ def raw(tmp_path: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         (folder / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
     return tmp_path / "raw"
-
-
-@pytest.fixture
-def file_size_limit():
-    """with file_size_limit(bytes): no file can grow beyond, as on a full disk (also for root, unlike permissions)."""
-
-    @contextmanager
-    def limit(size: int) -> Iterator[None]:
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    return limit

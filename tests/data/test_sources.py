@@ -207,7 +207,8 @@ def test_where_no_mirror_answers_there_are_two_ways_out(tmp_path: Path, files, m
         f"  - {slow.url}: cannot be reached (timed out)",
         "Two ways out:",
         f"  1. put {', '.join(files)} into a folder and name it: export FILTERLAB_MIRROR=/path/to/folder",
-        "  2. set `data: digits` in params.yaml: scikit-learn's bundled digits need no network",
+        "  2. set `data: digits` in params.yaml (and `experiment: none`, where it names one): "
+        "scikit-learn's bundled digits need no network",
     ]
     assert nothing_raw(tmp_path)
 

@@ -13,6 +13,9 @@ from typing import Any
 import boto3
 import pytest
 
+from filterlab import tracking
+from filterlab.config import compose
+
 
 @pytest.fixture(scope="module")
 def project(make_project: Any) -> Any:
@@ -41,16 +44,23 @@ def test_folder(project: Any, tmp_path: Path) -> None:
     clone = colleague(project, tmp_path / "clone")
     clone.run("dvc", "pull")
     check(project, clone)
-    # nothing is rerun, and yet the run is there for the UI
-    assert "make ui" in clone.run("filterlab", "pipeline")
+    # nothing is rerun, and yet the run is there for the UI, beside those that the colleague has already
+    settings = compose.compose(clone.root / "conf", ["tracking.system_metrics=false"]).tracking
+    with tracking.start(settings, root=clone.root, name="the colleague's own", tags={}) as own:
+        own.wait()
+    printed = clone.run("filterlab", "pipeline")
     trained = json.loads((project.root / "results/run.json").read_text())["run_id"]
     with sqlite3.connect(clone.root / "mlflow.db") as store:
-        assert store.execute("select value from tags where key = 'filterlab.restored_from'").fetchall() == [(trained,)]
-        assert store.execute("select status from runs").fetchall() == [("FINISHED",)]
-        metrics = dict(store.execute("select key, value from latest_metrics"))
+        restored = store.execute("select run_uuid, value from tags where key = 'filterlab.restored_from'").fetchall()
+        assert [value for _, value in restored] == [trained]
+        ((run_id, _),) = restored
+        assert f"make ui, then open http://127.0.0.1:5000 (run {run_id})" in printed
+        assert set(store.execute("select run_uuid, status from runs")) == {(run_id, "FINISHED"), (own.id, "FINISHED")}
+        metrics = dict(store.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
     with sqlite3.connect(project.root / "mlflow.db") as store:
         original = dict(store.execute("select key, value from latest_metrics where key like 'test/%' or key like '%/accuracy'"))
     assert {name: metrics[name] for name in original} == original
+    assert run_id in clone.run("filterlab", "pipeline"), "the second time it is the same run"
 
 
 @pytest.fixture

@@ -1,15 +1,31 @@
 """The pipeline as its users run it: by DVC, on real images. The tests of this file build on each other, in order."""
 
+import csv
+import dataclasses
 import json
+import re
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import numpy as np
 import pytest
+import torch
 import yaml
 
+from filterlab.config import schema
+from filterlab.data.arrays import LabelledImages
+from filterlab.models import artifact
+
+ROOT = Path(__file__).parents[2]
 STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report"]
 AFTER_TRAINING = ["train", "evaluate", "visualize", "report"]
+DATA_SETS = """
+    select input_tags.value, datasets.name, datasets.digest
+    from inputs join datasets on source_id = dataset_uuid join input_tags using (input_uuid) order by 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +59,11 @@ def test_results_are_there(project: Any) -> None:
     assert (project.root / "results/report.html").stat().st_size > 100_000
     with sqlite3.connect(project.root / "mlflow.db") as store:
         logged = dict(store.execute("select key, value from latest_metrics"))
+        data = store.execute(DATA_SETS).fetchall()
     assert logged["test/accuracy"] == metrics["accuracy"]
+    assert logged["test/macro/f1"] == metrics["macro"]["f1"]
+    cards = [json.loads((project.root / f"data/processed/{part}/card.json").read_text()) for part in ("test", "train")]
+    assert data == [("evaluation", "mnist", cards[0]["digest"][:36]), ("training", "mnist", cards[1]["digest"][:36])]
 
 
 def test_rerun_has_nothing_to_do(project: Any) -> None:
@@ -51,9 +71,41 @@ def test_rerun_has_nothing_to_do(project: Any) -> None:
     assert [status for _, status in runs(project)] == ["FINISHED"]
 
 
+def test_the_run_holds_what_made_it(project: Any) -> None:
+    """(System metrics are sampled every five seconds: this run is too short to have any.)"""
+    client = mlflow.MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    run_id = json.loads((project.root / "results/run.json").read_text())["run_id"]
+    run = client.get_run(run_id)
+    receipt = Path(client.download_artifacts(run_id, "config.yaml")).read_bytes()
+    assert receipt == (project.root / "results/config.yaml").read_bytes()
+    inputs = {given.tags[0].value: given.dataset for given in run.inputs.dataset_inputs}
+    card = json.loads((project.root / "data/processed/train/card.json").read_text())
+    assert (inputs["training"].name, inputs["training"].digest) == (card["name"], card["digest"][:36])
+    trained_at = project.run("git", "rev-parse", "HEAD~1").strip()  # the results were committed afterwards
+    assert run.data.tags["mlflow.source.git.commit"] == trained_at
+    assert run.data.tags["filterlab.dirty"] == "false"
+
+    (logged,) = client.search_logged_models([run.info.experiment_id])
+    assert (logged.source_run_id, logged.status.value) == (run_id, "READY")
+    assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
+    images = LabelledImages.load(project.root / "data/processed/test", "test").images[:8]
+    with torch.inference_mode():
+        expected = artifact.load(project.root / "models")(torch.tensor(images)).softmax(dim=1).numpy()
+    loaded = mlflow.pyfunc.load_model(logged.artifact_location)
+    np.testing.assert_array_equal(loaded.predict(images.astype(np.float32) / np.float32(255)), expected)
+
+
 def test_nothing_depends_on_what_a_rerun_changes() -> None:
-    stages = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert not [name for name, stage in stages.items() if "results/run.json" in stage.get("deps", [])]
+
+
+def test_the_data_depend_on_every_value_but_where_they_come_from() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    used = {name: set(stages[name]["params"][0]["results/config.yaml"]) for name in ("download", "preprocess")}
+    values = {f"data.{field.name}" for field in dataclasses.fields(schema.Data)} - {"data.mirrors"}
+    assert used["download"] | used["preprocess"] == values
+    assert used["preprocess"] == values - {"data.files"}
 
 
 def test_from_scratch_gives_the_same_bits(project: Any, make_project: Any) -> None:
@@ -73,6 +125,20 @@ def test_an_unused_option_reruns_compose_alone(project: Any) -> None:
     assert project.ran(project.run("dvc", "repro")) == ["compose"]
 
 
+def test_an_edited_mirror_brings_nothing_anew(project: Any) -> None:
+    """The report shows the whole receipt, the mirrors too."""
+    project.edit("conf/data/mnist.yaml", "https://ossci-datasets", "https://ossci-data")
+    assert project.ran(project.run("dvc", "repro")) == ["compose", "report"]
+
+
+def test_other_images_of_the_same_data_are_not_downloaded_again(project: Any) -> None:
+    project.edit("params.yaml", "take_n: 60", "take_n: 50")
+    assert project.ran(project.run("dvc", "repro", "preprocess")) == ["compose", "preprocess"]
+    assert list(json.loads(project.run("dvc", "status", "--json"))) == AFTER_TRAINING, "what follows has other images to read"
+    project.edit("params.yaml", "take_n: 50", "take_n: 60")
+    assert project.ran(project.run("dvc", "repro")) == ["compose"], "and has its old ones back"
+
+
 def test_a_value_in_the_menu_reruns_what_uses_it(project: Any) -> None:
     project.edit("conf/optimizer/adam.yaml", "lr: 1.0e-3", "lr: 2.0e-3")
     assert project.ran(project.run("dvc", "repro")) == ["compose", *AFTER_TRAINING]
@@ -88,10 +154,19 @@ def test_where_the_history_lives_reruns_no_training(project: Any) -> None:
 
 
 def test_comparisons_say_something(project: Any) -> None:
-    assert "accuracy" in project.run("dvc", "metrics", "show")
-    assert "accuracy" in project.run("dvc", "metrics", "diff")
-    assert "optimizer.lr" in project.run("dvc", "params", "diff")
-    assert "file://" in project.run("dvc", "plots", "diff")
+    """Between the first results, which are committed, and those of another learning rate."""
+    before = json.loads(project.run("git", "show", "HEAD:results/metrics.json"))["accuracy"]
+    now = json.loads((project.root / "results/metrics.json").read_text())["accuracy"]
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]["results/metrics.json"]["data"]
+    assert shown["accuracy"] == now
+    changed = json.loads(project.run("dvc", "metrics", "diff", "--json"))["results/metrics.json"]["accuracy"]
+    assert changed == {"old": before, "new": now, "diff": now - before} and before != now
+    values = json.loads(project.run("dvc", "params", "diff", "--json"))["results/config.yaml"]
+    assert (values["optimizer.lr"]["old"], values["optimizer.lr"]["new"]) == (0.001, 0.002)
+    page = Path(project.run("dvc", "plots", "diff").strip().removeprefix("file://")).read_text()
+    for title in ("accuracy by epoch", "loss by epoch", "confusion on the test set"):
+        assert f'"title": {{"text": "{title}"' in page
+    assert '"rev": "HEAD"' in page and '"rev": "workspace"' in page
 
 
 def test_back_again_comes_from_the_cache(project: Any) -> None:
@@ -109,8 +184,23 @@ def test_experiments_log_to_the_one_store(project: Any) -> None:
     project.run("dvc", "exp", "run", "--queue", "--name", "other-seed", "-S", "seed=2")
     project.run("dvc", "exp", "run", "--run-all")
     assert [status for _, status in runs(project)] == ["FINISHED"] * (known + 2)
-    shown = project.run("dvc", "exp", "show", "--no-pager", "--csv")
-    assert "wide" in shown and "other-seed" in shown and "accuracy" in shown
+    shown = csv.DictReader(project.run("dvc", "exp", "show", "--no-pager", "--csv").splitlines())
+    accuracy = {row["Experiment"] or row["rev"]: float(row["accuracy"]) for row in shown}
+    assert set(accuracy) == {"workspace", "main", "wide", "other-seed"}
+    base = json.loads((project.root / "results/metrics.json").read_text())["accuracy"]
+    assert accuracy["workspace"] == accuracy["main"] == base
+    assert len({base, accuracy["wide"], accuracy["other-seed"]}) == 3
     with sqlite3.connect(project.root / "mlflow.db") as store:
         tags = store.execute("select value from tags where key = 'dvc.experiment' order by value").fetchall()
     assert tags == [("other-seed",), ("wide",)]
+
+
+def test_the_command_of_the_front_page_is_an_experiment(project: Any) -> None:
+    """`+override...` on the shipped `override: {}`; the first stage shows what the others would be told."""
+    (command,) = re.findall(r"`(dvc exp run -S [^`]+)`", (ROOT / "README.md").read_text())
+    order = project.root / "params.yaml"
+    order.write_text(order.read_text()[: order.read_text().index("override:")] + "override: {}\n")
+    project.run(*shlex.split(command), "compose")
+    receipt = yaml.safe_load((project.root / "results/config.yaml").read_text())
+    assert (receipt["model"]["name"], receipt["trainer"]["max_epochs"]) == ("mlp", 3)
+    assert yaml.safe_load(order.read_text())["override"] == {"trainer": {"max_epochs": 3}}

@@ -106,7 +106,11 @@ def test_the_menu_explains_every_value() -> None:
     assert all(shown.values())
 
 
-def test_what_sbatch_is_told(launcher: slurm.SlurmLauncher, commands: Callable[..., None], tmp_path: Path) -> None:
+def test_what_sbatch_is_told(
+    launcher: slurm.SlurmLauncher, commands: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/a b/frozen/src:/more")
+    monkeypatch.setenv(slurm.VARIABLE, "/a b")
     commands(sbatch=f'cat "$1" > {tmp_path}/script; echo Submitted batch job 7', srun="")
     (job,) = launcher.submit([(["seed=0"], "hydra.sweep.dir", 0, "", {})])
     assert job.job_id == "7"
@@ -122,6 +126,9 @@ def test_what_sbatch_is_told(launcher: slurm.SlurmLauncher, commands: Callable[.
         assert f"#SBATCH {line}\n" in script
     assert "--partition" not in script and "--gpus" not in script, "left to the site"
     assert script.index("export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK OMP_NUM_THREADS=") < script.index("\nsrun ")
+    # What a site's SBATCH_EXPORT=NONE would keep from the job, and from its srun.
+    setup = script[: script.index("\nsrun ")].splitlines()
+    assert {"export PYTHONPATH='/a b/frozen/src:/more'", "export FILTERLAB_SWEEP='/a b'", "unset SLURM_EXPORT_ENV"} <= set(setup)
 
 
 def test_more_jobs_than_an_array_may_have(
@@ -134,7 +141,7 @@ def test_more_jobs_than_an_array_may_have(
     """Two arrays; and of jobs that SLURM forgets and that leave nothing, each is told as failed, in order."""
     caplog.set_level("INFO", slurm.log.name)
     monkeypatch.setattr(slurm, "GRACE", 0.0)
-    monkeypatch.setenv(slurm.SWEEP, str(tmp_path))
+    monkeypatch.setenv(slurm.VARIABLE, str(tmp_path))
     sbatch = f'grep -e --array "$1" >> {tmp_path}/scripts; echo Submitted batch job $(grep -c . {tmp_path}/scripts)'
     commands(sbatch=sbatch, srun="", squeue="", scontrol="echo MaxArraySize = 3", sacct="exit 1")
     returns = launcher.launch([["model=mlp", f"seed={seed}", "hydra.job.name=a"] for seed in range(5)], 0)
@@ -166,7 +173,7 @@ def test_sbatch_refuses(launcher: slurm.SlurmLauncher, commands: Callable[..., N
 @pytest.mark.parametrize(
     ("words", "tasks", "told"),
     [
-        (["trainer=ddp"], 1, "trainer.devices is 2, but hydra.launcher asks for 1 processes"),
+        (["trainer=ddp"], 1, "trainer.devices is 2, but hydra.launcher asks for 1 processes: .*tasks_per_node=2"),
         (["trainer.devices=1"], 4, "trainer.devices is 1, but hydra.launcher asks for 4 processes"),
     ],
 )
@@ -177,11 +184,17 @@ def test_other_processes_than_devices(launcher: slurm.SlurmLauncher, words: list
         launcher.launch([[f"trainer.devices={tasks}", "seed=0"], [*words, "seed=1"]], 0)
 
 
+def test_several_nodes(launcher: slurm.SlurmLauncher) -> None:
+    launcher.params["nodes"] = 2
+    with pytest.raises(UserError, match=r"hydra\.launcher\.nodes is 2, expected 1"):
+        launcher.launch([["trainer.devices=2"]], 0)
+
+
 def test_what_was_submitted_is_written_down(
     launcher: slurm.SlurmLauncher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher.on_submitted([(["seed=0"], "7_0")])
-    monkeypatch.setenv(slurm.SWEEP, str(tmp_path))
+    monkeypatch.setenv(slurm.VARIABLE, str(tmp_path))
     launcher.on_submitted([(["seed=0", "model=mlp"], "7_0"), (["seed=1"], "7_1")])
     launcher.on_submitted([(["seed=2"], "8")])
     lines = (tmp_path / slurm.SUBMITTED).read_text().splitlines()

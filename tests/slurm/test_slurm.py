@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -33,6 +34,7 @@ BATCHES = 4  # of an epoch: 80 images of 100 are for training
 LAUNCHER = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2", "hydra.launcher.timeout_min=10"]
 WHOLE, CANCELLED, REQUEUED, LATE = EPOCHS = 6, 90_001, 40, 90_002  # of the four jobs; 90,000 take hours
 
+ENDLESS = 90_003
 PAIR = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.launcher.tasks_per_node=2"]
 PAIR += [f"trainer.max_epochs=choice({WHOLE})"]
 
@@ -169,6 +171,9 @@ def test_requeued_in_mid_training(cluster: Cluster, swept: Swept) -> None:
     assert steps == list(range(10, REQUEUED * BATCHES + 1, 10))
     times = swept.store.ask("SELECT timestamp FROM metrics WHERE run_uuid = ? AND key = 'validation/loss' ORDER BY step", run_id)
     assert times == sorted(times)
+    (log,) = swept.root.glob(f"runs/four/.submitit/*/{swept.jobs[REQUEUED]}_0_log.out")
+    (epoch,) = re.findall(r"^goes on after epoch (\d+)$", log.read_text(), re.MULTILINE)
+    assert 2 <= int(epoch) < REQUEUED
 
 
 def test_out_of_time(cluster: Cluster, swept: Swept) -> None:
@@ -179,6 +184,42 @@ def test_out_of_time(cluster: Cluster, swept: Swept) -> None:
     assert f"job {swept.jobs[LATE]} ended as TIMEOUT and left no result (trainer.max_epochs={LATE})" in swept.said
     unfinished = {folder.read_text() for folder in (swept.root / "checkpoints").glob("*/run_id")}
     assert run_id in unfinished
+
+
+def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
+    cluster: Cluster, project: Callable[..., subprocess.Popen], swept: Swept
+) -> None:
+    """The waiting command has died. Again, it starts neither what runs nor what failed."""
+    words = [
+        "train",
+        "-m",
+        *LAUNCHER,
+        "optimizer=sgd",
+        "optimizer.lr=1e-3,1e30",
+        f"trainer.max_epochs={ENDLESS}",
+        "--sweep",
+        "ends",
+    ]
+    query = "SELECT status FROM runs JOIN tags USING (run_uuid) WHERE key = 'swept.optimizer.lr' AND CAST(value AS REAL) = ?"
+    record = swept.root / "runs/ends/submitted.jsonl"
+    with project(*words) as sweep:
+        until(lambda: swept.store.ask(query, 1e30) == [("FAILED",)], seconds=200, what="a training has diverged")
+        until(lambda: swept.store.ask(query, 1e-3) == [("RUNNING",)], seconds=200, what="the other one has begun")
+        sweep.kill()
+    jobs = {}
+    for entry in map(json.loads, record.read_text().splitlines()):
+        (rate,) = [word.partition("=")[2] for word in entry["overrides"] if word.startswith("optimizer.lr=")]
+        jobs[float(rate)] = entry["job"]
+    failed, runs = jobs[1e30], jobs[1e-3]
+    until(lambda: cluster.state(failed) == "FAILED", seconds=60, what="SLURM knows the job as failed")
+    assert "ExitCode=1:0" in cluster.ask("scontrol", "show", "job", failed)
+    with project(*words) as again:
+        said, _ = again.communicate(timeout=200)
+    assert again.returncode == 6 and re.search("2 points, (1 failed, 1 running|1 running, 1 failed): 0 to run", said), said
+    assert "the training diverged" in said
+    assert len(record.read_text().splitlines()) == 2
+    cluster.ask("scancel", runs)
+    until(lambda: swept.store.ask(query, 1e-3) == [("KILLED",)], seconds=60, what="the cancelled one is recorded as such")
 
 
 def test_one_training_on_two_processes(swept: Swept) -> None:

@@ -166,7 +166,7 @@ def test_completion_of_keys_and_verbs() -> None:
     offered = answer("filterlab train ")
     assert {"model=", "model.", "experiment=", "seed="} <= set(offered)
     assert not [word for word in offered if word.startswith("schema")]
-    assert answer("filterlab tr") == ["pipeline", "stage", "train", "sweep", "promote", "lineage", "server", "ui"]
+    assert answer("filterlab tr") == ["pipeline", "stage", "train", "sweep", "promote", "lineage", "lecture", "server", "ui"]
     assert answer("filterlab stage ") == []
 
 

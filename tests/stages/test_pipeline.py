@@ -1,8 +1,10 @@
 """`filterlab pipeline`: whose exit code it ends with, and what the fallback does to params.yaml. DVC is a stand-in here."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from filterlab.config import compose
-from filterlab.stages import pipeline
+from filterlab.stages import pipeline, results, runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,6 +118,20 @@ def test_only_unreachable_data_falls_back(tmp_path: Path, dvc: Path, order: Path
     assert "NOTE: no mirror of mnist could be reached. params.yaml now says `data: digits`" in capsys.readouterr().out
 
 
+def test_under_an_experiment_the_way_out_is_said(
+    tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`data: digits` alone would change nothing."""
+    order.write_text(order.read_text().replace("experiment: none", "experiment: tutorial"))
+    before = order.read_text()
+    dvc.write_text(FAIL.format(codes=(69, 255)))
+    assert pipeline.run(tmp_path) == 69
+    assert (tmp_path / "runs.txt").read_text() == "run\n" and order.read_text() == before
+    said = capsys.readouterr().out
+    assert "params.yaml says `experiment: tutorial`" in said
+    assert "write `experiment: none` as well as `data: digits`" in said
+
+
 def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
     """The terminal interrupts everyone; the pipeline ends after DVC has, with the interrupted stage's code."""
     dvc.write_text(
@@ -139,15 +155,63 @@ def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
     assert (tmp_path / "in_order").exists()
 
 
-def test_summary(tmp_path: Path, conf: Path = ROOT / "conf") -> None:
-    """The lines of the terminal; without tracking there is no MLflow to point at."""
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A root with results of run abc."""
     (tmp_path / "results").mkdir()
     metrics = {"data": "digits", "examples": 1360, "accuracy": 0.98125, "accuracy_low": 0.95, "accuracy_high": 0.99}
-    (tmp_path / "results/metrics.json").write_text(json.dumps(metrics))
-    (tmp_path / "results/run.json").write_text(json.dumps({"run_id": "abc"}))
-    for tracking in ("off", "local"):
-        (tmp_path / compose.RECEIPT).write_text(compose.dump(compose.compose(conf, [f"tracking={tracking}"])))
-        printed = pipeline.summary(tmp_path)
-        assert "digits, 1,360 test images" in printed
-        assert "98.12%  (95 % interval 95.00% to 99.00%)" in printed
-        assert ("(run abc)" in printed) == (tracking == "local")
+    (tmp_path / results.METRICS).write_text(json.dumps(dict.fromkeys(results.SHOWN, 0) | metrics))
+    (tmp_path / results.RUN).write_text(json.dumps({"run_id": "abc"}))
+    return tmp_path
+
+
+def summary(root: Path, *overrides: str) -> tuple[str, str]:
+    """The last line of the summary, and all before it."""
+    (root / compose.RECEIPT).write_text(compose.dump(compose.compose(ROOT / "conf", overrides)))
+    before, _, last = pipeline.summary(root).rpartition("\n")
+    return last.strip(), before
+
+
+def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of the terminal, the last about MLflow: where the run is, and its id."""
+    for variable in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(variable, raising=False)
+    last, before = summary(finished, "tracking=off")
+    assert "digits, 1,360 test images" in before
+    assert "98.12%  (95 % interval 95.00% to 99.00%)" in before
+    assert last == "model     models/model.safetensors", "without tracking there is no MLflow to point at"
+    last, _ = summary(finished, "tracking=local")
+    assert last == "MLflow    make ui, then open http://127.0.0.1:5000 (run abc)"
+    last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
+    assert last == "MLflow    http://here:1 (run abc)"
+    last, _ = summary(finished, "tracking=server")
+    assert last.startswith("MLflow    tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:2")
+    last, _ = summary(finished, "tracking=server")
+    assert last == "MLflow    http://there:2 (run abc)"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:2")
+    last, _ = summary(finished, "tracking=server")
+    assert "holds a password" in last and "secret" not in last
+
+
+def test_summary_of_a_training_without_tracking(finished: Path) -> None:
+    (finished / results.RUN).write_text(json.dumps({"run_id": ""}))
+    assert summary(finished, "tracking=local")[0] == "model     models/model.safetensors", "there is no run to look at"
+
+
+@pytest.mark.parametrize("known", ["abc", "other"])
+def test_only_a_run_that_the_store_lacks_is_restored(
+    finished: Path, dvc: Path, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    """A store with other runs is no reason to leave out the run of results that DVC brought."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    dvc.write_text("")
+    summary(finished, "tracking=local")
+    with sqlite3.connect(finished / "mlflow.db") as store:
+        store.execute("create table runs (run_uuid, lifecycle_stage)")
+        store.execute("create table tags (run_uuid, key, value)")
+        store.execute("insert into runs values (?, 'active')", [known])
+    restored = []
+    monkeypatch.setattr(runs, "resumed", lambda config, root: contextlib.nullcontext(restored.append(root)))
+    assert pipeline.run(finished) == 0
+    assert restored == ([] if known == "abc" else [finished])

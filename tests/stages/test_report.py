@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from filterlab.config import compose, schema
-from filterlab.data.arrays import LabelledImages
+from filterlab.data.arrays import Card, LabelledImages, digest
+from filterlab.data.prepare import made_from
 from filterlab.errors import DataError
 from filterlab.models import artifact, registry
 from filterlab.stages import evaluate, report, visualize
@@ -37,7 +38,10 @@ def make(root: Path, overrides: list[str]) -> schema.Config:
         folder = root / "data/processed" / part
         folder.mkdir(parents=True, exist_ok=True)
         labels = draw.permutation(np.arange(n, dtype=np.uint8) % 10)
-        LabelledImages(images=draw.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), labels=labels).save(folder, name)
+        images = LabelledImages(images=draw.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), labels=labels)
+        images.save(folder, name)
+    data, whole = config.data, digest({name: images})  # of the test set, the last
+    Card(data.name, data.classes, 1, 28, 28, {name: n}, 0.5, 0.3, whole, made_from(data)).save(folder / "card.json")
     network = registry.build(config.model, channels=1, height=28, width=28, classes=10, seed=0)
     card = {"name": config.data.name, "classes": config.data.classes, "channels": 1, "height": 28, "width": 28}
     artifact.save(root / "models", network, model=config.model, card=card | {"mean": 0.5, "std": 0.3})
@@ -112,9 +116,15 @@ def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
     assert "<b>" not in run(tmp_path)["results/report.html"].decode()
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     make(tmp_path, NETWORKS["softmax"])
     with pytest.raises(DataError, match=r"metrics\.json is missing"):
+        report.run(tmp_path)
+    (tmp_path / "results/metrics.json").write_text('{"data": ')
+    with pytest.raises(DataError, match=r"metrics\.json is damaged"):
+        report.run(tmp_path)
+    (tmp_path / "results/curves.csv").write_text("")
+    with pytest.raises(DataError, match=r"curves\.csv is damaged"):
         report.run(tmp_path)
     (tmp_path / "results/curves.csv").unlink()
     with pytest.raises(DataError, match=r"curves\.csv is missing"):

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from filterlab.config import compose
+from filterlab.errors import DataError
 from filterlab.stages import runs
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -20,3 +23,11 @@ def test_without_a_record_of_a_run_nothing_is_resumed(tmp_path: Path) -> None:
     with runs.resumed(compose.compose(CONF, []), tmp_path) as run:
         run.log_metrics({"test/accuracy": 1.0})
     assert (run.id, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_damaged_record_ends_before_anything_is_logged(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/run.json").write_text('{"run_id": "a')
+    with pytest.raises(DataError, match=r"results/run\.json is damaged: .*; `dvc repro train` makes it anew"):
+        runs.resumed(compose.compose(CONF, []), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["results"], "no store was made"

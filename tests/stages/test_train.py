@@ -1,9 +1,13 @@
-"""`filterlab stage train` as a user and a scheduler treat it: ended by each signal and given again, and on two processes."""
+"""`filterlab stage train` as a user and a scheduler treat it: ended by each signal and given again, given twice at once, on two
+processes, on a terminal, on a full disk.
+"""
 
 import json
 import os
+import pty
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,9 +17,18 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+import torch
 
 from filterlab.config import compose
 from filterlab.data.arrays import Card, LabelledImages, digest
+from filterlab.data.prepare import made_from
+from filterlab.errors import DataError
+from filterlab.models import registry
+from filterlab.stages.train import prepared, write
+from filterlab.stages.unfinished import Unfinished
+from filterlab.tracking import provenance
+from filterlab.training.fit import Fitted
+from filterlab.training.history import Epoch
 
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, "-m", "filterlab.cli", "stage", "train"]
@@ -41,14 +54,36 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
             arrays.save(root / "data/processed/train", part)
         counts = {part: len(arrays) for part, arrays in parts.items()}
         classes = [str(label) for label in range(10)]
-        Card("noise", classes, 1, 28, 28, counts, 0.45, 0.2, digest(parts)).save(root / "data/processed/train/card.json")
         shutil.copytree(ROOT / "conf", root / "conf")
         (root / "dvc.yaml").write_text("stages: {}\n")
         (root / "results").mkdir()
-        (root / compose.RECEIPT).write_text(compose.dump(compose.compose(root / "conf", [*ORDER, *overrides])))
+        config = compose.compose(root / "conf", [*ORDER, *overrides])
+        (root / compose.RECEIPT).write_text(compose.dump(config))
+        card = Card("noise", classes, 1, 28, 28, counts, 0.45, 0.2, digest(parts), made_from(config.data))
+        card.save(root / "data/processed/train/card.json")
         return root
 
     return make
+
+
+def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[..., Path]) -> None:
+    """The receipt has changed and preprocess has not run since: they are made from data/raw, in memory."""
+    root = make_root("root")
+    for part, count in [("train", 20), ("t10k", 10)]:
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        for kind, dimensions, content in [
+            ("images-idx3", (count, 28, 28), np.repeat(labels, 28 * 28)),
+            ("labels-idx1", (count,), labels),
+        ]:
+            path = root / f"data/raw/MNIST/raw/{part}-{kind}-ubyte"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(struct.pack(f">HBB{len(dimensions)}I", 0, 8, len(dimensions), *dimensions) + content.tobytes())
+    assert len(prepared(compose.load(root), root)[1]) == 300
+    changed = compose.compose(root / "conf", [*ORDER, "data.validation=0.5"])
+    (root / compose.RECEIPT).write_text(compose.dump(changed))
+    card, train, validation = prepared(changed, root)
+    assert (len(train), len(validation), card.made_from) == (10, 10, made_from(changed.data))
+    assert set(train.images[train.labels == 7].flat) == {7}
 
 
 def start(root: Path) -> subprocess.Popen[str]:
@@ -97,10 +132,10 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
             )
         else:
             assert errors == ""
-        (folder,) = (broken / "checkpoints").iterdir()
-        run_ids.add((folder / "run_id").read_text())
+        (record,) = (broken / "checkpoints").glob("*/run_id")
+        run_ids.add(record.read_text())
         client = client or mlflow.MlflowClient(f"sqlite:///{broken / 'mlflow.db'}")
-        assert status(client, (folder / "run_id").read_text()) == "KILLED"
+        assert status(client, record.read_text()) == "KILLED"
     train(broken)
     (run_id,) = run_ids
     assert json.loads((broken / "results/run.json").read_text())["run_id"] == run_id
@@ -142,3 +177,63 @@ def test_two_processes_come_to_what_one_comes_to(make_root: Callable) -> None:
     assert run.info.status == "FINISHED"
     assert json.loads((two / "results/run.json").read_text())["run_id"] == run.info.run_id
     assert list((two / "checkpoints").iterdir()) == []
+
+
+def test_while_another_process_runs_the_same_training_it_is_refused(make_root: Callable) -> None:
+    root = make_root("twice")
+    card, code = Card.load(root / "data/processed/train/card.json"), provenance.tags(root)["filterlab.code"]
+    unfinished = Unfinished(root, compose.load(root), data=card.digest, code=code)
+    with unfinished.alone():
+        unfinished.begin("the other's run")
+        process = start(root)
+        said, errors = process.communicate(timeout=60)
+        assert (process.returncode, said) == (2, "")
+        assert (
+            errors.startswith("filterlab: this very training is being run by another process")
+            and str(unfinished.folder) in errors
+        )
+        assert errors.count("\n") == 1
+        assert unfinished.run_id == "the other's run"
+    assert not (root / "mlflow.db").exists(), "no run is begun"
+
+
+def test_a_terminal_shows_a_bar(make_root: Callable) -> None:
+    root = make_root("terminal", "tracking=off", "trainer.max_epochs=2", "trainer.patience=2")
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    process = subprocess.Popen(TRAIN, cwd=root, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # EIO: the other end is closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(60) == 0, shown.decode()
+    for text in (b"Epoch 1/2", b"Epoch 2/2", b"38/38", b"epoch 2/2"):
+        assert text in shown, shown.decode()
+    assert b"Traceback" not in shown
+
+
+def test_a_full_disk_leaves_whole_files(tmp_path: Path, file_size_limit: Callable) -> None:
+    """Wherever the room ends, the file that has none is named, and those before it are whole."""
+    config = compose.compose(ROOT / "conf", ["model=softmax"])
+    card = {"name": "noise", "classes": list("ab"), "channels": 1, "height": 4, "width": 4, "mean": 0.5, "std": 0.25}
+    metrics = dict.fromkeys(["lr", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy"], 0.1)
+    epochs = [Epoch(number, metrics if number else {}, torch.zeros(2, 16), []) for number in range(100)]
+    predictor = registry.predictor(config, mean=0.5, std=0.25)
+    fitted = Fitted(predictor, epochs, 7, "32", "cpu", seconds=2.0, images=600, pruned=False)
+
+    def contents(out: Path) -> dict[str, bytes]:
+        return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    write(tmp_path / "whole", fitted, config=config, card=card, run_id="a" * 32)
+    whole = contents(tmp_path / "whole")
+    assert set(whole) == {*OUTPUTS, "results/run.json"}
+    for number, content in enumerate(whole.values()):
+        out = tmp_path / str(number)
+        with file_size_limit(len(content) - 1), pytest.raises(DataError, match=rf"^cannot write {out}/\S+: File too large$"):
+            write(out, fitted, config=config, card=card, run_id="a" * 32)
+        assert contents(out).items() <= whole.items()

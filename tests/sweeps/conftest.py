@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from filterlab.config import compose
+from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages, digest
+from filterlab.data.prepare import made_from
 
 ROOT = Path(__file__).parents[2]
 ORDER = """\
@@ -71,7 +72,7 @@ class Lab:
         return dict(self.ask("select key, value from tags where run_uuid = ?", run_id))
 
 
-def noise(root: Path) -> None:
+def noise(root: Path, data: schema.Data) -> None:
     """preprocess's output: 400 images of noise, the brighter the higher the label."""
     draw = np.random.Generator(np.random.PCG64(0))
     labels = (np.arange(400) % 10).astype(np.uint8)
@@ -83,7 +84,7 @@ def noise(root: Path) -> None:
     for part, arrays in parts.items():
         arrays.save(root / "data/processed/train", part)
     counts = {part: len(arrays) for part, arrays in parts.items()}
-    card = Card("mnist", [str(label) for label in range(10)], 1, 28, 28, counts, 0.45, 0.2, digest(parts))
+    card = Card("mnist", [str(label) for label in range(10)], 1, 28, 28, counts, 0.45, 0.2, digest(parts), made_from(data))
     card.save(root / "data/processed/train/card.json")
 
 
@@ -95,10 +96,10 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lab]:
             shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         (root / "dvc.yaml").write_text("stages: {}\n")
         (root / "params.yaml").write_text(ORDER)
-        noise(root)
         (root / "results").mkdir()
-        order = compose.to_overrides(compose.read_order(root / "params.yaml"))
-        (root / compose.RECEIPT).write_text(compose.dump(compose.compose(root / "conf", order)))
+        config = compose.compose(root / "conf", compose.to_overrides(compose.read_order(root / "params.yaml")))
+        (root / compose.RECEIPT).write_text(compose.dump(config))
+        noise(root, config.data)
         for command in (
             ["init", "--quiet"],
             ["add", "conf", "src", "params.yaml", "dvc.yaml"],

@@ -19,7 +19,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, Uncomplet
 
 from filterlab.config import compose
 from filterlab.errors import ConfigError, UserError
-from filterlab.sweeps.search import Best, Trial
+from filterlab.sweeps.search import Best, Search, Trial
 from hydra_plugins.filterlab_sweepers import optuna as plugin
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -192,10 +192,28 @@ def test_a_trial_that_fails_is_told_as_failed(caplog: pytest.LogCaptureFixture) 
 
 def test_pruned_trials_are_no_result(capsys: pytest.CaptureFixture[str]) -> None:
     def outcome(number: int, values: dict[str, Any]) -> Any:
-        return {METRIC: 9.0, "state": "pruned", "curve": [8.0, 9.0]} if number == 1 else good(number, values)
+        curves = {"validation/accuracy": [8.0, 9.0], "validation/loss": [0.2, 0.1]}
+        pruned = {METRIC: 9.0, "best/validation/loss": 0.1, "state": "pruned", "curves": curves}
+        return pruned if number == 1 else good(number, values)
 
     assert Sweeper(Launcher(outcome), n_trials=4).sweep(["x=interval(-1,1)"]).value <= 1
     assert "best of 4 (3 done, 1 pruned): " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "told"), [("accuracy", "maximize", [0.5, 0.6]), ("loss", "minimize", [0.2, 0.3])]
+)
+def test_the_sampler_learns_from_the_objectives_curve(
+    monkeypatch: pytest.MonkeyPatch, metric: str, direction: str, told: list[float]
+) -> None:
+    """Whatever metric the training chose its epoch by."""
+    curves = {"validation/accuracy": [0.5, 0.6], "validation/loss": [0.2, 0.3]}
+    seen = []
+    tell = Search.tell
+    monkeypatch.setattr(Search, "tell", lambda *given, **curve: (seen.append(curve), tell(*given, **curve)))
+    launcher = Launcher(lambda number, values: good(number, values) | {"curves": curves, "state": "pruned" if number else "done"})
+    Sweeper(launcher, metric=f"validation/{metric}", direction=direction, n_trials=2).sweep(["x=interval(-1,1)"])
+    assert seen == [{"curve": told}] * 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_combinations() -> None:
-    words = ["model=mlp,cnn", "trainer.threads=2", "seed=range(0,3)", "optimizer.lr=interval(0,1)", "hydra.job.name=x"]
+    words = ["model=mlp,cnn", "trainer.threads=2", "seed=range(0,3)", "hydra.job.name=x"]
     expected = [[f"model={model}", "trainer.threads=2", f"seed={seed}"] for model in ("mlp", "cnn") for seed in (0, 1, 2)]
     assert list(points.combinations(CONF, words)) == expected
 
@@ -21,6 +21,13 @@ def test_combinations() -> None:
 def test_an_empty_range_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no value in it"):
         list(points.combinations(CONF, ["seed=range(3,3)"]))
+
+
+@pytest.mark.parametrize("word", ["optimizer.lr=interval(1e-3,.1)", "optimizer.lr=tag(log, interval(1e-3, 1))"])
+def test_a_grid_draws_nothing_from_an_interval(word: str) -> None:
+    with pytest.raises(ConfigError, match=r"interval.*hydra/sweeper=optuna") as raised:
+        points.plan(CONF, [word, "seed=0,1", "model.hidden=range(0)"])
+    assert raised.value.faults[0].startswith(f"{word}: ") and len(raised.value.faults) == 2
 
 
 def test_each_point_is_what_it_composes_to_alone() -> None:
@@ -49,6 +56,33 @@ def test_a_search_is_checked_at_its_corners() -> None:
         points.plan(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(-1.0,0.5)"])
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hydra.sweeper.n_trials=0", "n_trials is 0"),
+        ("hydra.sweeper.sampler=gird", "sampler is 'gird'"),
+        ("hydra.sweeper.metric=best/validation/macro_f1", "macro_f1"),
+    ],
+)
+def test_a_searchs_own_settings_are_checked_with_its_points(word: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        points.plan(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.5)", word])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["hydra/sweeper=basic"], "hydra/sweeper=basic: expected grid"),
+        (["hydra/launcher=basic,joblib"], "hydra/launcher=basic,joblib: Hydra's own settings"),
+        (["hydra/launcher=sulrm"], "hydra/launcher: no option 'sulrm'; there are: basic, .*joblib.*Did you mean slurm"),
+        (["hydra/sweeper=optna"], "hydra/sweeper: no option 'optna'; there are: .*grid, optuna. Did you mean optuna"),
+    ],
+)
+def test_what_sweeps_nothing(words: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        points.plan(CONF, ["seed=0,1", *words])
+
+
 def test_faults_of_all_points_come_together() -> None:
     with pytest.raises(ConfigError) as raised:
         points.plan(CONF, ["model=cnn,mpl", "optimizer.lr=0,1", "trainer.max_epochs=0,1"])
@@ -63,6 +97,10 @@ def test_the_same_words_the_same_name_however_they_are_launched() -> None:
         sweeps.title([*reversed(words), "hydra/launcher=slurm", "hydra.launcher.partition=gpu"], swept=["seed", "optimizer.lr"])
         == name
     )
+    search = [*words, "hydra/sweeper=optuna"]
+    more = [*search, "hydra.sweeper.n_trials=50", "hydra.sweeper.n_jobs=4"]
+    assert sweeps.title(more, swept=["lr"]) == sweeps.title(search, swept=["lr"]) != sweeps.title(words, swept=["lr"])
+    assert sweeps.title([*search, "hydra.sweeper.seed=1"], swept=["lr"]) != sweeps.title(search, swept=["lr"])
     assert sweeps.title([*words, "data=digits"], swept=["seed", "optimizer.lr"]) != name
     assert sweeps.title(["experiment=filters"], swept=["seed"]).startswith("filters-")
 

@@ -1,11 +1,18 @@
 """`filterlab train --multirun` as its users run it: whole, again, interrupted, failing. The tests build on each other."""
 
 import json
+import os
+import shlex
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 GRID = ["train", "-m", "--sweep", "grid", "model.hidden=[4],[8]", "seed=0,1"]
 
@@ -40,6 +47,15 @@ def test_its_report_lies_in_the_folder_and_in_the_parent(lab: Any) -> None:
     assert {"points.csv", "points.json", "settings.csv"} <= stored
 
 
+def parents_table(lab: Any, sweep: str) -> list[dict[str, Any]]:
+    """A row for each of a sweep's points."""
+    parent = json.loads((lab.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
+    assert json.loads(lab.tags(parent)["mlflow.loggedArtifacts"]) == [{"path": "points.json", "type": "table"}]
+    (path,) = (lab.root / "mlartifacts").glob(f"*/{parent}/artifacts/points.json")
+    table = json.loads(path.read_text())
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+
+
 def test_again_there_is_nothing_to_run(lab: Any) -> None:
     before = lab.children()
     assert "4 points, 4 done: 0 to run" in lab.run(*GRID)
@@ -61,6 +77,8 @@ def test_more_points_run_with_the_menu_and_the_code_it_began_with(lab: Any) -> N
     }
     assert rates == {("0.001",)}
     assert len({lab.tags(run_id)["filterlab.code"] for run_id in lab.children()}) == 1
+    rows = [(row["model.hidden"], row["seed"]) for row in parents_table(lab, "grid")]
+    assert sorted(rows) == [(width, seed) for width in ("[4]", "[8]") for seed in "012"], "each once"
 
 
 def test_interrupted_and_gone_on_with(lab: Any) -> None:
@@ -127,9 +145,10 @@ def test_plan_counts_and_estimates_and_starts_nothing(lab: Any) -> None:
     said = lab.run("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
     assert "10 trainings: every combination of model.hidden, seed" in said
     assert "of training one after another" in said and "hidden:\n  - 4" in said and "# and 7 more" in said
-    assert "can't be estimated" in lab.run(
-        "sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "override={}".replace("override={}", "seed=0")
-    )
+    assert "can't be estimated" in lab.run("sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "seed=0")
+    flags = ["-m", "--sweep", "x", "--retry-failed", "--detach"]
+    said = lab.run("sweep", "plan", *flags, "hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)", "hydra.sweeper.n_trials=7")
+    assert "a search of 7 trainings over optimizer.lr" in said and "\n# optimizer.lr=0.001\n" in said and "  lr: 1.0\n" in said
     assert lab.children() == before
 
 
@@ -139,6 +158,55 @@ def test_collect_by_itself(lab: Any) -> None:
     report.unlink()
     lab.run("sweep", "collect", "grid")
     assert report.read_text() == written
+    assert len(parents_table(lab, "grid")) == 6
+
+
+def test_status_and_a_report_while_it_runs(lab: Any) -> None:
+    """By what the driver wrote down: nobody else composes from the frozen menu. The parent run is left to the driver."""
+    report, menu = lab.root / "runs/grid/report/points.csv", lab.root / "runs/grid/frozen/conf"
+    written = report.read_text()
+    report.unlink()
+    query = "select run_uuid, value, step from metrics where key = 'best/validation/accuracy'"
+    before = lab.ask(query)
+    menu.rename(menu.with_name("away"))
+    with FileLock(lab.root / "runs/grid/driver.lock"):
+        assert "MLflow gets the one of its end" in lab.run("sweep", "collect", "grid")
+        assert "grid: 6 done" in lab.run("sweep", "status", "grid")
+        menu.with_name("away").rename(menu)
+        assert "sweep grid is being run by another process" in lab.run(*GRID, code=2)
+    assert report.read_text() == written
+    assert lab.ask(query) == before
+
+
+def test_detached_it_outlives_its_shell(lab: Any) -> None:
+    words = [sys.executable, "-m", "filterlab.cli", "train", "-m", "--sweep", "away", "--detach", "seed=0,1"]
+    shell = subprocess.Popen(
+        ["sh", "-c", f"{shlex.join(words)}; sleep 300"],
+        cwd=lab.root,
+        env=lab.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert shell.stdout is not None
+    said = shell.stdout.readline()
+    os.killpg(shell.pid, signal.SIGKILL)
+    shell.communicate()
+    assert "sweep away runs in the background" in said
+    log, deadline = lab.root / "runs/away/driver.log", time.monotonic() + 240
+    while "report  runs/away/report/" not in (told := log.read_text()):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.5)
+    with FileLock(lab.root / "runs/away/driver.lock", timeout=60):  # it has gone
+        assert "away: 2 done" in lab.run("sweep", "status", "away")
+
+
+def test_without_slurm_nothing_is_frozen(lab: Any, tmp_path: Path) -> None:
+    runs, folders = lab.ask("select count(*) from runs"), sorted((lab.root / "runs").iterdir())
+    for more in ([], ["--detach"]):
+        words = ["train", "-m", "hydra/launcher=slurm", "seed=0,1", "optimizer.lr=0.5", *more]
+        assert "sbatch, srun, squeue not found on the PATH" in lab.run(*words, code=2, PATH=str(tmp_path))
+    assert (lab.ask("select count(*) from runs"), sorted((lab.root / "runs").iterdir())) == (runs, folders)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +214,8 @@ def test_collect_by_itself(lab: Any) -> None:
     [
         (["train", "-m", "seed=range(0)"], "no value in it"),
         (["train", "-m", "model=mlp"], "no key has several values"),
-        (["train", "-m", "hydra/launcher=sulrm", "seed=0,1"], "sulrm"),
+        (["train", "-m", "hydra/launcher=sulrm", "seed=0,1"], "Did you mean slurm?"),
+        (["train", "-m", "optimizer.lr=interval(1e-3,.1)"], "add hydra/sweeper=optuna"),
         (["train", "-m", "optimizer.lr=0,1", "model=mpl,mlp"], "model: no option 'mpl'"),
         (["train", "-m", "tracking=off", "seed=0,1"], "a sweep is remembered by its store"),
         (["train", "-m", "tracking=server", "tracking.uri=http://127.0.0.1:9", "seed=0,1"], "the MLflow store"),
@@ -178,3 +247,5 @@ def test_a_search_goes_on_where_it_ended(lab: Any) -> None:
         "where p.key = 'optimizer.lr' and t.key = 'filterlab.sweep' and t.value = 'hunt'"
     )
     assert len(rates) == 3 and all(1e-4 <= float(rate) <= 1e-1 for (rate,) in rates)
+    assert "trainer.max_epochs is 9 (was 3)" in lab.run(*words, "trainer.max_epochs=9", code=2)
+    assert len(lab.children()) == len(before) + 1

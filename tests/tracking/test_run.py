@@ -112,7 +112,6 @@ def test_a_child_is_a_finished_run_of_its_own(store) -> None:
     assert client.get_run(parent).data.metrics == {}
 
 
-
 FRESH = """
 import sys, numpy, mlflow, filterlab_gone
 mlflow.set_tracking_uri(sys.argv[1])
@@ -183,6 +182,22 @@ def test_a_run_that_goes_on_says_nothing_twice(store, tmp_path: Path) -> None:
     assert steps(client, run_id, "train/loss") == [(step, step / 2) for step in (1, 2, 3, 4)]
     images = [entry.path for entry in client.list_artifacts(run_id, "images") if entry.path.endswith(".png")]
     assert sorted(path.split("+")[2] for path in images) == ["1", "2", "3", "4"]
+
+
+def test_a_table_replaces_an_earlier_one(store) -> None:
+    """As MLflow reads it back, and under the tag by which its pages know it; a number that is none is missing."""
+    settings, root, uri = store
+    run_id = ""
+    for rows in (1, 3):
+        with tracking.start(settings, root=root, name="n", tags={}, run_id=run_id) as run:
+            run.wait()
+            run.log_table("points.json", {"seed": ["7"] * rows, "accuracy": [0.5, float("nan"), None][:rows]})
+        run_id = run.id
+    client = client_of(uri)
+    found = client.get_run(run_id)
+    table = client.load_table(found.info.experiment_id, "points.json", run_ids=[run_id])
+    assert list(table.columns) == ["seed", "accuracy"] and table["accuracy"].isna().tolist() == [False, True, True]
+    assert json.loads(found.data.tags["mlflow.loggedArtifacts"]) == [{"path": "points.json", "type": "table"}]
 
 
 def test_a_run_the_store_does_not_know_starts_anew(database: Path) -> None:

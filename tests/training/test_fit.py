@@ -1,8 +1,11 @@
 """A whole training: its numbers, its choice of an epoch, its repeatability, and how it ends early or goes on."""
 
+import contextlib
 import itertools
 import math
+import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.config import schema
-from filterlab.errors import UserError
+from filterlab.errors import DataError, UserError
 from filterlab.training import fit as fitting
 from filterlab.training.history import Epoch
 
@@ -65,19 +68,48 @@ def test_early_stopping_ends_patience_epochs_after_the_best(make_training: Calla
     assert len(again.epochs) == len(fitted.epochs), "a training that has stopped trains no further"
 
 
-def test_same_seed_same_bits(make_training: Callable, bits_of: Callable, tmp_path: Path) -> None:
-    runs = [make_training("trainer.max_epochs=2", f"seed={seed}")(tmp_path / str(at)) for at, seed in enumerate([0, 0, 1])]
+@pytest.mark.parametrize("threads", [1, 2])
+def test_same_seed_same_bits(make_training: Callable, bits_of: Callable, tmp_path: Path, threads: int) -> None:
+    # batches of more elements a layer than PyTorch leaves to one thread (32768)
+    before = torch.get_num_threads()
+    given = ["trainer.max_epochs=2", f"trainer.threads={threads}", "trainer.batch_size=203"]
+    runs = [make_training(*given, f"seed={seed}")(tmp_path / str(at)) for at, seed in enumerate([0, 0, 1])]
+    assert [run.threads for run in runs] == [threads] * 3
+    assert torch.get_num_threads() == before
     assert bits_of(runs[0]) == bits_of(runs[1])
     one, other = (run.predictor.network.state_dict() for run in (runs[0], runs[2]))
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_channels_last_is_no_matter_of_the_result(make_training: Callable, tmp_path: Path) -> None:
+def test_without_dropout_channels_last_changes_rounding_alone(make_training: Callable, tmp_path: Path) -> None:
+    """Seven steps; weights and logits are of the size of 1. (Dropout draws in the order of memory: other layouts, other draws.)"""
+    model = schema.ConvNet("conv_net", [schema.ConvLayer(filters=4, kernel=3, batch_norm=True, pool=2)], "flatten", [], 0.0)
+    weights, logits = [], []
     for layout in ("true", "false"):
-        weights = make_training(f"trainer.channels_last={layout}", "trainer.max_epochs=1")(
-            tmp_path / layout
-        ).predictor.state_dict()
-        assert all(tensor.is_contiguous() for tensor in weights.values())
+        training = make_training(f"trainer.channels_last={layout}", "trainer.max_epochs=1", "optimizer=sgd", model=model)
+        predictor = training(tmp_path / layout).predictor
+        assert all(tensor.is_contiguous() for tensor in predictor.state_dict().values())
+        weights.append(predictor.state_dict())
+        with torch.inference_mode():
+            logits.append(predictor(torch.from_numpy(training.validation.images)))
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-5)
+
+
+def test_memory_that_is_not_filled_changes_no_bits(make_training: Callable, bits_of: Callable, tmp_path: Path) -> None:
+    """Two steps under deterministic algorithms, with PyTorch's filling and without; both settings are given back."""
+    memory, before = torch.utils.deterministic, torch.are_deterministic_algorithms_enabled()
+    seen = []
+
+    def fills(epoch: Epoch) -> None:
+        seen.append((memory.fill_uninitialized_memory, torch.are_deterministic_algorithms_enabled()))
+        memory.fill_uninitialized_memory = True
+
+    given = ["trainer.max_epochs=1", "trainer.batch_size=128"]
+    bare, filled = make_training(*given)(tmp_path / "bare"), make_training(*given, told_of=fills)(tmp_path / "filled")
+    assert seen == [(False, True), (True, True)]
+    assert bits_of(bare) == bits_of(filled)
+    assert memory.fill_uninitialized_memory and torch.are_deterministic_algorithms_enabled() == before
 
 
 @pytest.mark.parametrize(
@@ -143,21 +175,47 @@ def test_a_training_that_is_finished_goes_on_to_the_same_bits(
     assert math.isclose(first.seconds, again.seconds, rel_tol=0.5)
 
 
+def test_seconds_include_the_last_checkpoint(make_training: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes its time shows in them; where a training goes on, that before the interruption too."""
+    with monkeypatch.context() as slow:
+        slow.setattr(os, "fsync", lambda file: time.sleep(0.4))
+        one = make_training("trainer.max_epochs=1")(tmp_path / "one")
+        with pytest.raises(KeyboardInterrupt):
+            make_training(*SMALL, told_of=interrupt_at(3))(tmp_path / "broken")
+    assert one.seconds > 2 * 0.4, "best.ckpt and last.ckpt"
+    assert make_training(*SMALL)(tmp_path / "broken").seconds > 2 * 0.4
+
+
 @pytest.mark.parametrize("save", range(3, 7))
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_one_to_go_on_from(
     make_training: Callable, bits_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bytes, save: int
 ) -> None:
-    real, count = torch.save, itertools.count(1)
+    real, count = os.fsync, itertools.count(1)
 
-    def dies(checkpoint: object, path: Path) -> None:
-        real(checkpoint, path)
+    def dies(file: int) -> None:
         if next(count) == save:
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            os.truncate(file, os.fstat(file).st_size // 2)
             raise KeyboardInterrupt
+        real(file)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(torch, "save", dies)
+        patch.setattr(os, "fsync", dies)
         make_training(*SMALL)(tmp_path)
+    assert bits_of(make_training(*SMALL)(tmp_path)) == whole
+
+
+def test_a_full_disk_is_named_and_the_checkpoints_before_are_kept(
+    make_training: Callable, bits_of: Callable, tmp_path: Path, file_size_limit: Callable, whole: bytes
+) -> None:
+    with contextlib.ExitStack() as full:
+
+        def fills(epoch: Epoch) -> None:
+            if epoch.number == 3:
+                full.enter_context(file_size_limit(1000))
+
+        with pytest.raises(DataError, match=rf"^cannot write {tmp_path}/(best|last)\.ckpt: File too large$"):
+            make_training(*SMALL, told_of=fills)(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert bits_of(make_training(*SMALL)(tmp_path)) == whole
 
 

@@ -19,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ruamel.yaml import YAML
@@ -157,6 +157,9 @@ def hydra_settings(conf: Path, overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
             return cast(DictConfig, hydra_compose("config", overrides=plain, return_hydra_config=True).hydra)
+    except MissingConfigException as error:
+        menu, _, option = str(error.missing_cfg_file).rpartition("/")
+        raise ConfigError([f"{menu}: {unknown_option(option, sorted(error.options or []))}"]) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([explanation(error)]) from None
 

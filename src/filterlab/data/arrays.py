@@ -9,8 +9,10 @@ from typing import Self
 
 import numpy as np
 
-from filterlab.data.files import replacing
 from filterlab.errors import DataError
+from filterlab.files import replacing
+
+_MAKE_ANEW = "`dvc repro preprocess` makes it anew"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +37,14 @@ class LabelledImages:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
-        """Read what `save` wrote. Raises DataError if a file is missing or damaged."""
-        return cls(images=_load(folder / f"{name}_images.npy"), labels=_load(folder / f"{name}_labels.npy"))
+        """Read what `save` wrote. Raises DataError if a file is missing or damaged, or if the two do not belong together."""
+        images, labels = _load(folder / f"{name}_images.npy", ndim=4), _load(folder / f"{name}_labels.npy", ndim=1)
+        if len(images) != len(labels):
+            raise DataError(
+                f"{folder}: {name}_images.npy has {len(images):,} images, {name}_labels.npy {len(labels):,} labels, "
+                f"expected one for each; {_MAKE_ANEW}"
+            )
+        return cls(images=images, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Card:
     """What the arrays in a folder are, without reading them.
 
     counts: images in each part. mean, std: of the pixels / 255 of the training part alone (validation and test left out), also
-    on the test set's card. digest: see `digest`.
+    on the test set's card. digest: see `digest`. made_from: stands for what was asked for, see `prepare.made_from`.
     """
 
     name: str
@@ -56,6 +64,7 @@ class Card:
     mean: float
     std: float
     digest: str
+    made_from: str
 
     def save(self, path: Path) -> None:
         """Write JSON, the same bytes for equal cards. Raises DataError if it cannot be written."""
@@ -70,7 +79,7 @@ class Card:
         except OSError as error:
             raise _missing(path, error) from error
         except (ValueError, TypeError) as error:
-            raise DataError(f"{path}: expected the card of a data set, found something else ({error})") from error
+            raise DataError(f"{path}: expected the card of a data set, found something else ({error}); {_MAKE_ANEW}") from error
 
 
 def digest(parts: dict[str, LabelledImages]) -> str:
@@ -83,15 +92,18 @@ def digest(parts: dict[str, LabelledImages]) -> str:
     return whole.hexdigest()
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path, *, ndim: int) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise _missing(path, error) from error
-    except (ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: expected an array, found a damaged file ({error}); `dvc repro preprocess` makes it anew"
-        ) from error
+    except Exception as error:  # a header is Python source: besides ValueError, whatever its parser raises
+        raise DataError(f"{path}: expected an array, found a damaged file ({error}); {_MAKE_ANEW}") from error
+    if array.dtype != np.uint8 or array.ndim != ndim:
+        found = f"one of {array.dtype} and shape {array.shape}"
+        raise DataError(f"{path}: expected an array of uint8 with {ndim} dimensions, found {found}; {_MAKE_ANEW}")
+    return array
 
 
 def _missing(path: Path, error: OSError) -> DataError:

@@ -6,8 +6,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from filterlab.data.files import blaming
 from filterlab.data.progress import Progress
+from filterlab.files import blaming
 
 TIMEOUT = (10.0, 30.0)  # seconds until a connection stands, and until the next bytes come
 ATTEMPTS = 5  # requests to a mirror that keeps breaking off

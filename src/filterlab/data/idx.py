@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from filterlab.data.files import blaming, replacing
 from filterlab.errors import DataError
+from filterlab.files import blaming, replacing
 
 UNSIGNED_BYTE = 8
 MAX_DIMENSIONS = 4  # labels have 1, grey images 3, color images 4

@@ -1,5 +1,8 @@
 """From the raw files to arrays with a training, a validation and a test part."""
 
+import dataclasses
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +66,7 @@ def prepare(data: schema.Data, *, raw: Path) -> Prepared:
             mean=mean,
             std=std,
             digest=digest(parts),
+            made_from=made_from(data),
         )
 
     return Prepared(
@@ -72,6 +76,17 @@ def prepare(data: schema.Data, *, raw: Path) -> Prepared:
         train_card=card({"train": train, "validation": validation}),
         test_card=card({"test": test}),
     )
+
+
+def made_from(data: schema.Data) -> str:
+    """SHA-256 (hex) of the whole section; preprocess reruns where any of it changes."""
+    return hashlib.sha256(json.dumps(dataclasses.asdict(data), sort_keys=True).encode()).hexdigest()
+
+
+def is_prepared(data: schema.Data, processed: Path) -> bool:
+    """Whether what preprocess left in data/processed is what `data` asks for now. Raises DataError where its card is damaged."""
+    card = processed / "train/card.json"
+    return card.exists() and Card.load(card).made_from == made_from(data)
 
 
 def pixel_statistics(images: np.ndarray) -> tuple[float, float]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from filterlab.config import schema
 from filterlab.data.download import MirrorError
 from filterlab.data.download import download as download_file
-from filterlab.data.files import blaming, replacing
 from filterlab.data.progress import Progress
 from filterlab.errors import DataError, UnreachableError
+from filterlab.files import blaming, replacing
 
 VARIABLE = "FILTERLAB_MIRROR"
 
@@ -112,7 +112,8 @@ class _Fetcher:
             + "".join(f"  - {fault}\n" for fault in faults)
             + "Two ways out:\n"
             + f"  1. put {', '.join(self.data.files)} into a folder and name it: export {VARIABLE}=/path/to/folder\n"
-            + "  2. set `data: digits` in params.yaml: scikit-learn's bundled digits need no network"
+            + "  2. set `data: digits` in params.yaml (and `experiment: none`, where it names one): "
+            + "scikit-learn's bundled digits need no network"
         )
 
 

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from filterlab import files
 from filterlab.config import schema
 from filterlab.errors import DataError
 from filterlab.models import registry
@@ -27,6 +28,8 @@ def save(folder: Path, network: nn.Module, *, model: schema.Model, card: Mapping
 
     card: name, classes, channels, height and width of the data, mean and std of the scaling that the network was trained
     under (pixels in [0, 1]; scaling "unit" is mean 0, std 1). Other keys, as a data card has them, are left out.
+
+    Raises DataError naming the file that could not be written.
     """
     description = {
         "format": FORMAT,
@@ -37,9 +40,8 @@ def save(folder: Path, network: nn.Module, *, model: schema.Model, card: Mapping
     }
     # safetensors refuses other memory layouts, such as channels_last
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS, safetensors.torch.save(tensors))
-    _replace(folder / DESCRIPTION, (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
+    files.write(folder / WEIGHTS, safetensors.torch.save(tensors))
+    files.write(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 
 
 def load(folder: Path) -> Predictor:
@@ -68,12 +70,6 @@ def load(folder: Path) -> Predictor:
     weights = _weights(folder / WEIGHTS, like=network.state_dict())
     network.to_empty(device="cpu").load_state_dict(weights)
     return predictor.eval()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)  # atomic within a folder
 
 
 def _bytes(path: Path) -> bytes:

@@ -18,11 +18,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from filterlab import files
 from filterlab.config import bounds, compose
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
 from filterlab.stages.train import train
-from filterlab.sweeps import points, pruning, survey
+from filterlab.sweeps import objective, points, pruning, survey
 from filterlab.sweeps import sweep as sweeps
 
 HELP = """usage: filterlab train [menu=option ...] [key=value ...] [flags]
@@ -119,10 +120,11 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
         launch.launch(root, overrides, named=ours.sweep, retry_failed=ours.retry_failed, detach=ours.detach)
         return
     plan = points.plan(sweep.conf, given.overrides)
-    points.check_data([config for _, config in plan.points.values()], root)
+    points.check_here(plan, root)
     if plan.searched:
         asked = plan.settings
-        sweep.metric, sweep.direction = asked.metric, asked.direction.removesuffix("imize")
+        sweep.metric = objective.check(asked.metric, direction=asked.direction)
+        sweep.direction = asked.direction.removesuffix("imize")
         sweep.pruner, sweep.warmup = asked.pruner, asked.warmup
     sweep.swept = list(dict.fromkeys([*sweep.swept, *plan.keys]))
     sweep.commands.append(list(given.overrides))
@@ -140,7 +142,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 
 
 def job(composed: DictConfig) -> dict[str, Any]:
-    """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does, and in a sweep the objective's curve."""
+    """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
     config = compose.to_config(composed)
     if faults := bounds.check(config):
         raise ConfigError(faults)
@@ -154,10 +156,8 @@ def job(composed: DictConfig) -> dict[str, Any]:
         out, tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
         stop = pruning.stopper(sweep)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
-    receipt = out / compose.RECEIPT
-    receipt.parent.mkdir(parents=True, exist_ok=True)
-    receipt.write_text(compose.dump(config), encoding="utf-8")
     try:
+        files.write(out / compose.RECEIPT, compose.dump(config))
         return train(config, root=Path.cwd(), out=out, tags=tags, title=title, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:

@@ -1,14 +1,13 @@
 """Measure the network on the official test set: the only stage that reads it."""
 
-import csv
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filterlab import files
 from filterlab.config import compose
-from filterlab.data.arrays import LabelledImages
+from filterlab.data.arrays import Card, LabelledImages
 from filterlab.stages import runs
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ SHOWN = 32  # mistakes in the gallery
 def run(root: Path) -> None:
     """Write results/metrics.json, results/evaluation/ and results/figures/evaluation/; add them to the run.
 
-    Raises UserError: the model or the data are missing or damaged, or the model's outputs are no numbers.
+    Raises UserError: the model or the data are missing or damaged, the model's outputs are no numbers, or the disk is full.
     """
     config = compose.load(root)
     with runs.resumed(config, root) as record:
@@ -31,7 +30,11 @@ def run(root: Path) -> None:
         from filterlab.models import artifact
         from filterlab.stages import figures
 
-        test = LabelledImages.load(root / "data/processed/test", "test")
+        folder = root / "data/processed/test"
+        test, card = LabelledImages.load(folder, "test"), Card.load(folder / "card.json")
+        record.log_dataset(
+            name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="evaluation", profile=card.counts
+        )
         predictor = artifact.load(root / "models")
         logits = predict(predictor, test.images)
         evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
@@ -39,8 +42,7 @@ def run(root: Path) -> None:
         subject = f"{predictor.data_name} test set, {config.model.name}"
         figures.write(draw(evaluation, test, subject=subject), root / "results/figures", run=record)
 
-        numbers = {key: value for key, value in evaluation.numbers().items() if key not in ("data", "per_class")}
-        record.log_metrics({f"test/{name.replace('.', '/')}": number for name, number in runs.flatten(numbers)})
+        record.log_metrics(runs.test_metrics(evaluation.numbers()))
         for path in [root / "results/metrics.json", *sorted((root / "results/evaluation").iterdir())]:
             record.log_artifact(path, folder="evaluation")
 
@@ -48,21 +50,17 @@ def run(root: Path) -> None:
 def write(evaluation: "Evaluation", results: Path) -> None:
     numbers, classes, bins = evaluation.numbers(), evaluation.classes, evaluation.reliability
     folder = results / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
-    (results / "metrics.json").write_text(json.dumps(numbers, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    files.write(results / "metrics.json", json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
-    table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
+    files.write_table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
     scores = numbers["per_class"]
-    table(folder / "per_class.csv", ["class", *scores[classes[0]]], ([name, *scores[name].values()] for name in classes))
+    files.write_table(
+        folder / "per_class.csv", ["class", *scores[classes[0]]], ([name, *scores[name].values()] for name in classes)
+    )
     columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))
-    table(folder / "calibration.csv", ["bin", "low", "high", "confidence", "accuracy", "count"], filled)
-
-
-def table(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    files.write_table(folder / "calibration.csv", ["bin", "low", "high", "confidence", "accuracy", "count"], filled)
 
 
 def draw(evaluation: "Evaluation", test: LabelledImages, *, subject: str) -> dict[str, "Figure"]:

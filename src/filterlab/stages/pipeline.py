@@ -1,6 +1,5 @@
 """The whole pipeline in one command, with a summary at its end."""
 
-import json
 import os
 import re
 import signal
@@ -9,27 +8,40 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filterlab.config import compose
-from filterlab.errors import UnreachableError
-from filterlab.stages import runs
+from filterlab.config import compose, schema
+from filterlab.errors import TrackingError, UnreachableError
+from filterlab.stages import results, runs
+from filterlab.tracking import store
 
 FALLBACK = "digits"
 
 
 def run(root: Path) -> int:
-    """`dvc repro` and a summary; where no mirror answers, the same with scikit-learn's digits. Gives the exit code."""
-    code = repro(root)
+    """`dvc repro` and a summary; where no mirror answers, the same with scikit-learn's digits. Gives the exit code.
+
+    Raises:
+        DataError: results that the summary or a restored run needs are damaged.
+        TrackingError: the local store refuses the run of results that DVC brought.
+    """
+    code, order = repro(root), root / "params.yaml"
     fell_back = ""
-    if code == UnreachableError.exit_code and (given := choose_fallback(root / "params.yaml")):
-        fell_back = (
-            f"NOTE: no mirror of {given} could be reached. params.yaml now says `data: {FALLBACK}`: scikit-learn's bundled "
-            f"handwritten digits (1,797 images), not {given}. With a network, put `data: {given}` back and run this again."
-        )
-        print(f"\n{fell_back}\n", flush=True)
-        code = repro(root)
+    if code == UnreachableError.exit_code:
+        if given := choose_fallback(order):
+            fell_back = (
+                f"NOTE: no mirror of {given} could be reached. params.yaml now says `data: {FALLBACK}`: scikit-learn's bundled "
+                f"handwritten digits (1,797 images), not {given}. With a network, put `data: {given}` back and run this again."
+            )
+            print(f"\n{fell_back}\n", flush=True)
+            code = repro(root)
+        else:
+            chosen = compose.read_order(order)["experiment"]
+            print(
+                f"\nNOTE: params.yaml says `experiment: {chosen}`, and an experiment makes all the choices, the data too: "
+                f"to go on without a network, write `experiment: none` as well as `data: {FALLBACK}`."
+            )
     if code == 0:
         config = compose.load(root)
-        if config.tracking.backend == "local" and not (root / "mlflow.db").exists():
+        if config.tracking.backend == "local" and not store.find(store.locate(config.tracking, root=root), results.run_id(root)):
             with runs.resumed(config, root):  # results that DVC brought: give them their run
                 pass
         print(summary(root))
@@ -67,7 +79,7 @@ def choose_fallback(order: Path) -> str:
 
 def summary(root: Path) -> str:
     """What came out, in a few lines for a terminal."""
-    config, metrics = compose.load(root), json.loads((root / "results/metrics.json").read_text())
+    config, metrics = compose.load(root), results.metrics(root)
     lines = {
         "data set": f"{metrics['data']}, {metrics['examples']:,} test images",
         "accuracy": f"{metrics['accuracy']:.2%}  (95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})",
@@ -75,7 +87,17 @@ def summary(root: Path) -> str:
         "figures": "results/figures/",
         "model": "models/model.safetensors",
     }
-    if config.tracking.backend != "off":
-        run_id = json.loads((root / runs.RECORD).read_text())["run_id"]
-        lines["MLflow"] = f"make ui, then open http://127.0.0.1:5000 (run {run_id})"
+    if config.tracking.backend != "off" and (run_id := results.run_id(root)):
+        lines["MLflow"] = history(config, root, run_id)
     return "\n" + "\n".join(f"  {name:<10}{text}" for name, text in lines.items())
+
+
+def history(config: schema.Config, root: Path, run_id: str) -> str:
+    """Where MLflow shows the run; on a server it has the id that the training gave it."""
+    try:
+        located = store.locate(config.tracking, root=root)
+    except TrackingError as error:  # of an order that came after the results
+        return str(error)
+    if config.tracking.backend == "server":
+        return f"{located.uri} (run {run_id})"
+    return f"make ui, then open http://127.0.0.1:5000 (run {store.find(located, run_id) or run_id})"

@@ -1,12 +1,11 @@
 """One page that shows what was done and what came of it: offline, one file, nothing linked outside itself."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from filterlab.config import compose, schema
 from filterlab.models import shapes
-from filterlab.stages import curves, page, runs
+from filterlab.stages import curves, page, results, runs
 
 MAKER = "dvc repro report"  # makes what the report needs, too
 
@@ -14,31 +13,31 @@ MAKER = "dvc repro report"  # makes what the report needs, too
 def run(root: Path) -> None:
     """Write results/report.html from what the other stages left in results/; add it to the run.
 
-    Raises DataError: something that the page shows is missing.
+    Raises DataError: something that the page shows is missing or damaged.
     """
     config = compose.load(root)
     with runs.resumed(config, root) as record:
         path = root / "results/report.html"
-        path.write_text(render(config, root / "results"), encoding="utf-8")
+        path.write_text(render(config, root), encoding="utf-8")
         record.log_artifact(path)
 
 
-def render(config: schema.Config, results: Path) -> str:
+def render(config: schema.Config, root: Path) -> str:
     """The page; the same text for the same results."""
     data = config.data
-    table = curves.read(results / "curves.csv")
+    table = curves.read(root / "results/curves.csv")
     kept = table["chosen"].index(1)
     layers = shapes.layers(config.model, channels=data.channels, height=data.height, width=data.width, classes=len(data.classes))
     return page.render(
         "report.html.jinja",
         config=config,
-        receipt=page.read(results / "config.yaml", maker=MAKER),
-        metrics=json.loads(page.read(results / "metrics.json", maker=MAKER)),
+        receipt=page.read(root / compose.RECEIPT, maker=MAKER),
+        metrics=results.metrics(root),
         epochs=len(table["epoch"]),
         kept={name: column[kept] for name, column in table.items()},
         layers=layers,
         parameters=shapes.parameter_count(layers),
-        figures=figures(results / "figures", layers),
+        figures=figures(root / "results/figures", layers),
     )
 
 

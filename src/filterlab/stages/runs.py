@@ -1,8 +1,6 @@
 """How the stages meet their MLflow run: train starts it, the stages after it add to it."""
 
-import csv
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,39 +9,44 @@ from typing import TYPE_CHECKING, Any
 from filterlab import tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import LabelledImages
+from filterlab.stages import curves, results
 
 if TYPE_CHECKING:
     import numpy as np
 
-RECORD = Path("results/run.json")
 LONG = {"data.mirrors", "data.files", "data.classes"}  # in the configuration's artifact; too long for a table's column
 
 
 def resumed(config: schema.Config, root: Path) -> AbstractContextManager[tracking.NullRun]:
-    """The run that trained the model in `root`, to add to; made anew from results/ where the store doesn't know it."""
-    run_id = json.loads((root / RECORD).read_text())["run_id"] if (root / RECORD).exists() else ""
+    """The run that trained the model in `root`, to add to; made anew from results/ where the store doesn't know it.
+
+    Raises DataError: results/run.json is damaged; entering it, TrackingError as `tracking.resume` does.
+    """
+    run_id = results.run_id(root)
     return tracking.resume(config.tracking, root=root, run_id=run_id, restore=lambda run: restore(run, config, root))
 
 
 def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
-    """Fill a run from what DVC brought: the configuration, the curves, the metrics, the pictures, the model."""
+    """Fill a run from what DVC brought: the configuration, the curves, the metrics, the pictures, the model.
+
+    Raises DataError: some of it is missing or damaged.
+    """
     run.log_params(parameters(config))
     run.log_artifact(root / compose.RECEIPT)
-    with (root / "results/curves.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            epoch, chosen = int(row.pop("epoch")), row.pop("chosen") == "1"
-            metrics = {name: float(number) for name, number in row.items()}
-            run.log_metrics(metrics, step=epoch)
-            if chosen:
-                run.log_metrics({"best_epoch": epoch} | best(metrics))
+    table = curves.read(root / "results/curves.csv")
+    for row in zip(*table.values(), strict=True):
+        metrics = dict(zip(table, row, strict=True))
+        epoch, chosen = int(metrics.pop("epoch")), metrics.pop("chosen") == 1
+        run.log_metrics(metrics, step=epoch)
+        if chosen:
+            run.log_metrics({"best_epoch": epoch} | best(metrics))
     log_model(run, root, example=LabelledImages.load(root / "data/processed/train", "train").images[:2])
-    results = root / "results"
-    if (results / "metrics.json").exists():
-        run.log_metrics(test_metrics(json.loads((results / "metrics.json").read_text())))
-    figures = results / "figures"
+    if (root / results.METRICS).exists():
+        run.log_metrics(test_metrics(results.metrics(root)))
+    figures = root / "results/figures"
     for path in sorted(figures.rglob("*.png")):
         run.log_image(path.relative_to(figures).with_suffix("").as_posix(), path)
-    for path in [figures, results / "evaluation", results / "report.html"]:
+    for path in [figures, root / "results/evaluation", root / "results/report.html"]:
         if path.exists():
             run.log_artifact(path, folder=path.name if path.is_dir() else "")
 

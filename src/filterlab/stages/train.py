@@ -1,6 +1,6 @@
 """Train the network that the configuration describes, as one MLflow run."""
 
-import csv
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filterlab import tracking
+from filterlab import files, tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages
-from filterlab.data.prepare import prepare
+from filterlab.data.prepare import is_prepared, prepare
 from filterlab.stages import runs
 from filterlab.stages.unfinished import Unfinished
 from filterlab.sweeps import promotion
 from filterlab.tracking import process, provenance
+from filterlab.training import devices
 
 if TYPE_CHECKING:
     from filterlab.training.fit import Fitted
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 
 def run(root: Path) -> None:
-    """The pipeline's stage: see `train`."""
-    train(compose.load(root), root=root, out=root)
+    """The pipeline's stage: see `train`. A run of the configuration that was promoted last is marked with where it came from."""
+    config = compose.load(root)
+    train(config, root=root, out=root, tags=provenance.tags(root) | promotion.tags(root, config))
 
 
 def train(
@@ -49,22 +51,29 @@ def train(
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
 
     Returns:
-        "best/" + name -> metric of the best epoch; "state": "done" or "pruned"; "curve": the monitored metric by epoch.
+        "best/" + name -> metric of the best epoch; "state": "done" or "pruned"; "curves": by name, the validation
+        metrics epoch by epoch.
 
     Raises:
-        DataError: the data are missing or damaged.
+        DataError: the data are missing or damaged, or a file can't be written.
         TrackingError: the store can't be reached; nothing has been computed then.
+        UserError: this machine lacks the devices asked for, another process runs this very training, or as `fit` does.
     """
+    devices.check(config.trainer)  # before a run is begun that could only fail
     tags = {**(tags if tags is not None else provenance.tags(root)), **process.tags()}
     card, training, validation = prepared(config, root)
-    tags |= {"filterlab.data": card.digest, **promotion.tags(root, config)}
+    tags["filterlab.data"] = card.digest
     unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
     main = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts this very command once more for each other rank
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
-    with tracking.start(settings, root=root, name=title or subject, tags=tags, run_id=unfinished.run_id) as record:
+    with (
+        unfinished.alone() if main else contextlib.nullcontext(),
+        tracking.start(settings, root=root, name=title or subject, tags=tags, run_id=unfinished.run_id) as record,
+    ):
         from filterlab.models import registry
         from filterlab.models.predictor import scaling
+        from filterlab.stages import figures
         from filterlab.training.fit import fit
         from filterlab.visualization import filters
 
@@ -83,9 +92,8 @@ def train(
         def on_epoch(epoch: "Epoch") -> bool:
             picture = checkpoints / f"first_layer_{epoch.number:03d}.png"
             weights, caption = epoch.first_layer.numpy(), f"{subject}, epoch {epoch.number}"
-            filters.layer(weights, shape=predictor.shape, names=card.classes, name="the first layer", subject=caption).savefig(
-                picture
-            )
+            drawn = filters.layer(weights, shape=predictor.shape, names=card.classes, name="the first layer", subject=caption)
+            figures.save(drawn, picture)
             record.log_image("first_layer", picture, step=epoch.number)
             for step, values in epoch.steps:
                 record.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
@@ -107,42 +115,36 @@ def train(
             summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
             record.log_metrics(summary | best | {"training/images_per_second": fitted.images / fitted.seconds})
             record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})
+            if fitted.device == "cpu":  # their number decides the order of sums, and so the last bits
+                record.set_tags({promotion.THREADS: fitted.threads})
             runs.log_model(record, out, example=training.images[:2])
             record.log_artifact(out / "results/curves.csv")
-    if main:
-        unfinished.finish()
-    curve = [epoch.metrics[config.trainer.monitor] for epoch in fitted.epochs[1:]]
-    return {**best, "state": state, "curve": curve}
+    names = [name for name in fitted.epochs[-1].metrics if name.startswith("validation/")]
+    return {**best, "state": state, "curves": {name: [epoch.metrics[name] for epoch in fitted.epochs[1:]] for name in names}}
 
 
 def prepared(config: schema.Config, root: Path) -> tuple[Card, LabelledImages, LabelledImages]:
     """Card, training and validation images: preprocess's where it made what is asked for, else made in memory from data/raw."""
     folder = root / "data/processed/train"
-    if (folder / "card.json").exists() and compose.load(root).data == config.data:
+    if is_prepared(config.data, folder.parent):
         return Card.load(folder / "card.json"), LabelledImages.load(folder, "train"), LabelledImages.load(folder, "validation")
     made = prepare(config.data, raw=root / "data/raw")
     return made.train_card, made.train, made.validation
 
 
 def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any], run_id: str) -> None:
+    """The model, its first layer by epoch, the curves, the facts; each file whole or not at all. Raises DataError naming it."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from filterlab.models import artifact
 
     artifact.save(out / "models", fitted.predictor.network, model=config.model, card=card)
     first_layers = torch.stack([epoch.first_layer for epoch in fitted.epochs])
-    save_file({"first_layer": first_layers}, out / "models/filters.safetensors")
-    results = out / "results"
-    results.mkdir(exist_ok=True)
-    with (results / "curves.csv").open("w", newline="") as file:
-        rows = [
-            {"epoch": epoch.number, **epoch.metrics, "chosen": int(epoch.number == fitted.best_epoch)}
-            for epoch in fitted.epochs[1:]
-        ]
-        table = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    files.write(out / "models/filters.safetensors", save({"first_layer": first_layers}))
+    finished = fitted.epochs[1:]
+    rows = [[epoch.number, *epoch.metrics.values(), int(epoch.number == fitted.best_epoch)] for epoch in finished]
+    files.write_table(out / "results/curves.csv", ["epoch", *finished[0].metrics, "chosen"], rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts in KiB
     facts = {
         "run_id": run_id,
@@ -152,7 +154,7 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
         "device": fitted.device,
         "precision": fitted.precision,
     }
-    (results / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
+    files.write(out / "results/run.json", json.dumps(facts, indent=2) + "\n")
 
 
 def line(epoch: "Epoch", *, of: int) -> str:

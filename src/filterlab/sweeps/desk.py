@@ -21,24 +21,23 @@ def plan(root: Path, words: Sequence[str]) -> None:
     overrides = points.ordered(root / "conf", compose.read_order(root / "params.yaml"), words)
     asked = points.plan(root / "conf", overrides)
     if asked.searched:
-        trials = compose.hydra_settings(root / "conf", overrides).sweeper.n_trials
-        configs = [next(iter(asked.points.values()))[1]] * trials
-        print(f"a search of {trials} trainings over {', '.join(asked.keys)}")
+        configs = [next(iter(asked.points.values()))[1]] * asked.settings.n_trials
+        print(f"a search of {len(configs)} trainings over {', '.join(asked.keys)}; both ends of it, and each choice, compose:")
     else:
         configs = [config for _, config in asked.points.values()]
         print(f"{len(configs)} trainings: every combination of {', '.join(asked.keys)}")
     with tracking.reading(asked.tracking, root=root) as store:
         print(duration(configs, store))
-    for words, config in [*asked.points.values()][: 0 if asked.searched else SHOWN]:
-        at = sweeps.swept(words, asked.keys)
+    for point, config in [*asked.points.values()][:SHOWN]:
+        at = sweeps.swept(point, asked.keys)
         print(
             "\n# "
             + " ".join(f"{name}={given}" for name, given in at.items())
             + "\n"
             + compose.dump(config).partition("\n")[2].rstrip()
         )
-    if len(configs) > SHOWN and not asked.searched:
-        print(f"\n# and {len(configs) - SHOWN} more")
+    if len(asked.points) > SHOWN:
+        print(f"\n# and {len(asked.points) - SHOWN} more")
 
 
 def duration(configs: Sequence[schema.Config], store: NullRun) -> str:
@@ -73,7 +72,7 @@ def status(root: Path, name: str) -> None:
             print(f"{each}: not begun")
             continue
         with tracking.reading(sweep.settings(), root=root) as store:
-            found = survey.survey(sweep, store, asked=planned(sweep))
+            found = survey.survey(sweep, store)
             errors = survey.errors(store, sweep) if name else {}
         print(f"{each}: {survey.counts(found)}")
         for point in found if name else []:
@@ -84,18 +83,16 @@ def status(root: Path, name: str) -> None:
         print("no sweeps yet: filterlab train --multirun begins one")
 
 
-def planned(sweep: sweeps.Sweep) -> dict[str, dict[str, str]]:
-    """Key and swept values of each point that the sweep's commands asked for; {} for a search, which makes them up."""
-    asked: dict[str, dict[str, str]] = {}
-    for command in sweep.commands:
-        plan = points.plan(sweep.conf, command)
-        if not plan.searched:
-            asked |= {key: sweeps.swept(words, sweep.swept) for key, (words, _) in plan.points.items()}
-    return asked
-
-
 def collect(root: Path, name: str) -> None:
-    """Write and log the report of what is done by now, by jobs that a driver no longer waits for too."""
+    """Write the report of what is done by now, by jobs that a driver no longer waits for too, and log it to the parent run.
+
+    Where a driver runs, that run is the driver's to write to, and it logs the whole report at its end.
+    """
     sweep = sweeps.find(root, name)
-    with driver.alone(sweep), driver.opened(sweep, sweep.settings(), root=root) as store:
-        driver.collect(sweep, store, root=root)
+    try:
+        with sweeps.alone(sweep), driver.opened(sweep, sweep.settings(), root=root) as store:
+            driver.collect(sweep, store, root=root)
+    except sweeps.BusyError:
+        with tracking.reading(sweep.settings(), root=root) as store:
+            driver.write(sweep, store, root=root)
+        print("  the sweep is being run: this report is in the folder alone, and MLflow gets the one of its end")

@@ -5,13 +5,14 @@ by `driving`. There is one a process.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+import yaml
 
 from filterlab import tracking
 from filterlab.config import compose, schema
@@ -42,20 +43,12 @@ class Driver:
     store: NullRun
     asked: dict[str, list[str]]
     retry_failed: bool
-    launched: int = field(default=0)
-
-    def points(self) -> list[Point]:
-        return survey.survey(self.sweep, self.store, asked={key: self.swept(words) for key, words in self.asked.items()})
-
-    def swept(self, overrides: Sequence[str]) -> dict[str, str]:
-        return sweeps.swept(overrides, self.sweep.swept)
 
     def todo(self) -> list[list[str]]:
         """Overrides of the points to run now; says what becomes of the others."""
-        known = {point.key: point.status for point in self.points()}
+        known = {point.key: point.status for point in survey.survey(self.sweep, self.store)}
         runnable = [*RUNNABLE, "failed"] if self.retry_failed else RUNNABLE
         todo = [words for key, words in self.asked.items() if known[key] in runnable]
-        self.launched = len(todo)
         left = [status for key, status in known.items() if key in self.asked and status not in runnable]
         about = "".join(f", {left.count(status)} {status}" for status in dict.fromkeys(left))
         print(f"sweep {self.sweep.name}: {len(self.asked)} points{about}: {len(todo)} to run", flush=True)
@@ -67,7 +60,7 @@ class Driver:
         """The points as a search knows them, in the order they were begun; failed ones to be asked again, where that is asked."""
         from filterlab.sweeps.search import Trial
 
-        points = [point for point in self.points() if point.run_id and point.swept.keys() >= set(keys)]
+        points = [point for point in survey.begun(self.sweep, self.store) if point.swept.keys() >= set(keys)]
         metric = self.sweep.metric
         curves = self.store.curves([point.run_id for point in points], metric.removeprefix("best/"))
         return [
@@ -109,14 +102,18 @@ def run(
         launch: starts Hydra, whose sweeper asks for `driving()`.
 
     Raises:
-        UnfinishedError: not every point is done. UserError: the sweep is being run by another process.
+        UnfinishedError: not every point is done. BusyError: the sweep is being run by another process.
+        UserError: it is a search whose trials would be mixed with those of another one.
         TrackingError: the store can't be reached; nothing has been launched then.
     """
-    for key, (_, config) in asked.items():
+    if not asked:
+        check_search(sweep)
+    for key, (words, config) in asked.items():
+        sweep.points[key] = words
         receipt = sweep.point(key) / compose.RECEIPT
         receipt.parent.mkdir(parents=True, exist_ok=True)
         receipt.write_text(compose.dump(config), encoding="utf-8")
-    with alone(sweep), opened(sweep, settings, root=root) as store:
+    with sweeps.alone(sweep), opened(sweep, settings, root=root) as store:
         driver = Driver(sweep, store, {key: words for key, (words, _) in asked.items()}, retry_failed)
         _driving.append(driver)
         try:
@@ -126,24 +123,31 @@ def run(
             raise
         finally:
             _driving.pop()
-        points = driver.points()
-        collect(sweep, store, root=root)
+        points = collect(sweep, store, root=root)
         # A search goes on over trials that fail, and says itself where none was done.
         if left := [point for point in points if point.status not in ("done", "pruned") and point.key in asked]:
             raise UnfinishedError(unfinished(sweep, left, errors=survey.errors(store, sweep)))
 
 
-@contextmanager
-def alone(sweep: Sweep) -> Iterator[None]:
-    lock = FileLock(sweep.folder / "driver.lock")
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout:
-        raise UserError(
-            f"sweep {sweep.name} is being run by another process: `filterlab sweep status {sweep.name}` shows how far it is, "
-            "--sweep NAME begins another one"
-        ) from None
+def check_search(sweep: Sweep) -> None:
+    """Raises UserError where an earlier command of this name fixed other values: a search takes all trials of its name for its
+    own, and tells them by the values that are searched.
+    """
+    *earlier, now = map(fixed, sweep.commands)
+    for before in earlier:
+        if differ := [key for key in before | now if before.get(key) != now.get(key)]:
+            said = ", ".join(f"{key} is {now.get(key, 'not given')} (was {before.get(key, 'not given')})" for key in differ)
+            raise UserError(
+                f"sweep {sweep.name} holds the trials of another search: {said}. Say the same but for hydra.sweeper, or give "
+                "this one a name of its own: --sweep NAME"
+            )
+
+
+def fixed(command: Sequence[str]) -> dict[str, Any]:
+    """The values by key that are the same in all of a command's trainings."""
+    given = [override for override in compose.parse(command) if not override.is_sweep_override()]
+    values = {override.get_key_element(): override.value() for override in given if not compose.is_hydras(override)}
+    return {key: each for key, each in values.items() if key.partition(".")[0] != "tracking"}
 
 
 @contextmanager
@@ -159,8 +163,25 @@ def opened(sweep: Sweep, settings: schema.Tracking, *, root: Path) -> Iterator[N
         yield store
 
 
-def collect(sweep: Sweep, store: NullRun, *, root: Path) -> str:
-    """Write report/ from what the store knows, log it to the parent run, print and give the summary."""
+def collect(sweep: Sweep, store: NullRun, *, root: Path) -> list[Point]:
+    """Write the report, log it to the parent run, and give the points that it is of."""
+    points, paths = write(sweep, store, root=root)
+    done = [point for point in points if point.status == "done"]
+    step = len(done)  # a later report of the same points says the same
+    for path in paths:
+        if path.suffix == ".png":
+            store.log_image(f"sweep/{path.stem}", path, step=step)
+    if points:
+        store.log_table("points.json", survey.as_columns(points, metric=sweep.metric))
+    store.log_artifact(sweep.folder / "report")
+    store.set_tags({"filterlab.points": survey.counts(points)})
+    if values := [value for point in done if math.isfinite(value := point.metrics.get(sweep.metric, math.nan))]:
+        store.log_metrics({sweep.metric: max(values) if sweep.direction == "max" else min(values)}, step=step)
+    return points
+
+
+def write(sweep: Sweep, store: NullRun, *, root: Path) -> tuple[list[Point], list[Path]]:
+    """Write report/ from what the store knows, print its summary, and give the points and the report's files."""
     points = survey.survey(sweep, store)
     done = [point for point in points if point.status == "done"]
     stepwise = sweep.metric.removeprefix("best/")
@@ -176,20 +197,9 @@ def collect(sweep: Sweep, store: NullRun, *, root: Path) -> str:
         image_shape=image_shape(sweep, done),
         folder=folder,
     )
-    step = len(sweep.commands)
-    for path in paths:
-        if path.suffix == ".png":
-            store.log_image(f"sweep/{path.stem}", path, step=step)
-    if points:
-        store.log_table("points.json", survey.as_columns(points, metric=sweep.metric))
-    store.log_artifact(folder)
-    store.set_tags({"filterlab.points": survey.counts(points)})
-    if done:
-        pick = max if sweep.direction == "max" else min
-        store.log_metrics({sweep.metric: pick(point.metrics[sweep.metric] for point in done)}, step=step)
     summary = (folder / "summary.txt").read_text(encoding="utf-8")
     print(f"\n{summary.rstrip()}\n\n  report  {folder.relative_to(root)}/", flush=True)
-    return summary
+    return points, paths
 
 
 def first_layer(sweep: Sweep, point: Point) -> Any:
@@ -206,9 +216,9 @@ def first_layer(sweep: Sweep, point: Point) -> Any:
 def image_shape(sweep: Sweep, points: Sequence[Point]) -> tuple[int, int, int]:
     """Channels, height and width of the images that the points were trained on."""
     for point in points:
-        if (sweep.point(point.key) / compose.RECEIPT).exists():
-            data = compose.load(sweep.point(point.key)).data
-            return data.channels, data.height, data.width
+        if (receipt := sweep.point(point.key) / compose.RECEIPT).exists():
+            data = yaml.safe_load(receipt.read_text(encoding="utf-8"))["data"]  # by the schema it was written with
+            return data["channels"], data["height"], data["width"]
     return 1, 28, 28
 
 

@@ -18,13 +18,15 @@ def launch(root: Path, overrides: Sequence[str], *, named: str, retry_failed: bo
 
     Raises:
         ConfigError: something is wrong with what was said; nothing has been frozen then.
-        UserError: a detached driver ended at once.
+        UserError: nor where SLURM is asked for and not here. Or a detached driver ended at once.
+        DataError: the data that were asked for are not here; nothing has been frozen then.
+        BusyError: another process runs a sweep of that name.
     """
     keys = [override.get_key_element() for override in compose.parse(overrides) if override.is_sweep_override()]
     name = sweeps.check_name(named) if named else sweeps.title(overrides, swept=keys)
     known = sweeps.has_begun(root, name)
     if not known:  # a sweep that has begun composes from what it froze: its driver checks the words
-        points.plan(root / "conf", overrides)
+        points.check_here(points.plan(root / "conf", overrides), root)
     sweep = sweeps.begin(root, name)
     if known:
         print(f"sweep {name} goes on, with the code and the conf/ it began with (--sweep NAME begins another one)", flush=True)

@@ -10,11 +10,11 @@ from hydra.core.override_parser.types import Glob
 from omegaconf import DictConfig
 
 from filterlab.config import compose, schema
-from filterlab.data.prepare import FILES
+from filterlab.data.prepare import FILES, is_prepared
 from filterlab.errors import ConfigError, DataError
 from filterlab.sweeps import sweep as sweeps
 
-SEARCH = "optuna"  # the sweeper that makes its points up as it goes
+GRID, SEARCH = "grid", "optuna"  # the sweepers; a search makes its points up as it goes
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Plan:
         points: overrides and configuration of each point, by `sweeps.key`.
         tracking: the section that all points have.
         settings: of the sweeper.
+        launcher: settings of the launcher.
     """
 
     keys: list[str]
@@ -34,6 +35,7 @@ class Plan:
     points: dict[str, tuple[list[str], schema.Config]]
     tracking: schema.Tracking
     settings: DictConfig
+    launcher: DictConfig
 
 
 def ordered(conf: Path, order: dict[str, Any], given: Sequence[str]) -> list[str]:
@@ -47,13 +49,21 @@ def plan(conf: Path, overrides: Sequence[str]) -> Plan:
     """Raises ConfigError with the faults of all points together."""
     settings = compose.hydra_settings(conf, overrides)
     brought = {str(key): f"{key}={values}" for key, values in (settings.sweeper.get("params") or {}).items()}
-    given = {override.get_key_element() for override in compose.parse(overrides)}
+    parsed = compose.parse(overrides)
+    given = {override.get_key_element() for override in parsed}
     words = [*(line for key, line in brought.items() if key not in given), *overrides]
     keys = [override.get_key_element() for override in compose.parse(words) if override.is_sweep_override()]
     if not keys:
         raise ConfigError(["--multirun, but no key has several values: say e.g. seed=0,1,2, or leave --multirun out"])
-    searched = settings.runtime.choices["hydra/sweeper"] == SEARCH
-    faults: dict[str, None] = {}
+    sweeper = settings.runtime.choices["hydra/sweeper"]
+    if sweeper not in (GRID, SEARCH):
+        raise ConfigError([f"hydra/sweeper={sweeper}: expected {GRID} (the default) or {SEARCH}, which know what is done"])
+    searched = sweeper == SEARCH
+    faults: dict[str, None] = {
+        f"{override.input_line}: Hydra's own settings are the same for the whole sweep; give one value": None
+        for override in parsed
+        if compose.is_hydras(override) and override.is_sweep_override()
+    }
     found: dict[str, tuple[list[str], schema.Config]] = {}
     compose_point = compose.Composer(conf)
     for point in corners(conf, words, settings.sweeper) if searched else combinations(conf, words):
@@ -70,26 +80,29 @@ def plan(conf: Path, overrides: Sequence[str]) -> Plan:
         faults["tracking is off: a sweep is remembered by its store; choose tracking=local or tracking=server"] = None
     if faults:
         raise ConfigError(list(faults))
-    return Plan(keys, searched, found, tracking=next(iter(tracking.values())), settings=settings.sweeper)
+    return Plan(
+        keys, searched, found, tracking=next(iter(tracking.values())), settings=settings.sweeper, launcher=settings.launcher
+    )
 
 
 def corners(conf: Path, overrides: Sequence[str], settings: DictConfig) -> list[list[str]]:
     """Overrides of a search that hold every choice and both ends of each interval. Raises ConfigError: it can't be searched."""
-    from filterlab.sweeps import objective
+    from filterlab.sweeps import search
     from filterlab.sweeps.space import ends, space
 
-    objective.check(settings.metric, direction=settings.direction)
+    search.check(settings)
     parsed = [override for override in compose.parse(overrides) if not compose.is_hydras(override)]
     searched, fixed = space(parsed, options=lambda menu: compose.options(conf, menu))
     return [fixed + end for end in ends(searched)]
 
 
 def combinations(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
-    """The overrides of each point, but for Hydra's own; a key that a sweeper draws from an interval is left out.
+    """The overrides of each point, but for Hydra's own.
 
-    Raises ConfigError: a key has an empty range of values.
+    Raises ConfigError: a key has an empty range of values, or an interval, of which a grid knows no points.
     """
     axes: list[list[str]] = []
+    faults: list[str] = []
     for override in compose.parse(overrides):
         key, given = override.get_key_element(), override.value()
         if compose.is_hydras(override):
@@ -101,19 +114,27 @@ def combinations(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
         elif not override.is_sweep_override():
             axes.append([str(override.input_line)])
         else:
+            faults.append(
+                f"{override.input_line}: a grid draws nothing from an interval; list values, e.g. {key}=a,b, "
+                "or search it: add hydra/sweeper=optuna"
+            )
             continue
         if not axes[-1]:
-            raise ConfigError([f"{override.input_line}: no value in it; expected at least one, e.g. {key}=range(0,3)"])
+            faults.append(f"{override.input_line}: no value in it; expected at least one, e.g. {key}=range(0,3)")
+    if faults:
+        raise ConfigError(faults)
     return map(list, itertools.product(*axes))
 
 
-def check_data(configs: Sequence[schema.Config], root: Path) -> None:
-    """Raises DataError: the data of one of these configurations are not there, so that each of its jobs would fail."""
-    ready = root / "data/processed/train/card.json"
-    prepared = compose.load(root).data if ready.exists() and (root / compose.RECEIPT).exists() else None
-    for data in {str(config.data): config.data for config in configs}.values():
+def check_here(plan: Plan, root: Path) -> None:
+    """Raises UserError where the launcher can't start a job on this machine, DataError where a job would not find its data."""
+    from hydra_plugins.filterlab_launchers import slurm
+
+    if plan.launcher["_target_"] == slurm.SlurmConf._target_:
+        slurm.check_commands()
+    for data in {str(config.data): config.data for _, config in plan.points.values()}.values():
         raw = root / "data/raw" / data.folder / "raw" / FILES["train"].images
-        if data != prepared and not raw.exists():
+        if not raw.exists() and not is_prepared(data, root / "data/processed"):
             raise DataError(
                 f"{raw.relative_to(root)} is missing: `dvc repro preprocess` with data={data.name} in params.yaml brings it"
             )

@@ -20,7 +20,7 @@ from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun, provenance
 
 MARK = Path("results/promoted.json")  # {"run": its id, "point": key of its configuration}
-PROMOTED = "filterlab.promoted_from"
+PROMOTED, THREADS = "filterlab.promoted_from", "filterlab.threads"
 ORDERED = [menu for menu in schema.FAMILIES if menu != "tracking"]  # where the history lives is no choice of a run's
 
 
@@ -38,7 +38,7 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
     with tracking.reading(settings, root=root) as store:
         found = winner(root, store, sweep=sweep, metric=best) if best else one(store, run)
         check(root, found)
-        config = compose.from_dict(yaml.safe_load(store.read_artifact(found.id, compose.RECEIPT.name)))
+        config = repeated(found, compose.from_dict(yaml.safe_load(store.read_artifact(found.id, compose.RECEIPT.name))))
     check_data(root, found, config)
     path = root / "params.yaml"
     before = path.read_text(encoding="utf-8")
@@ -74,22 +74,20 @@ def one(store: NullRun, run: str) -> Found:
 
 
 def winner(root: Path, store: NullRun, *, sweep: str, metric: str) -> Found:
-    """The best run of the setting with the best mean over seeds. Raises ConfigError: `metric` is none of validation."""
-    if metric in objective.USUAL:  # "accuracy" is short for validation's
-        metric = f"validation/{metric}"
-    usual = objective.USUAL.get(metric.rpartition("/")[2], "maximize")
-    objective.check(metric, direction=usual)
-    metric = metric if metric.startswith("best/") else f"best/{metric}"
-    direction = usual.removesuffix("imize")
-    points = [
-        point for point in survey.survey(sweeps.find(root, sweep), store) if metric in point.metrics and point.status == "done"
-    ]
-    if not points:
-        raise UserError(f"no training of sweep {sweep} is done with a metric {metric}: filterlab sweep status {sweep}")
-    swept = table.settings(points, metric=metric, direction=direction)[0].swept
-    of_setting = [point for point in points if {**point.swept, **swept} == point.swept]
-    pick = max if direction == "max" else min
-    return one(store, pick(of_setting, key=lambda point: point.metrics[metric]).run_id)
+    """The best run of the setting with the best mean over seeds.
+
+    Raises:
+        ConfigError: `metric` is none of validation.
+        UserError: no training is done with a finite one.
+    """
+    direction = objective.USUAL.get(metric.rpartition("/")[2], "maximize")
+    # "accuracy" is short for validation's
+    metric = objective.check(f"validation/{metric}" if metric in objective.USUAL else metric, direction=direction)
+    points = survey.begun(sweeps.find(root, sweep), store)
+    ranked = table.settings(points, metric=metric, direction=direction.removesuffix("imize"))
+    if not ranked or not ranked[0].points:
+        raise UserError(f"no training of sweep {sweep} is done with a finite {metric}: filterlab sweep status {sweep}")
+    return one(store, ranked[0].points[0].run_id)
 
 
 def check(root: Path, run: Found) -> None:
@@ -114,19 +112,27 @@ def check(root: Path, run: Found) -> None:
 
 def check_data(root: Path, run: Found, config: schema.Config) -> None:
     """Raises UserError where the data that are prepared here for that configuration are not those the run learned from."""
-    card = root / "data/processed/train/card.json"
-    here = ""
-    if card.exists() and compose.load(root).data == config.data:
-        here = Card.load(card).digest
-    else:
-        from filterlab.data.prepare import prepare
+    from filterlab.data.prepare import is_prepared, prepare
 
+    if is_prepared(config.data, root / "data/processed"):
+        here = Card.load(root / "data/processed/train/card.json").digest
+    else:
         here = prepare(config.data, raw=root / "data/raw").train_card.digest
     if run.tags.get("filterlab.data") != here:
         raise UserError(
             f"run {run.id} learned from other data ({run.tags.get('filterlab.data', 'unknown')[:12]}) than {config.data.name} "
             f"gives here ({here[:12]}), so that it can't be reproduced: bring its data/raw, e.g. with dvc pull"
         )
+
+
+def repeated(run: Found, config: schema.Config) -> schema.Config:
+    """The run's configuration, with the threads it had where it left their number to the machine, a launcher or a scheduler.
+
+    Sums over other threads come in another order, and end in other bits.
+    """
+    if config.trainer.threads or THREADS not in run.tags:  # a GPU's run does without
+        return config
+    return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, threads=int(run.tags[THREADS])))
 
 
 def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> dict[str, Any]:

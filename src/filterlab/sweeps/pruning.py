@@ -23,7 +23,7 @@ def stopper(sweep: Sweep) -> "Callable[[NullRun, Sequence[Epoch]], bool] | None"
         from filterlab.sweeps.search import prune
 
         others = [
-            point for point in survey.survey(sweep, record) if point.run_id != record.id and point.status in ASKED[sweep.pruner]
+            point for point in survey.begun(sweep, record) if point.run_id != record.id and point.status in ASKED[sweep.pruner]
         ]
         fresh = record.curves([point.run_id for point in others if point.run_id not in finished], metric)
         curves = {run_id: [number for _, number in curve] for run_id, curve in fresh.items()}

@@ -16,7 +16,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from filterlab.errors import UserError
+from filterlab.errors import ConfigError, UserError
+from filterlab.sweeps import objective
 from filterlab.sweeps.space import Space, read, text
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
@@ -33,6 +34,28 @@ STATES = {
 }
 DIRECTIONS = {"maximize": StudyDirection.MAXIMIZE, "minimize": StudyDirection.MINIMIZE}
 REPEATS = 100  # draws in a row that bring nothing new
+
+
+def check(settings: Any) -> str:
+    """Raises ConfigError with every fault of hydra.sweeper; gives the full name of the metric.
+
+    settings: with the attributes of the sweeper's OptunaSweeperConf.
+    """
+    faults = []
+    for name, least in {"n_trials": 1, "n_jobs": 1, "seed": 0, "warmup": 0}.items():
+        if (given := getattr(settings, name)) < least:
+            faults.append(f"hydra.sweeper.{name} is {given}, expected >= {least}")
+    for name, known in {"sampler": list(SAMPLERS), "pruner": PRUNERS}.items():
+        if (given := getattr(settings, name)) not in known:
+            faults.append(f"hydra.sweeper.{name} is {given!r}, expected one of {', '.join(known)}")
+    metric = ""
+    try:
+        metric = objective.check(settings.metric, direction=settings.direction)
+    except ConfigError as error:
+        faults += [f"hydra.sweeper: {fault}" for fault in error.faults]
+    if faults:
+        raise ConfigError(faults)
+    return metric
 
 
 @dataclass(frozen=True)

@@ -22,37 +22,39 @@ def tags(sweep: Sweep, *, key: str, swept: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def survey(sweep: Sweep, store: NullRun, *, asked: Mapping[str, Mapping[str, str]] | None = None) -> list[Point]:
-    """A sweep's points in the order they were begun, then those of `asked` that were not, in its order.
+def survey(sweep: Sweep, store: NullRun) -> list[Point]:
+    """A sweep's points in the order they were begun, then those that were asked for and have not begun.
 
     Args:
         store: a handle that can search.
-        asked: key -> swept values of the points of a command. Where it is None, the trainings that a scheduler holds
-            and that have not begun are found by what was submitted.
     """
-    points: dict[str, Point] = {}
-    for run in store.search(f"tags.`{SWEEP}` = '{sweep.name}' AND tags.`mlflow.parentRunId` = '{sweep.parent}'"):
-        point = read(run)
-        if point.key not in points or points[point.key].status != "done":  # of a point tried again, the try that was done
-            points[point.key] = point
-    waiting = list(queued(sweep))
-    for key, swept in (asked or {}).items():
-        held = dict(swept) in waiting
+    points = {point.key: point for point in begun(sweep, store)}
+    waiting = queued(sweep)
+    held_keys, unknown = {key for key, _ in waiting}, [swept for key, swept in waiting if not key]
+    for key, words in sweep.points.items():
+        swept = sweeps.swept(words, sweep.swept)
+        held = key in held_keys or swept in unknown
         if key not in points or (held and points[key].status in ("failed", "interrupted")):
-            points[key] = Point(
-                key=key, swept=dict(swept), status="queued" if held else "missing", run_id="", metrics={}, seconds=None
-            )
-    if asked is None:
-        known = [point.swept for point in points.values() if point.status in ("done", "running")]
-        for number, swept in enumerate(swept for swept in waiting if swept not in known):
-            points[f"queued{number:010d}"] = Point(key="", swept=swept, status="queued", run_id="", metrics={}, seconds=None)
+            points[key] = not_begun(key, swept, "queued" if held else "missing")
+    known = [point.swept for point in points.values() if point.status in ("done", "pruned", "running", "queued")]
+    return [*points.values(), *(not_begun("", swept, "queued") for swept in unknown if swept not in known)]
+
+
+def begun(sweep: Sweep, store: NullRun) -> list[Point]:
+    """The points that have a run, in the order they were begun; of one tried again, the try that was done, else the last."""
+    runs = store.search(f"tags.`{SWEEP}` = '{sweep.name}' AND tags.`mlflow.parentRunId` = '{sweep.parent}'")
+    open_ended = [run for run in runs if run.status not in TERMINAL]
+    alive = dict(zip([run.id for run in open_ended], process.alive([run.tags for run in open_ended]), strict=True))
+    points: dict[str, Point] = {}
+    for run in runs:
+        point = read(run, alive=alive.get(run.id, False))
+        if point.key not in points or points[point.key].status != "done":
+            points[point.key] = point
     return list(points.values())
 
 
-def read(run: Found) -> Point:
-    status = TERMINAL.get(run.status, "running")
-    if status == "running" and not process.alive(run.tags):
-        status = "interrupted"
+def read(run: Found, *, alive: bool) -> Point:
+    status = TERMINAL.get(run.status, "running" if alive else "interrupted")
     if status == "done" and run.tags.get(STATE) == "pruned":
         status = "pruned"
     return Point(
@@ -65,11 +67,16 @@ def read(run: Found) -> Point:
     )
 
 
-def queued(sweep: Sweep) -> Iterable[dict[str, str]]:
-    """Swept values of the trainings that a scheduler holds."""
+def not_begun(key: str, swept: dict[str, str], status: str) -> Point:
+    return Point(key=key, swept=swept, status=status, run_id="", metrics={}, seconds=None)
+
+
+def queued(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
+    """Key and swept values of the trainings that a scheduler holds; the key is empty where no command asked for that point."""
     jobs = {job: overrides for overrides, job in sweeps.submitted(sweep)}
     alive = process.queued(list(jobs))
-    return [sweeps.swept(jobs[job], sweep.swept) for job in jobs if job in alive]
+    keys = {frozenset(words): key for key, words in sweep.points.items()}
+    return [(keys.get(frozenset(jobs[job]), ""), sweeps.swept(jobs[job], sweep.swept)) for job in jobs if job in alive]
 
 
 def counts(points: Iterable[Point]) -> str:

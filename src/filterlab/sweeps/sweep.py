@@ -1,6 +1,6 @@
 """A sweep's folder, runs/<name>: what its jobs run is frozen there when it begins.
 
-sweep.json          name, the parent run, the swept keys, the commands given, the revision of the code
+sweep.json          the parent run, the swept keys, the commands given, the points asked for, the revision of the code
 frozen/conf, src    the menu and the packages as they were; every job composes from the one and imports the other
 points/<key>/       what a training leaves, by the key of its configuration
 submitted.jsonl     jobs handed to a scheduler
@@ -13,9 +13,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from filterlab.config import schema
 from filterlab.errors import ConfigError, UserError
@@ -23,8 +26,13 @@ from filterlab.tracking import provenance
 
 FOLDER = Path("runs")
 VARIABLE = "FILTERLAB_SWEEP"  # names the folder to a sweep's own processes, and to its jobs
+SUBMITTED = "submitted.jsonl"
 PACKAGES = ["filterlab", "hydra_plugins"]
 POINT = ["data", "model", "optimizer", "schedule", "augment", "trainer", "seed"]
+
+
+class BusyError(UserError):
+    """The sweep is being run by another process."""
 
 
 @dataclass
@@ -36,6 +44,7 @@ class Sweep:
         parent: id of the MLflow run whose children the trainings are; empty before it exists.
         swept: keys with several values, in the order given.
         commands: what was given at each start, as lists of words.
+        points: the overrides of each point that a command asked for, by its key; a search asks for none beforehand.
         tags: provenance of the frozen code, as each of its runs gets it.
         tracking: how to reach the store: the section of the configuration.
         metric, direction: what points are compared by; "max" or "min".
@@ -47,6 +56,7 @@ class Sweep:
     parent: str = ""
     swept: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
+    points: dict[str, list[str]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     tracking: dict[str, Any] = field(default_factory=dict)
     metric: str = "best/validation/accuracy"
@@ -110,27 +120,55 @@ def has_begun(root: Path, name: str) -> bool:
 
 
 def begin(root: Path, name: str) -> Sweep:
-    """The sweep of that name: frozen now, or as it was when it began."""
+    """The sweep of that name: frozen now, or as it was when it began. Raises BusyError."""
     folder = root / FOLDER / name
     if has_begun(root, name):
         return load(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     sweep = Sweep(folder=folder, tags=provenance.tags(root))
-    shutil.rmtree(folder / "frozen", ignore_errors=True)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(root / "conf", sweep.conf, ignore=ignored)
-    source = Path(__file__).parents[2]
-    for package in PACKAGES:
-        shutil.copytree(source / package, sweep.code / package, ignore=ignored)
-    sweep.save()
+    with alone(sweep):
+        # Put in place whole: a driver that the same command has just started may be about to import it.
+        partial, earlier = folder / "frozen.partial", folder / "frozen.earlier"
+        for left in (partial, earlier):
+            shutil.rmtree(left, ignore_errors=True)
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(root / "conf", partial / "conf", ignore=ignored)
+        source = Path(__file__).parents[2]
+        for package in PACKAGES:
+            shutil.copytree(source / package, partial / "src" / package, ignore=ignored)
+        if (folder / "frozen").exists():
+            (folder / "frozen").rename(earlier)
+        partial.rename(folder / "frozen")
+        shutil.rmtree(earlier, ignore_errors=True)
+        sweep.save()
     return sweep
+
+
+@contextmanager
+def alone(sweep: Sweep) -> Iterator[None]:
+    """Keeps other drivers of the sweep away for the time of the block. Raises BusyError where there is one."""
+    lock = FileLock(sweep.folder / "driver.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError(
+            f"sweep {sweep.name} is being run by another process: `filterlab sweep status {sweep.name}` shows how far it is, "
+            "--sweep NAME begins another one"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def title(words: Sequence[str], *, swept: Sequence[str]) -> str:
     """The name of a sweep that was given none: what is swept, and a digest of all that was said; the same words, the same name.
 
-    How the jobs are launched is no part of it: a sweep that began on one machine may go on on a cluster.
+    How the jobs are launched is no part of it: a sweep that began on one machine may go on on a cluster; nor is how many
+    trials a search makes, at once or in all: it may be given more.
     """
-    said = sorted(word for word in words if not re.match(r"[+~]*(hydra[./](launcher|job|verbose)|tracking\b)", word))
+    other = r"[+~]*(hydra[./](launcher|job|verbose)|hydra\.sweeper\.n_(trials|jobs)|tracking)\b"
+    said = sorted(word for word in words if not re.match(other, word))
     digest = hashlib.sha256("\n".join(said).encode()).hexdigest()[:6]
     chosen = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
     parts = chosen if chosen and chosen != ["none"] else [key.rpartition(".")[2] for key in swept]
@@ -158,7 +196,7 @@ def swept(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
 
 def submitted(sweep: Sweep) -> Iterator[tuple[list[str], str]]:
     """(overrides, job id) of each job that a scheduler was given."""
-    record = sweep.folder / "submitted.jsonl"
+    record = sweep.folder / SUBMITTED
     if record.exists():
         for line in record.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)

@@ -5,6 +5,8 @@ a failure nothing more is written. Only the parent's end of the pipe is trusted:
 """
 
 import contextlib
+import json
+import math
 import os
 import random
 import signal
@@ -30,13 +32,14 @@ from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
+
+from filterlab.tracking.store import RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
 PAGE = 1000  # runs that MLflow gives in one call
 SAMPLING = 5.0  # seconds between two samples of the system's metrics
-RESTORED = "filterlab.restored_from"
 DIGEST = 36  # characters of a data set's digest that MLflow keeps
 
 
@@ -143,8 +146,6 @@ class Recorder:
         self.client.log_batch(self.run_id, tags=[RunTag(name, given) for name, given in tags.items()])
 
     def log_dataset(self, *, name: str, digest: str, source: str, context: str, profile: dict[str, Any]) -> None:
-        import json
-
         data = Dataset(name=name, digest=digest[:DIGEST], source_type="local", source=source, profile=json.dumps(profile))
         tagged = [DatasetInput(data, [InputTag("mlflow.data.context", context)])]
         for again in range(TRIES):
@@ -213,7 +214,12 @@ class Recorder:
             return Path(self.client.download_artifacts(run_id, path, scratch)).read_text(encoding="utf-8")
 
     def log_table(self, *, name: str, columns: dict[str, list[Any]]) -> None:
-        self.client.log_table(self.run_id, columns, name)
+        # MLflow's log_table would append to a table that is there already.
+        rows = [[none_of_nan(cell) for cell in row] for row in zip(*columns.values(), strict=True)]
+        self.client.log_text(self.run_id, json.dumps({"columns": list(columns), "data": rows}), name)
+        tables = json.loads(self.client.get_run(self.run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
+        if (table := {"path": name, "type": "table"}) not in tables:  # by this the UI knows what it can show as one
+            self.client.set_tag(self.run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*tables, table]))
 
     def end(self, *, status: str) -> None:
         self.flush()
@@ -222,6 +228,11 @@ class Recorder:
         if not self.finished:
             self.client.set_terminated(self.run_id, status or "FINISHED")
             self.finished = True
+
+
+def none_of_nan(cell: Any) -> Any:
+    """JSON has no such numbers."""
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 @contextlib.contextmanager

@@ -75,7 +75,7 @@ class NullRun:
         """
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Columns of equal length, as an artifact that the UI shows as a table; `name` ends in .json."""
+        """Columns of equal length, as an artifact that the UI shows as a table, over an earlier one; `name` ends in .json."""
 
     def log_child(
         self,

@@ -1,12 +1,23 @@
 """Where the history lives: one store, however a run was started."""
 
 import os
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from filterlab.errors import TrackingError
+
+RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/: the id of the one that trained
+FIND = """
+    select run_uuid from runs
+    where lifecycle_stage = 'active' and (
+        run_uuid = :id or run_uuid in (select run_uuid from tags where key = :tag and value = :id)
+    )
+    order by run_uuid != :id
+"""
 
 
 class Settings(Protocol):
@@ -50,3 +61,18 @@ def locate(settings: Settings, *, root: Path) -> Store:
         return Store(uri=uri, artifacts=None)
     home = Path(os.environ.get("DVC_ROOT") or root).resolve()
     return Store(uri=f"sqlite:///{home / 'mlflow.db'}", artifacts=home / "mlartifacts")
+
+
+def find(store: Store, run_id: str) -> str:
+    """The id under which a local store has a run: its own, or that of the run restored from it; empty where it has neither.
+
+    Asked of SQLite alone, read-only: MLflow would take seconds.
+    """
+    assert store.artifacts, "a server can only be asked through MLflow"
+    database = store.artifacts.with_name("mlflow.db")
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute(FIND, {"id": run_id, "tag": RESTORED}).fetchone()
+    except sqlite3.Error:  # no file, no tables, no database: who writes to it says what is wrong
+        return ""
+    return str(found[0]) if found else ""

@@ -1,5 +1,6 @@
 """One training, from arrays to the best epoch's weights."""
 
+import io
 import logging
 import os
 import signal
@@ -18,11 +19,13 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
+from filterlab import files
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.datamodule import ImageData
 from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
+from filterlab.training import devices
 from filterlab.training.classifier import Classifier
 from filterlab.training.history import Epoch, History
 
@@ -37,6 +40,7 @@ class Fitted:
         best_epoch: counted from 1; the first one with the best value of the monitored metric.
         precision: that was used, "bf16" or "32".
         device: that was used, e.g. "cpu" or "cuda".
+        threads: of the CPU that were used.
         seconds: spent in the finished epochs (training, validation, checkpoints), before interruptions too.
         images: trained on in those seconds, over all devices.
         pruned: whether `on_epoch` stopped it.
@@ -47,11 +51,33 @@ class Fitted:
     best_epoch: int
     precision: str
     device: str
+    threads: int
     seconds: float
     images: int
     pruned: bool
 
 
+@contextmanager
+def own_algorithms() -> Iterator[None]:
+    """Gives PyTorch back as it was, its number of threads too: Lightning leaves deterministic algorithms chosen for all that this
+    process does later.
+
+    With them, PyTorch fills memory with NaN wherever something is to be written next, so that a read before that shows. It
+    changes no bits of what is computed, and costs time: it is off here.
+    """
+    chosen, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic  # a module with a property, which mypy doesn't see
+    threads = torch.get_num_threads()
+    filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(chosen, warn_only=warns)
+        memory.fill_uninitialized_memory = filled
+        torch.set_num_threads(threads)
+
+
+@own_algorithms()
 def fit(
     predictor: Predictor,
     train: LabelledImages,
@@ -74,10 +100,12 @@ def fit(
             calls it for the epochs before the interruption too. True stops the training after this epoch.
 
     Raises:
-        UserError: the loss is no longer finite, or last.ckpt is damaged.
+        UserError: this machine lacks the devices asked for, the loss is no longer finite, or last.ckpt is damaged.
+        DataError: a checkpoint can't be written; those before it are kept.
         KeyboardInterrupt: on Ctrl-C. SystemExit(143): on SIGTERM.
     """
     settings = config.trainer
+    devices.check(settings)
     quiet()
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -114,7 +142,9 @@ def fit(
     )
     last = checkpoints / "last.ckpt"
     if last.exists():
-        check(last)
+        done = check(last)
+        if trainer.is_global_zero:
+            print(f"goes on after epoch {done}", flush=True)
     try:
         with own_processes():
             trainer.fit(
@@ -135,6 +165,7 @@ def fit(
         best_epoch=saved["epoch"] + 1,
         precision=precision,
         device=trainer.strategy.root_device.type,
+        threads=torch.get_num_threads(),
         seconds=clock.seconds,
         images=clock.epochs * len(train.labels),
         pruned=history.stopped,
@@ -157,7 +188,7 @@ def own_processes() -> Iterator[None]:
 
 
 class Clock(Callback):
-    """Seconds between the first epoch's start and the last one's end, so that resuming and set-up don't count."""
+    """Seconds between the first epoch's start and the last one's checkpoint, so that resuming and set-up don't count."""
 
     def __init__(self) -> None:
         self.started = 0.0
@@ -170,6 +201,10 @@ class Clock(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.seconds = time.perf_counter() - self.started
         self.epochs += 1
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning writes an epoch's checkpoints after every other callback's on_train_epoch_end.
+        self.seconds = time.perf_counter() - self.started
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "epochs": self.epochs}
@@ -187,21 +222,20 @@ class Patience(EarlyStopping):
 
 class WholeFiles(TorchCheckpointIO):
     """Checkpoints that are there whole or not at all. (Lightning moves them over from the folder for temporary files,
-    which is no single step where that folder is on another disk.)
+    which is no single step where that folder is on another disk; torch.save says of a full disk that a position is unexpected.)
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        partial = Path(f"{path}.partial")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, partial)
-        partial.replace(path)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        files.write(Path(path), content.getvalue())
 
 
-def check(checkpoint: Path) -> None:
-    """Raises UserError where the file can't be read as a checkpoint."""
+def check(checkpoint: Path) -> int:
+    """The number of finished epochs. Raises UserError where the file can't be read as a checkpoint."""
     try:
-        torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except (RuntimeError, UnpicklingError, EOFError, OSError) as error:
+        return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["epoch"]) + 1
+    except (RuntimeError, UnpicklingError, EOFError, OSError, KeyError) as error:
         raise UserError(
             f"{checkpoint} is damaged, so the training can't go on from it: delete {checkpoint.parent} to train from the start"
         ) from error

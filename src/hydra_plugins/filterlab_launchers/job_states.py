@@ -1,9 +1,9 @@
 """What has become of SLURM jobs: asked of the queue, and of the accounting where the queue has forgotten them."""
 
-import os
 import re
-import subprocess
 from collections.abc import Collection
+
+from filterlab.tracking.process import answer
 
 ENDED = {
     "BOOT_FAIL",
@@ -19,7 +19,6 @@ ENDED = {
 }
 UNKNOWN = "UNKNOWN"  # nobody answers now
 GONE = "GONE"  # it is over, and nobody remembers how it ended
-PATIENCE = 60.0  # seconds that a command of SLURM may take
 ARRAY = 1001  # SLURM's default of MaxArraySize
 
 
@@ -58,14 +57,3 @@ def largest_array() -> int:
     """Jobs that one array may have on this cluster."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", answer("scontrol", "show", "config") or "", re.MULTILINE)
     return int(found[1]) if found else ARRAY
-
-
-def answer(*command: str) -> str | None:
-    """What the command prints; None where it is missing, fails (no controller, no database) or takes too long."""
-    # A user's own SQUEUE_STATES or SQUEUE_PARTITION would hide jobs.
-    environment = {name: text for name, text in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None

@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 from omegaconf import DictConfig, OmegaConf
 
 from filterlab.errors import UserError
+from filterlab.sweeps.sweep import SUBMITTED, VARIABLE
 from hydra_plugins.filterlab_launchers import in_job, job_states
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SWEEP = "FILTERLAB_SWEEP"  # names the sweep's folder
-SUBMITTED = "submitted.jsonl"
 GRACE = 15.0  # seconds that a shared file system may take to show an ended job's result
 SETUP = [
     # Since SLURM 22.05 srun no longer takes over what sbatch was told, and would bind the training to one core.
@@ -63,11 +63,7 @@ class SlurmLauncher(SubmititLauncher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Raises UserError where SLURM's commands are missing."""
-        if missing := [command for command in ("sbatch", "srun", "squeue") if shutil.which(command) is None]:
-            raise UserError(
-                f"hydra/launcher=slurm: {', '.join(missing)} not found on the PATH, nothing was submitted. Run this on a login "
-                "node of a SLURM cluster (some need `module load slurm`), or choose hydra/launcher=joblib for this machine"
-            )
+        check_commands()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -98,9 +94,14 @@ class SlurmLauncher(SubmititLauncher):
             raise
 
     def check_processes(self, job_overrides: Sequence[Sequence[str]]) -> None:
-        """Raises UserError where nodes x tasks_per_node is not trainer.devices: each task would train the same, on its own."""
+        """Raises UserError: several nodes, or tasks_per_node is not trainer.devices, so that each task would train by itself."""
         assert self.hydra_context is not None and self.config is not None
-        tasks = self.params["nodes"] * self.params["tasks_per_node"]
+        if (nodes := self.params["nodes"]) != 1:
+            raise UserError(
+                f"hydra.launcher.nodes is {nodes}, expected 1: a training stays on one node; for several processes there, "
+                "hydra.launcher.tasks_per_node and trainer.devices. Nothing was submitted"
+            )
+        tasks = self.params["tasks_per_node"]
         # Composing takes a tenth of a second: once for all jobs that say the same of the trainer.
         alike = {tuple(word for word in words if word.startswith(("trainer", "experiment"))): words for words in job_overrides}
         for words in alike.values():
@@ -108,8 +109,8 @@ class SlurmLauncher(SubmititLauncher):
             devices = OmegaConf.select(composed, "trainer.devices", default=tasks)
             if devices != tasks:
                 raise UserError(
-                    f"trainer.devices is {devices}, but hydra.launcher asks for {tasks} processes (nodes x tasks_per_node): "
-                    f"make them equal by hydra.launcher.nodes=1 hydra.launcher.tasks_per_node={devices}. Nothing was submitted"
+                    f"trainer.devices is {devices}, but hydra.launcher asks for {tasks} processes: make them equal by "
+                    f"hydra.launcher.tasks_per_node={devices}. Nothing was submitted"
                 )
 
     def submit(self, calls: Sequence[tuple[Any, ...]]) -> "list[Job[JobReturn]]":
@@ -118,7 +119,7 @@ class SlurmLauncher(SubmititLauncher):
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         settings = {name: given for name, given in self.params.items() if given is not None}
-        settings["setup"] = SETUP + settings.get("setup", [])
+        settings["setup"] = SETUP + exports() + settings.get("setup", [])
         executor = submitit.AutoExecutor(
             settings.pop("submitit_folder"), "slurm", slurm_max_num_timeout=settings.pop("max_num_timeout")
         )
@@ -132,7 +133,7 @@ class SlurmLauncher(SubmititLauncher):
 
     def on_submitted(self, submitted: Sequence[tuple[Sequence[str], str]]) -> None:
         """Each job's overrides and its SLURM id, as soon as it has one."""
-        if not (sweep := os.environ.get(SWEEP)):
+        if not (sweep := os.environ.get(VARIABLE)):
             return
         lines = [json.dumps({"overrides": list(overrides), "job": job_id}) for overrides, job_id in submitted]
         with (Path(sweep) / SUBMITTED).open("a", encoding="utf-8") as file:
@@ -144,6 +145,21 @@ class SlurmLauncher(SubmititLauncher):
         done = super().__call__(*arguments)
         _ = done.return_value
         return done
+
+
+def check_commands() -> None:
+    """Raises UserError where SLURM's commands are missing."""
+    if missing := [command for command in ("sbatch", "srun", "squeue") if shutil.which(command) is None]:
+        raise UserError(
+            f"hydra/launcher=slurm: {', '.join(missing)} not found on the PATH, nothing was submitted. Run this on a login "
+            "node of a SLURM cluster (some need `module load slurm`), or choose hydra/launcher=joblib for this machine"
+        )
+
+
+def exports() -> list[str]:
+    """Lines of a job's script that bring what it can't do without, where a site sets SBATCH_EXPORT=NONE too."""
+    needed = {name: os.environ[name] for name in ("PYTHONPATH", VARIABLE) if name in os.environ}
+    return [f"export {name}={shlex.quote(given)}" for name, given in needed.items()] + ["unset SLURM_EXPORT_ENV"]
 
 
 def wait(jobs: "Sequence[Job[JobReturn]]", *, overrides: Sequence[list[str]]) -> list[JobReturn]:

@@ -22,7 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from filterlab.errors import ConfigError, UserError
+from filterlab.errors import UserError
 
 if TYPE_CHECKING:
     from filterlab.sweeps.search import Best, Search, Trial
@@ -43,7 +43,7 @@ class OptunaSweeperConf:
         pruner: which trainings are stopped early: median (worse than the median of those that are done, at the same
             epoch), halving (not among the best quarter), none.
         warmup: epochs in which no training is stopped.
-        metric: what is sought, by the name under which a training returns it: of the validation set.
+        metric: what is sought: best/validation/accuracy or best/validation/loss.
         direction: maximize or minimize.
         params: key -> sweep in Hydra's syntax, as an experiment's file has them; the command line's words come after.
     """
@@ -118,10 +118,10 @@ class OptunaSweeper(Sweeper):
             ConfigError: before anything is launched: the search's own settings, or the space.
             UserError: no trial was done in the end, or a training returned something else than its metrics.
         """
-        from filterlab.sweeps.search import Search
+        from filterlab.sweeps.search import Search, check
         from filterlab.sweeps.space import ends, space
 
-        self.check()
+        self.metric = check(self)
         words = [f"{key}={sweep}" for key, sweep in self.params.items()]
         parser = OverridesParser.create(config_loader=self.loader())
         searched, fixed = space(parser.parse_overrides(words + arguments), options=self.options)
@@ -138,25 +138,6 @@ class OptunaSweeper(Sweeper):
             f"best of {search.begun} ({counts(search)}): {' '.join(best.overrides)}  {self.metric} {best.value:.6g}", flush=True
         )
         return best
-
-    def check(self) -> None:
-        """Raises ConfigError with every fault of hydra.sweeper."""
-        from filterlab.sweeps import objective
-        from filterlab.sweeps.search import PRUNERS, SAMPLERS
-
-        faults = []
-        for name, least in {"n_trials": 1, "n_jobs": 1, "seed": 0, "warmup": 0}.items():
-            if getattr(self, name) < least:
-                faults.append(f"hydra.sweeper.{name} is {getattr(self, name)}, expected >= {least}")
-        for name, known in {"sampler": list(SAMPLERS), "pruner": PRUNERS}.items():
-            if getattr(self, name) not in known:
-                faults.append(f"hydra.sweeper.{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")
-        try:
-            objective.check(self.metric, direction=self.direction)
-        except ConfigError as error:
-            faults += [f"hydra.sweeper: {fault}" for fault in error.faults]
-        if faults:
-            raise ConfigError(faults)
 
     def loader(self) -> Any:
         assert self.hydra_context is not None
@@ -205,7 +186,8 @@ class OptunaSweeper(Sweeper):
         if not math.isfinite(value):
             self.fail(search, number, f"{self.metric} is {value}")
             return
-        search.tell(number, value, state, curve=returned.get("curve", ()))
+        curve = returned.get("curves", {}).get(self.metric.removeprefix("best/"), ())
+        search.tell(number, value, state, curve=curve)
         best = search.best()
         so_far = f"; best so far {best.value:.6g} (trial {best.number})" if best else ""
         log.info("trial %d %s: %s %.6g%s", number, state, self.metric, value, so_far)

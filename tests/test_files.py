@@ -1,10 +1,16 @@
+"""Whole or not there, whatever ends the writing."""
+
+import csv
+import errno
+import os
 import resource
 from pathlib import Path
 
 import pytest
 
-from filterlab.data.files import replacing
+from filterlab import files
 from filterlab.errors import DataError
+from filterlab.files import replacing
 
 
 def test_replaces_at_once(tmp_path: Path) -> None:
@@ -27,9 +33,8 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, file_size_limit) -> None:
 
 def test_no_room_left(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot write .*file: No space left on device"), replacing(tmp_path / "file") as file:
-        with Path("/dev/full").open("wb", buffering=0) as full:
-            full.write(b"x")
         file.write(b"x")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -44,3 +49,17 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"")
     with pytest.raises(DataError, match=r"cannot write .*data/raw/file: Not a directory"), replacing(tmp_path / "data/raw/file"):
         pass
+
+
+def test_text_bytes_and_tables(tmp_path: Path, file_size_limit) -> None:
+    files.write(tmp_path / "text", "naïve\n")
+    files.write(tmp_path / "bytes", b"\xff\r\n")
+    assert (tmp_path / "text").read_bytes() == "naïve\n".encode() and (tmp_path / "bytes").read_bytes() == b"\xff\r\n"
+    rows = [["a, b", 0.1], ['"c"\nd', ""]]
+    files.write_table(tmp_path / "table.csv", ["name", "number"], rows)
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["name", "number"], ["a, b", "0.1"], ['"c"\nd', ""]]
+    with file_size_limit(10), pytest.raises(DataError, match=r"cannot write .*table\.csv: File too large"):
+        files.write_table(tmp_path / "table.csv", ["longer", "than before"], [])
+    assert (tmp_path / "table.csv").read_bytes() == b'name,number\n"a, b",0.1\n"""c""\nd",\n'
+    assert len(list(tmp_path.iterdir())) == 3

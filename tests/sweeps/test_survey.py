@@ -1,0 +1,151 @@
+"""A sweep as its store, its folder and its scheduler tell it, without any of the three."""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from filterlab.config import compose
+from filterlab.errors import UserError
+from filterlab.sweeps import driver, promotion, survey
+from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.sweep import Sweep
+from filterlab.tracking import Found, NullRun, process
+
+METRIC = "best/validation/accuracy"
+
+
+def run(key: str, status: str = "FINISHED", value: float = 0.5, **swept: str) -> Found:
+    tags = {survey.KEY: key, **{f"swept.{name}": given for name, given in swept.items()}}
+    return Found(f"run-{key}", key, status, 0, 1000, {}, {METRIC: value, "best_epoch": 1.0}, tags)
+
+
+class Store(NullRun):
+    """Remembers what is logged to it."""
+
+    def __init__(self, runs: Iterable[Found]):
+        self.runs = list(runs)
+        self.images: list[tuple[str, int]] = []
+        self.metrics: list[tuple[dict[str, float], int]] = []
+        self.tables: list[dict[str, Any]] = []
+
+    def search(self, where: str) -> list[Found]:
+        return [found for found in self.runs if "'FAILED'" not in where or found.status == "FAILED"]
+
+    def curves(self, run_ids: Iterable[str], metric: str) -> dict[str, list[tuple[int, float]]]:
+        return {run_id: [(1, 0.5), (2, 0.6)] for run_id in run_ids}
+
+    def log_image(self, key: str, path: Path, *, step: int = 0) -> None:
+        assert path.exists()
+        self.images.append((key, step))
+
+    def log_metrics(self, metrics: Any, *, step: int = 0) -> None:
+        self.metrics.append((dict(metrics), step))
+
+    def log_table(self, name: str, columns: Any) -> None:
+        self.tables.append(dict(columns))
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says which jobs the scheduler holds."""
+
+    def hold(*jobs: str) -> None:
+        monkeypatch.setattr(process, "queued", lambda asked: set(asked) & set(jobs))
+
+    return hold
+
+
+def submit(sweep: Sweep, **jobs: list[str]) -> None:
+    lines = [json.dumps({"overrides": words, "job": job}) + "\n" for job, words in jobs.items()]
+    (sweep.folder / sweeps.SUBMITTED).write_text("".join(lines))
+
+
+def statuses(sweep: Sweep, store: NullRun) -> list[tuple[str, str]]:
+    return [(point.swept["seed"], point.status) for point in survey.survey(sweep, store)]
+
+
+def test_what_was_asked_for_and_has_not_begun(tmp_path: Path, held: Callable[..., None]) -> None:
+    """Missing, or queued; the same seed with other fixed values is another point."""
+    points = {key: ["trainer.max_epochs=3", f"seed={seed}"] for seed, key in enumerate("abcd")}
+    points["e"] = ["trainer.max_epochs=9", "seed=1"]
+    sweep = Sweep(tmp_path, swept=["seed"], points=points)
+    submit(sweep, j1=["seed=1", "trainer.max_epochs=3"], j2=points["c"], j3=points["d"])
+    held("j1", "j3")
+    store = Store([run("a", seed="0"), run("d", "FAILED", seed="3")])
+    assert statuses(sweep, store) == [("0", "done"), ("3", "queued"), ("1", "queued"), ("2", "missing"), ("1", "missing")]
+    held()
+    assert statuses(sweep, store)[1:] == [("3", "failed"), ("1", "missing"), ("2", "missing"), ("1", "missing")]
+
+
+def test_a_searchs_queued_trainings_are_seen(tmp_path: Path, held: Callable[..., None]) -> None:
+    sweep = Sweep(tmp_path, swept=["seed"])
+    submit(sweep, j0=["seed=0"], j1=["seed=1"])
+    held("j0", "j1")
+    assert statuses(sweep, Store([run("a", seed="0")])) == [("0", "done"), ("1", "queued")]
+
+
+def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
+    """With one more point in between, and by receipts of a schema that this code doesn't know."""
+    sweep = Sweep(tmp_path / "s", swept=["seed"], points={key: [f"seed={seed}"] for seed, key in enumerate("abc")})
+    for key in "ab":
+        receipt = sweep.point(key) / compose.RECEIPT
+        receipt.parent.mkdir(parents=True)
+        receipt.write_text(yaml.safe_dump({"data": {"channels": 3, "height": 8, "width": 9, "of": "later"}, "new": {}}))
+    store = Store([run("a", value=0.7, seed="0")])
+    driver.collect(sweep, store, root=tmp_path)
+    assert driver.image_shape(sweep, survey.begun(sweep, store)) == (3, 8, 9)
+    first = len(store.images)
+    assert first and {step for _, step in store.images} == {1}
+    store.runs.append(run("b", value=0.9, seed="1"))
+    driver.collect(sweep, store, root=tmp_path)
+    assert {step for _, step in store.images[first:]} == {2}
+    assert store.metrics == [({METRIC: 0.7}, 1), ({METRIC: 0.9}, 2)]
+    assert [table["status"] for table in store.tables] == [["done", "missing", "missing"], ["done", "done", "missing"]]
+
+
+def test_the_winner_is_of_the_winning_setting(tmp_path: Path) -> None:
+    """Not of another one whose swept values hold the winning ones."""
+    (tmp_path / "runs/s").mkdir(parents=True)
+    Sweep(tmp_path / "runs/s").save()
+    runs = [run("a", value=0.8, lr="1", seed="0"), run("b", value=0.7, lr="1", seed="1")]
+    runs += [run("c", value=0.9, lr="1", model="mlp", seed="0"), run("d", value=0.1, lr="1", model="mlp", seed="1")]
+    runs += [run("e", value=math.nan, lr="2", seed="0")]
+    assert promotion.winner(tmp_path, Store(runs), sweep="s", metric="accuracy").id == "run-a"
+    for none in ([], runs[-1:]):
+        with pytest.raises(UserError, match=f"no training of sweep s is done with a finite {METRIC}"):
+            promotion.winner(tmp_path, Store(none), sweep="s", metric="accuracy")
+
+
+def test_a_search_of_other_fixed_values_is_another_search(tmp_path: Path) -> None:
+    words = ["model='mlp'", "trainer.max_epochs=3", "hydra/sweeper=optuna", "optimizer.lr=interval(0.1,1)"]
+    same = [*words[1:], "model=mlp", "hydra.sweeper.n_trials=50", "tracking.system_metrics=false"]
+    driver.check_search(Sweep(tmp_path / "hunt", commands=[words, same]))
+    other = [words[0], "trainer.max_epochs=5", *words[2:]]
+    with pytest.raises(UserError, match=r"another search: trainer\.max_epochs is 5 \(was 3\).*--sweep NAME"):
+        driver.check_search(Sweep(tmp_path / "hunt", commands=[words, other]))
+    with pytest.raises(UserError, match=r"seed is 1 \(was not given\)"):
+        driver.check_search(Sweep(tmp_path / "hunt", commands=[words, [*words, "seed=1"]]))
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    """The same command again within a second neither freezes anew under a driver that has just begun, nor drives too."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/a.yaml").write_text("first")
+    sweep = sweeps.begin(tmp_path, "s")
+    with sweeps.alone(sweep):
+        (tmp_path / "conf/a.yaml").write_text("second")
+        with pytest.raises(sweeps.BusyError, match="sweep s is being run by another process"):
+            sweeps.begin(tmp_path, "s")
+        assert (sweep.conf / "a.yaml").read_text() == "first"
+    sweeps.begin(tmp_path, "s")  # it has reached no store: what was wrong in conf/ may be put right
+    assert (sweep.conf / "a.yaml").read_text() == "second" and (sweep.code / "filterlab/cli.py").exists()
+    assert not [path for path in sweep.folder.iterdir() if path.name.startswith("frozen.")]
+    sweep.parent = "run"
+    sweep.save()
+    (tmp_path / "conf/a.yaml").write_text("third")
+    assert sweeps.begin(tmp_path, "s").parent == "run" and (sweep.conf / "a.yaml").read_text() == "second"

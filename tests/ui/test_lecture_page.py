@@ -1,0 +1,49 @@
+"""The lecture's page in a real browser: offline, its formulas drawn, and narrow enough for a phone."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Request
+
+from filterlab.lecture import topics
+from filterlab.stages import lecture
+
+ROOT = Path(__file__).parents[2]
+PHONE = {"width": 390, "height": 844}  # CSS pixels
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of the topics that need neither data nor torch."""
+    root = tmp_path_factory.mktemp("lecture")
+    for name in ("conf", "dvc.yaml"):
+        (root / name).symlink_to(ROOT / name)
+    (root / "params.yaml").write_text("tracking: off\n")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(topics, "TOPICS", [topic for topic in topics.TOPICS if topic.number in (1, 2, 3, 4, 7, 16)])
+        lecture.run(root, "all", quick=True)
+    return root / "results/lecture-quick/lecture.html"
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}], ids=["phone", "desk"])
+def test_the_page_is_whole_offline_and_fits(browser: Browser, page_file: Path, viewport: dict) -> None:
+    asked: list[Request] = []
+    faults: list[str] = []
+    page = browser.new_page(viewport=viewport)
+    page.on("request", lambda request: asked.append(request))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(page_file.as_uri())
+    for image in page.locator("img").all():
+        image.scroll_into_view_if_needed()
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
+    assert [request.url for request in asked if not request.url.startswith("data:")] == [page_file.as_uri()]
+    assert faults == []
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    formulas = page.locator("math")
+    assert formulas.count() == sum(len(topic.load().PAGE.formulas) for topic in topics.TOPICS if topic.number in (1, 2, 3, 4, 7))
+    for formula in formulas.all():
+        box = formula.bounding_box()
+        assert box is not None and box["width"] > 40 and box["height"] > 15
+        # MathML that the browser does not know is laid out as plain text, on one line with its commands.
+        assert "\\" not in (formula.text_content() or "\\")
+    page.close()
