@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,11 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
 from filterlab.evaluation.statistics import CONFIDENCE, summarize
 from filterlab.lecture.lab import Job, Lab, Point, fit
+from filterlab.lecture.topic import Shown
+from filterlab.visualization.style import INK, MARGIN, MUTED, panel, sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ALL = 0  # images per class: as many as there are
 CLASSES = 10
@@ -170,29 +175,34 @@ def interval(found: Sequence[Measured], *, tested: int) -> tuple[float, float, f
     return mean, 100 * low, 100 * high
 
 
-def crossover(
-    differences: Mapping[float, Sequence[float]], *, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
-    """From how many images on the mean difference stays positive, and the 95 % percentile interval over resampled subsets.
+@dataclass(frozen=True)
+class Crossover:
+    """From how many images on a difference stays positive, and its 95 % interval; 0: it always is; inf: at the last it isn't."""
 
-    differences: by number of images, ascending, one value a subset. Between two numbers the mean is interpolated over log n.
-    0: it is positive everywhere; inf: it isn't at the last. The subsets of a seed are nested, so that a resample (Efron 1979)
-    takes the same seeds at each number of images that has as many of them.
+    at: float
+    low: float
+    high: float
+
+
+def crossover(differences: Mapping[float, Sequence[float]], *, resamples: int = 2000, seed: int = 0) -> Crossover:
+    """Of the mean difference, interpolated over the logarithm of the number of images; percentile bootstrap (Efron 1979).
+
+    differences: by number of images, ascending, one value a subset. Subsets of the same seed are nested, so that a resample takes
+    the same ones at each number of images that has equally many.
     """
     draw = np.random.default_rng(seed)
     sizes, values = np.array(list(differences)), [np.array(given) for given in differences.values()]
-    counts = {len(given) for given in values}
     found = []
     for _ in range(resamples):
-        taken = {count: draw.integers(0, count, count) for count in sorted(counts)}
+        taken = {count: draw.integers(0, count, count) for count in sorted({len(given) for given in values})}
         found.append(turn(sizes, np.array([given[taken[len(given)]].mean() for given in values])))
-    # An order statistic: infinities can't be interpolated.
-    low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
-    return turn(sizes, np.array([given.mean() for given in values])), float(low), float(high)
+    # Order statistics, as between a number and infinity nothing can be interpolated.
+    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="inverted_cdf")
+    return Crossover(turn(sizes, np.array([given.mean() for given in values])), float(low), float(high))
 
 
 def turn(sizes: NDArray[np.float64], means: NDArray[np.float64]) -> float:
-    """Where the last step from not positive to positive crosses 0, interpolated over log(sizes); 0 and inf as `crossover`."""
+    """Where the last step from not positive to positive crosses 0, over log(sizes); 0 and inf as in `Crossover`."""
     behind = np.flatnonzero(means <= 0)
     if not len(behind):
         return 0.0
@@ -200,4 +210,85 @@ def turn(sizes: NDArray[np.float64], means: NDArray[np.float64]) -> float:
     if last == len(means) - 1:
         return math.inf
     share = -means[last] / (means[last + 1] - means[last])
-    return float(np.exp(np.log(sizes[last]) + share * np.log(sizes[last + 1] / sizes[last])))
+    return float(sizes[last] * (sizes[last + 1] / sizes[last]) ** share)
+
+
+def written(size: float) -> str:
+    """A number of images, or a crossover, as one reads it."""
+    if size in (0, math.inf):
+        return "fewer than the fewest" if size == 0 else "more than there are"
+    return f"{size:.0f}" if size >= 10 else f"{size:.1f}".removesuffix(".0")
+
+
+def accuracy_figure(found: Curves, *, tested: int, colors: Mapping[str, str], dashed: Sequence[str]) -> Shown:
+    drawn = sheet(
+        "Coded or discovered: errors by the number of training images",
+        caption=f"{tested:,} test images of MNIST; support vector machines on coded features (dashed), and networks",
+        width=11.5,
+        height=5.0,
+    )
+    axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=7.6, height=4.1)
+    for method, by in found.items():
+        mean, low, high = 100 - np.array([interval(one, tested=tested) for one in by.values()]).T
+        line, marker = ("--", "s") if method in dashed else ("-", "o")
+        axes.errorbar(
+            list(by),
+            mean,
+            yerr=[mean - high, low - mean],
+            color=colors[method],
+            linestyle=line,
+            marker=marker,
+            markersize=5,
+            linewidth=2,
+            elinewidth=1,
+            label=method,
+        )
+    axes.set_yscale("log")
+    ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 90) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylabel("test error, %", fontsize=11, color=INK)
+    across(axes, list(next(iter(found.values()))))
+    axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return Shown(
+        drawn,
+        "Both axes are logarithmic. Bars are 95 % intervals: over five subsets where there are five, else over the test images. The "
+        "last points have learned from all images.",
+    )
+
+
+def crossover_figure(
+    gaps: Mapping[str, Mapping[float, Sequence[float]]], turns: Mapping[str, Crossover], *, colors: Mapping[str, str]
+) -> Shown:
+    sizes = list(next(iter(gaps.values())))
+    drawn = sheet(
+        "Where discovery overtakes coding",
+        caption="points of test accuracy by which a network is ahead of the coded features that are best at that number of images",
+        width=11.5,
+        height=4.6,
+    )
+    axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=7.6, height=3.7)
+    axes.axhline(0, color=MUTED, linewidth=1)
+    for name, gap in gaps.items():
+        axes.plot(sizes, [np.mean(given) for given in gap.values()], color=colors[name], linewidth=2, label=name)
+        for size, given in gap.items():
+            axes.plot([size] * len(given), given, "o", color=colors[name], markersize=4, alpha=0.6)
+        turn = turns[name]
+        low, high = np.clip([turn.low, turn.high], sizes[0], sizes[-1])
+        axes.plot([low, high], [0, 0], color=colors[name], linewidth=7, alpha=0.35, solid_capstyle="butt")
+        if 0 < turn.at < math.inf:
+            axes.plot(turn.at, 0, "D", color=colors[name], markeredgecolor="white", markersize=9, zorder=4)
+    axes.set_ylabel("ahead by, points", fontsize=11, color=INK)
+    across(axes, sizes)
+    axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return Shown(
+        drawn,
+        "Dots are subsets, lines their means. A diamond is where the mean difference turns positive for good, the bar through it the "
+        "95 % interval, as far as it lies within what was tried.",
+    )
+
+
+def across(axes: "Axes", sizes: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{written(size)}\n(all)" if size == sizes[-1] else written(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("training images of each digit", fontsize=11, color=INK)
