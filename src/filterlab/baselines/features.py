@@ -11,7 +11,7 @@ Features = NDArray[np.float32]  # (N, D)
 
 def pixels(images: Images) -> Features:
     """(N, H * W) in [0, 1]: the image itself."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+    return np.divide(images.reshape(len(images), -1), 255, dtype=np.float32)
 
 
 def edges(images: Images) -> Features:
@@ -20,7 +20,7 @@ def edges(images: Images) -> Features:
     (N, 4 * R * S) in [0, 3], R = (H - 2) // 2, S = (W - 2) // 2: 676 for 28x28 pixels. The filters are valid ones, stride 1; of
     an odd number of rows or columns the last is left out by the pool.
     """
-    scaled = images[:, 0].astype(np.float32) / 255
+    scaled = np.divide(images[:, 0], 255, dtype=np.float32)
     right = _brighter_to_the_right(scaled)
     down = _brighter_to_the_right(scaled.swapaxes(1, 2)).swapaxes(1, 2)
     maps = np.maximum(np.stack([right, -right, down, -down], axis=1), 0)

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ALL = 0  # images per class: as many as there are
 CLASSES = 10
+LIBRARIES = ["filterlab.training.fit", "sklearn.svm", "sklearn.model_selection"]  # whose seconds and memory don't count
 CHECKED = 1000  # of a network's training images, at most: its accuracy on them is recorded
 
 
@@ -54,18 +56,23 @@ class Task:
 class Measured:
     """What came of a task.
 
-    accuracy: on the test images, in [0, 1]. stored: MB of the model, four bytes a number. chosen: what tuning chose, or how long
-    a network trained. seconds, test_seconds: on one core. memory: MB of the inputs and of what training took beside them.
+    right: (N,) bool, which test images it named rightly. stored: MB of the model, four bytes a number. chosen: what tuning chose, or
+    how a network was trained. seconds, test_seconds: on one core. memory: MB of the inputs and of what training took beside them.
     """
 
     params: Mapping[str, Any]
     images: int
-    accuracy: float
+    right: NDArray[np.bool_]
     stored: float
     chosen: Mapping[str, float]
     seconds: float
     test_seconds: float
     memory: float
+
+    @property
+    def accuracy(self) -> float:
+        """On the test images, in [0, 1]."""
+        return float(self.right.mean())
 
     def point(self) -> Point:
         named = {"images": self.images, "test/accuracy": self.accuracy, "model/MB": self.stored}
@@ -85,6 +92,8 @@ def run(lab: Lab, tasks: Sequence[Task]) -> list[Measured]:
 
 def measure(task: Task) -> Measured:
     """Train and test, in the process this is called in."""
+    for module in LIBRARIES:
+        import_module(module)
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM, the highest VmRSS, counts from here (man 5 proc)
     learned = machine(task) if task.config is None else network(task, task.config)
@@ -94,7 +103,7 @@ def measure(task: Task) -> Measured:
     return Measured(
         params=task.params,
         images=len(task.labels),
-        accuracy=float((predicted == task.test_labels).mean()),
+        right=predicted == task.test_labels,
         stored=4 * learned.numbers / 1e6,
         chosen=learned.chosen,
         seconds=learned.seconds,
@@ -137,7 +146,7 @@ def network(task: Task, config: schema.Config) -> Learned:
     seen = LabelledImages(images=task.inputs[:CHECKED], labels=task.labels[:CHECKED])
     outcome = fit(Job(task.params, config=config, train=given, validation=seen))
     return Learned(
-        predict=lambda images: predict(outcome.predictor, images).argmax(axis=1),
+        predict=lambda images: predict(outcome.predictor, images.copy()).argmax(axis=1),  # a copy: PyTorch wants it writable
         numbers=sum(weight.numel() for weight in outcome.network.parameters()),
         seconds=outcome.seconds,
         chosen={"passes": copies, "training/accuracy": outcome.best("validation/accuracy")},
@@ -175,6 +184,10 @@ def interval(found: Sequence[Measured], *, tested: int) -> tuple[float, float, f
     return mean, 100 * low, 100 * high
 
 
+# By images per class, ascending: (subsets, test images), 1 where one method alone was right, -1 where the other was, else 0.
+Gaps = dict[float, NDArray[np.int8]]
+
+
 @dataclass(frozen=True)
 class Crossover:
     """From how many images on a difference stays positive, and its 95 % interval; 0: it always is; inf: at the last it isn't."""
@@ -183,22 +196,29 @@ class Crossover:
     low: float
     high: float
 
+    @property
+    def interval(self) -> str:
+        return written(self.low) if self.low == self.high else f"{written(self.low)} to {written(self.high)}"
 
-def crossover(differences: Mapping[float, Sequence[float]], *, resamples: int = 2000, seed: int = 0) -> Crossover:
+
+def crossover(gaps: Gaps, *, resamples: int = 1000, seed: int = 0) -> Crossover:
     """Of the mean difference, interpolated over the logarithm of the number of images; percentile bootstrap (Efron 1979).
 
-    differences: by number of images, ascending, one value a subset. Subsets of the same seed are nested, so that a resample takes
-    the same ones at each number of images that has equally many.
+    Resampled are the test images and the subsets. Subsets of one draw are nested, so that a resample takes the same draws at each
+    number of images that has equally many.
     """
     draw = np.random.default_rng(seed)
-    sizes, values = np.array(list(differences)), [np.array(given) for given in differences.values()]
+    sizes, rows = np.array(list(gaps)), np.concatenate(list(gaps.values())).astype(np.float64)
+    counts = [len(given) for given in gaps.values()]
     found = []
     for _ in range(resamples):
-        taken = {count: draw.integers(0, count, count) for count in sorted({len(given) for given in values})}
-        found.append(turn(sizes, np.array([given[taken[len(given)]].mean() for given in values])))
+        means = rows @ (draw.multinomial(rows.shape[1], np.full(rows.shape[1], 1 / rows.shape[1])) / rows.shape[1])
+        taken = {count: draw.integers(0, count, count) for count in sorted(set(counts))}
+        parts = np.split(means, np.cumsum(counts)[:-1])
+        found.append(turn(sizes, np.array([part[taken[len(part)]].mean() for part in parts])))
     # Order statistics, as between a number and infinity nothing can be interpolated.
     low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="inverted_cdf")
-    return Crossover(turn(sizes, np.array([given.mean() for given in values])), float(low), float(high))
+    return Crossover(turn(sizes, np.array([given.mean() for given in gaps.values()])), float(low), float(high))
 
 
 def turn(sizes: NDArray[np.float64], means: NDArray[np.float64]) -> float:
@@ -216,7 +236,7 @@ def turn(sizes: NDArray[np.float64], means: NDArray[np.float64]) -> float:
 def written(size: float) -> str:
     """A number of images, or a crossover, as one reads it."""
     if size in (0, math.inf):
-        return "fewer than the fewest" if size == 0 else "more than there are"
+        return "the fewest" if size == 0 else "beyond all"
     return f"{size:.0f}" if size >= 10 else f"{size:.1f}".removesuffix(".0")
 
 
@@ -227,22 +247,12 @@ def accuracy_figure(found: Curves, *, tested: int, colors: Mapping[str, str], da
         width=11.5,
         height=5.0,
     )
-    axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=7.6, height=4.1)
+    axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=8.3, height=4.1)
     for method, by in found.items():
         mean, low, high = 100 - np.array([interval(one, tested=tested) for one in by.values()]).T
         line, marker = ("--", "s") if method in dashed else ("-", "o")
-        axes.errorbar(
-            list(by),
-            mean,
-            yerr=[mean - high, low - mean],
-            color=colors[method],
-            linestyle=line,
-            marker=marker,
-            markersize=5,
-            linewidth=2,
-            elinewidth=1,
-            label=method,
-        )
+        look = {"linestyle": line, "linewidth": 2, "marker": marker, "markersize": 5, "elinewidth": 1, "color": colors[method]}
+        axes.errorbar(list(by), mean, yerr=[mean - high, low - mean], label=method, **look)
     axes.set_yscale("log")
     ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 90) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -251,27 +261,25 @@ def accuracy_figure(found: Curves, *, tested: int, colors: Mapping[str, str], da
     axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return Shown(
         drawn,
-        "Both axes are logarithmic. Bars are 95 % intervals: over five subsets where there are five, else over the test images. The "
-        "last points have learned from all images.",
+        "Both axes are logarithmic. Bars are 95 % intervals: over five subsets where there are five, else over the test images. "
+        "The last points have learned from all images.",
     )
 
 
-def crossover_figure(
-    gaps: Mapping[str, Mapping[float, Sequence[float]]], turns: Mapping[str, Crossover], *, colors: Mapping[str, str]
-) -> Shown:
+def crossover_figure(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, colors: Mapping[str, str]) -> Shown:
     sizes = list(next(iter(gaps.values())))
     drawn = sheet(
         "Where discovery overtakes coding",
-        caption="points of test accuracy by which a network is ahead of the coded features that are best at that number of images",
+        caption="points of test accuracy by which a network is ahead of the best coded features at that number of images",
         width=11.5,
         height=4.6,
     )
-    axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=7.6, height=3.7)
+    axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=8.3, height=3.7)
     axes.axhline(0, color=MUTED, linewidth=1)
     for name, gap in gaps.items():
-        axes.plot(sizes, [np.mean(given) for given in gap.values()], color=colors[name], linewidth=2, label=name)
+        axes.plot(sizes, [100 * given.mean() for given in gap.values()], color=colors[name], linewidth=2, label=name)
         for size, given in gap.items():
-            axes.plot([size] * len(given), given, "o", color=colors[name], markersize=4, alpha=0.6)
+            axes.plot([size] * len(given), 100 * given.mean(axis=1), "o", color=colors[name], markersize=4, alpha=0.6)
         turn = turns[name]
         low, high = np.clip([turn.low, turn.high], sizes[0], sizes[-1])
         axes.plot([low, high], [0, 0], color=colors[name], linewidth=7, alpha=0.35, solid_capstyle="butt")
@@ -282,8 +290,8 @@ def crossover_figure(
     axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return Shown(
         drawn,
-        "Dots are subsets, lines their means. A diamond is where the mean difference turns positive for good, the bar through it the "
-        "95 % interval, as far as it lies within what was tried.",
+        "Dots are subsets, lines their means. A diamond is where the mean difference turns positive for good, the bar through it "
+        "the 95 % interval, as far as it lies within what was tried.",
     )
 
 
