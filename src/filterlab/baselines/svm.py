@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from filterlab.data.split import subset
 
-COMPONENTS = 200  # more training images than these: their features are projected on as many principal components
+WHOLE, COMPONENTS = 300, 200  # more than 300 training images: their features are projected on 200 principal components
 TUNED_ON = 100  # images per class, at most
 FOLDS = 5  # at most: as many as the smallest class has images
 # The first of equally good ones is taken, and what can't be tuned takes the first: C, and gamma in units of 1 / total variance.
@@ -61,7 +61,7 @@ def fit(features: NDArray[np.float32], labels: NDArray[np.uint8], *, seed: int) 
     from sklearn.svm import SVC
 
     steps = []
-    if len(features) > COMPONENTS:
+    if len(features) > WHOLE:
         # Exact, unlike the randomized solver that scikit-learn would take for many features.
         pca = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(features)
         features = pca.transform(features)

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -56,7 +56,7 @@ class Task:
 class Measured:
     """What came of a task.
 
-    right: (N,) bool, which test images it named rightly. stored: MB of the model, four bytes a number. chosen: what tuning chose, or
+    right: (N,) bool, which test images it got right. stored: MB of the model, four bytes a number. chosen: what tuning chose, or
     how a network was trained. seconds, test_seconds: on one core. memory: MB of the inputs and of what training took beside them.
     """
 
@@ -121,9 +121,9 @@ def resident(kind: str) -> float:
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained model: predict (inputs -> labels), the numbers it consists of, and the seconds it took."""
+    """A trained model: inputs -> labels, how many numbers it consists of, the seconds it took, and `Measured.chosen`."""
 
-    predict: Any
+    predict: Callable[[NDArray[Any]], NDArray[Any]]
     numbers: int
     seconds: float
     chosen: Mapping[str, float]
@@ -209,10 +209,10 @@ def crossover(gaps: Gaps, *, resamples: int = 1000, seed: int = 0) -> Crossover:
     """
     draw = np.random.default_rng(seed)
     sizes, rows = np.array(list(gaps)), np.concatenate(list(gaps.values())).astype(np.float64)
-    counts = [len(given) for given in gaps.values()]
+    counts, tested = [len(given) for given in gaps.values()], rows.shape[1]
     found = []
     for _ in range(resamples):
-        means = rows @ (draw.multinomial(rows.shape[1], np.full(rows.shape[1], 1 / rows.shape[1])) / rows.shape[1])
+        means = rows @ draw.multinomial(tested, np.full(tested, 1 / tested)) / tested
         taken = {count: draw.integers(0, count, count) for count in sorted(set(counts))}
         parts = np.split(means, np.cumsum(counts)[:-1])
         found.append(turn(sizes, np.array([part[taken[len(part)]].mean() for part in parts])))
@@ -251,8 +251,8 @@ def accuracy_figure(found: Curves, *, tested: int, colors: Mapping[str, str], da
     for method, by in found.items():
         mean, low, high = 100 - np.array([interval(one, tested=tested) for one in by.values()]).T
         line, marker = ("--", "s") if method in dashed else ("-", "o")
-        look = {"linestyle": line, "linewidth": 2, "marker": marker, "markersize": 5, "elinewidth": 1, "color": colors[method]}
-        axes.errorbar(list(by), mean, yerr=[mean - high, low - mean], label=method, **look)
+        bars = axes.errorbar(list(by), mean, yerr=[mean - high, low - mean], label=method, color=colors[method], elinewidth=1)
+        bars[0].set(linestyle=line, linewidth=2, marker=marker, markersize=5)
     axes.set_yscale("log")
     ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 90) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -280,11 +280,11 @@ def crossover_figure(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *
         axes.plot(sizes, [100 * given.mean() for given in gap.values()], color=colors[name], linewidth=2, label=name)
         for size, given in gap.items():
             axes.plot([size] * len(given), 100 * given.mean(axis=1), "o", color=colors[name], markersize=4, alpha=0.6)
-        turn = turns[name]
-        low, high = np.clip([turn.low, turn.high], sizes[0], sizes[-1])
+        crossed = turns[name]
+        low, high = np.clip([crossed.low, crossed.high], sizes[0], sizes[-1])
         axes.plot([low, high], [0, 0], color=colors[name], linewidth=7, alpha=0.35, solid_capstyle="butt")
-        if 0 < turn.at < math.inf:
-            axes.plot(turn.at, 0, "D", color=colors[name], markeredgecolor="white", markersize=9, zorder=4)
+        if 0 < crossed.at < math.inf:
+            axes.plot(crossed.at, 0, "D", color=colors[name], markeredgecolor="white", markersize=9, zorder=4)
     axes.set_ylabel("ahead by, points", fontsize=11, color=INK)
     across(axes, sizes)
     axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
