@@ -85,8 +85,12 @@ def run(lab: Lab, tasks: Sequence[Task]) -> list[Measured]:
     """All tasks side by side, in their order; each is recorded, networks and machines under the same names."""
     found = []
     for measured in lab.side_by_side(measure, tasks):
-        lab.record(measured.point())
+        point = measured.point()
+        lab.record(point)
         found.append(measured)
+        print(
+            f"  {len(found):>3} of {len(tasks)}  {point.name}: test {measured.accuracy:.2%}, {measured.seconds:.1f} s", flush=True
+        )
     return found
 
 
