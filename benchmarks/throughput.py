@@ -1,6 +1,5 @@
 """Lightning's loop against a bare one: the same network, batches, arithmetic and validation."""
 
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from filterlab.models.predictor import Predictor
 from filterlab.training.fit import fit, own_algorithms, resolve_precision
 from filterlab.training.optimizers import optimizer
 from filterlab.training.schedules import factor
+from run import spread
 
 ROUNDS = 3
 EPOCHS = 2  # of the default order's own length: what Lightning costs an epoch weighs as it does there
@@ -81,7 +81,3 @@ def bare_loop(predictor: Predictor, train: LabelledImages, validation: LabelledI
             for images, labels in Batches(*tensors[1], batch_size=4 * settings.batch_size):
                 hits += int((predictor(images).argmax(dim=1) == labels).sum())
     return time.perf_counter() - started
-
-
-def spread(numbers: list[float], form: str) -> str:
-    return f"{statistics.median(numbers):{form}} ({min(numbers):{form}} to {max(numbers):{form}})"

@@ -1,7 +1,9 @@
 """What all tests share: the real MNIST, a disk that is full, and the rule that in CI nothing is skipped."""
 
+import gzip
 import os
 import resource
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,6 +26,17 @@ def mirror() -> Path:
     if not named or not (Path(named) / "train-images-idx3-ubyte.gz").exists():
         pytest.skip("MNIST: FILTERLAB_MIRROR names no folder with the four files")
     return Path(named).resolve()
+
+
+@pytest.fixture(scope="session")
+def raw(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/raw with MNIST, as the download stage leaves it; to be linked to, not written to."""
+    folder = tmp_path_factory.mktemp("data") / "raw"
+    (folder / "MNIST/raw").mkdir(parents=True)
+    for packed in sorted(mirror.glob("*-ubyte.gz")):
+        with gzip.open(packed) as source, (folder / "MNIST/raw" / packed.stem).open("wb") as target:
+            shutil.copyfileobj(source, target)
+    return folder
 
 
 @pytest.fixture

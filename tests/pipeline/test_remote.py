@@ -40,9 +40,9 @@ def check(project: Any, clone: Any) -> None:
 def test_folder(project: Any, tmp_path: Path) -> None:
     project.run("dvc", "remote", "add", "--force", "--default", "shelf", str(tmp_path / "shelf"))
     project.commit("a shelf")
-    project.run("dvc", "push")
+    project.run("dvc", "push", "dvc.yaml")
     clone = colleague(project, tmp_path / "clone")
-    clone.run("dvc", "pull")
+    clone.run("dvc", "pull", "dvc.yaml")
     check(project, clone)
     # nothing is rerun, and yet the run is there for the UI, beside those that the colleague has already
     settings = compose.compose(clone.root / "conf", ["tracking.system_metrics=false"]).tracking
@@ -94,7 +94,7 @@ def test_s3(project: Any, tmp_path: Path, s3: str) -> None:
     project.run("dvc", "remote", "add", "--force", "--default", "cloud", "s3://filterlab/store")
     project.run("dvc", "remote", "modify", "cloud", "endpointurl", s3)
     project.commit("a cloud")
-    project.run("dvc", "push")
+    project.run("dvc", "push", "dvc.yaml")
     clone = colleague(project, tmp_path / "clone")
-    clone.run("dvc", "pull")
+    clone.run("dvc", "pull", "dvc.yaml")
     check(project, clone)

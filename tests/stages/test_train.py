@@ -224,7 +224,7 @@ def test_a_full_disk_leaves_whole_files(tmp_path: Path, file_size_limit: Callabl
     metrics = dict.fromkeys(["lr", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy"], 0.1)
     epochs = [Epoch(number, metrics if number else {}, torch.zeros(2, 16), []) for number in range(100)]
     predictor = registry.predictor(config, mean=0.5, std=0.25)
-    fitted = Fitted(predictor, epochs, 7, "32", "cpu", seconds=2.0, images=600, pruned=False)
+    fitted = Fitted(predictor, epochs, 7, "32", "cpu", threads=1, seconds=2.0, images=600, pruned=False)
 
     def contents(out: Path) -> dict[str, bytes]:
         return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}

@@ -98,7 +98,8 @@ def test_interrupted_and_gone_on_with(lab: Any) -> None:
     assert sorted(status for _, status in lab.ask(mine)) == ["FINISHED", "KILLED", "KILLED"], "a child, the other, the parent"
     before = {run_id for run_id, _ in lab.ask(mine)}
     assert "broken: 1 done, 1 interrupted" in lab.run("sweep", "status", "broken")
-    assert "2 points, 1 done: 1 to run" in lab.run(*words)
+    said = lab.run(*words)
+    assert "2 points, 1 done: 1 to run" in said and "\ngoes on after epoch " in said
     assert {run_id for run_id, _ in lab.ask(mine)} == before
     assert {status for _, status in lab.ask(mine)} == {"FINISHED"}
     steps = lab.ask(

@@ -82,7 +82,7 @@ def test_same_seed_same_bits(make_training: Callable, bits_of: Callable, tmp_pat
 
 
 def test_without_dropout_channels_last_changes_rounding_alone(make_training: Callable, tmp_path: Path) -> None:
-    """Seven steps; weights and logits are of the size of 1. (Dropout draws in the order of memory: other layouts, other draws.)"""
+    """Seven steps; weights and logits are of the size of 1. (Dropout draws in the order of memory: so others are drawn.)"""
     model = schema.ConvNet("conv_net", [schema.ConvLayer(filters=4, kernel=3, batch_norm=True, pool=2)], "flatten", [], 0.0)
     weights, logits = [], []
     for layout in ("true", "false"):

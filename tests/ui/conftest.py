@@ -1,6 +1,5 @@
 """Real small trainings, MLflow's pages on them, and Debian's Chromium to look at them."""
 
-import gzip
 import json
 import os
 import shutil
@@ -66,15 +65,12 @@ def repository(browser: Browser, tmp_path_factory: pytest.TempPathFactory, reque
     """A repository whose mlflow.db has runs with curves and pictures: the one FILTERLAB_UI_STORE names, or one made here."""
     if named := os.environ.get("FILTERLAB_UI_STORE"):
         return Path(named).resolve()
-    mirror: Path = request.getfixturevalue("mirror")
+    raw: Path = request.getfixturevalue("raw")
     root = tmp_path_factory.mktemp("repository")
     for name in ("conf", "dvc.yaml", "params.yaml"):
         (root / name).symlink_to(ROOT / name)
-    raw = root / "data/raw/MNIST/raw"
-    raw.mkdir(parents=True)
-    for packed in sorted(mirror.glob("*-ubyte.gz")):
-        with gzip.open(packed) as source, (raw / packed.stem).open("wb") as target:
-            shutil.copyfileobj(source, target)
+    (root / "data").mkdir()
+    (root / "data/raw").symlink_to(raw)
     trainings = [[*SMALL, *training] for training in TRAININGS]
     command = [sys.executable, "-c", TRAIN, str(root), json.dumps(trainings)]
     done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

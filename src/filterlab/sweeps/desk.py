@@ -22,12 +22,14 @@ def plan(root: Path, words: Sequence[str]) -> None:
     asked = points.plan(root / "conf", overrides)
     if asked.searched:
         configs = [next(iter(asked.points.values()))[1]] * asked.settings.n_trials
-        print(f"a search of {len(configs)} trainings over {', '.join(asked.keys)}; both ends of it, and each choice, compose:")
+        print(f"a search of {len(configs)} trainings over {', '.join(asked.keys)}")
     else:
         configs = [config for _, config in asked.points.values()]
         print(f"{len(configs)} trainings: every combination of {', '.join(asked.keys)}")
     with tracking.reading(asked.tracking, root=root) as store:
         print(duration(configs, store))
+    if asked.searched:
+        print("\nWhat is searched lies between these:")
     for point, config in [*asked.points.values()][:SHOWN]:
         at = sweeps.swept(point, asked.keys)
         print(
