@@ -139,14 +139,14 @@ def pipeline(root: Path) -> str:
 
 
 def accuracy(root: Path) -> str:
-    """The default order and the fast experiment, three seeds each, through the whole pipeline."""
+    """The default order and the fast experiment, three seeds each, through the pipeline as far as evaluate."""
     rows = []
     for name, setting, accurate, quick in [("default", "none", "99.50", "180"), ("fast", "fast", "99.20", "40")]:
         found, seconds = [], []
         for seed in SEEDS:
             order = (ROOT / "params.yaml").read_text().replace("seed: 0", f"seed: {seed}")
             (root / "params.yaml").write_text(order.replace("experiment: none", f"experiment: {setting}"))
-            run([str(BIN / "dvc"), "repro"], root)
+            run([str(BIN / "dvc"), "repro", "evaluate"], root)
             found.append(100 * json.loads((root / "results/metrics.json").read_text())["accuracy"])
             seconds.append(json.loads((root / "results/run.json").read_text())["seconds"])
         each = ", ".join(f"{number:.2f}" for number in found)
