@@ -98,7 +98,7 @@ class NullRun:
 
     def read_artifact(self, run_id: str, path: str) -> str:
         """The text of one of a run's artifacts."""
-        raise NotImplementedError("tracking is off: there are no artifacts")
+        raise TrackingError("tracking is off: there are no artifacts to read")
 
     def wait(self) -> None:
         """Return when all that was logged is in the store; raise TrackingError where it could not be."""
