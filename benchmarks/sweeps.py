@@ -90,7 +90,7 @@ def large(root: Path) -> str:
         if name == "noop":
             rows.append(["100 points, all done: the same command again", f"{train(root, *words):.1f}", "10"])
         else:
-            wall = run([str(BIN / 'filterlab'), 'sweep', 'collect', name], root).wall
+            wall = run([str(BIN / "filterlab"), "sweep", "collect", name], root).wall
             rows.append(["report of 1,000 children", f"{wall:.1f}", "30"])
     return table(["", "wall, s", "bar, s"], rows)
 
