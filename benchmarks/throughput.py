@@ -18,8 +18,8 @@ from filterlab.training.optimizers import optimizer
 from filterlab.training.schedules import factor
 from run import spread
 
-ROUNDS = 3
-EPOCHS = 2  # of the default order's own length: what Lightning costs an epoch weighs as it does there
+ROUNDS = 20  # a shared machine's speed changes by a tenth from one epoch to the next
+EPOCHS = 1  # of the default order's own length: what Lightning costs an epoch weighs as it does there
 
 
 def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
@@ -32,14 +32,25 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
     folder = root / "data/processed/train"
     card = Card.load(folder / "card.json")
     train, validation = LabelledImages.load(folder, "train"), LabelledImages.load(folder, "validation")
-    bare, ours = [], []
-    bare_loop(network(config, card), train, validation, config)  # warm up
-    for _ in range(ROUNDS):  # in turns, so that a busy moment hits both
-        bare.append(EPOCHS * len(train.labels) / bare_loop(network(config, card), train, validation, config))
+
+    def plain() -> float:
+        return EPOCHS * len(train.labels) / bare_loop(network(config, card), train, validation, config)
+
+    def lightning() -> float:
         with tempfile.TemporaryDirectory() as checkpoints:
             predictor, folder = network(config, card), Path(checkpoints)
             fitted = fit(predictor, train, validation, config=config, checkpoints=folder, on_epoch=lambda epoch: False)
-        ours.append(fitted.images / fitted.seconds)
+        return fitted.images / fitted.seconds
+
+    bare, ours = [], []
+    plain()  # warm up
+    for round in range(ROUNDS):  # side by side, each first in every other round, so that a busy moment hits both
+        if round % 2:
+            ours.append(lightning())
+            bare.append(plain())
+        else:
+            bare.append(plain())
+            ours.append(lightning())
     ratios = [mine / plain for mine, plain in zip(ours, bare, strict=True)]
     rows = [
         ["bare PyTorch loop", spread(bare, ".0f"), "1"],
