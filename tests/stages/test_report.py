@@ -82,7 +82,13 @@ def test_every_architecture(name: str, tmp_path: Path) -> None:
     assert all(link.startswith(("data:", "#")) for link in links.found), links.found
     assert "script" not in links.tags and "@import" not in page and "url(" not in page
     pictures = [path for path in written if path.endswith(".png")]
-    assert links.tags.count("img") == len(pictures) == len([link for link in links.found if link.startswith("data:image")])
+    weights = [path for path in pictures if path.startswith("results/figures/filters/") and not path.endswith("/by_epoch.png")]
+    network = artifact.load(tmp_path / "models").network
+    assert len(weights) == max(1, sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())), "every convolution's"
+    shown = links.tags.count("img")
+    assert shown == len([link for link in links.found if link.startswith("data:image")])
+    assert shown == len(pictures) - max(0, len(weights) - report.FILTERS)
+    assert (f"({len(weights) - report.FILTERS} more in results/figures/filters/)" in page) == (name == "resnet")
     assert sum(path.startswith("results/figures/feature_maps/") for path in pictures) == (0 if name in ("softmax", "mlp") else 10)
     assert "fashion_mnist" in page and f"validation images the network had {62.5:.2f} %" in " ".join(page.split())
     assert len(written["results/report.html"]) < 6e6

@@ -1,12 +1,12 @@
 """Figures on their way to the disk and to the run."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from filterlab import files, tracking
+from filterlab import tracking
+from filterlab.visualization import png
 
 
 def write(figures: Mapping[str, Figure], folder: Path, *, run: tracking.NullRun) -> None:
@@ -16,12 +16,5 @@ def write(figures: Mapping[str, Figure], folder: Path, *, run: tracking.NullRun)
     """
     for key, figure in figures.items():
         path = folder / f"{key}.png"
-        save(figure, path)
+        png.write(figure, path)
         run.log_image(key, path)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """A PNG, whole or not at all. Raises DataError as `write` does."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})  # matplotlib would write its version
-    files.write(path, content.getvalue())

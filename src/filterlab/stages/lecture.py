@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filterlab import tracking
+from filterlab import files, tracking
 from filterlab.config import compose, schema
 from filterlab.errors import UserError
 from filterlab.lecture import topics
@@ -91,11 +91,12 @@ def numbers(checks: Sequence[Check]) -> dict[int, float]:
 
 def write(findings: Findings, folder: Path, *, budget: str) -> None:
     """The figures, findings.json and costs.json; what an earlier run left is replaced."""
-    folder.mkdir(parents=True, exist_ok=True)
+    from filterlab.visualization import png
+
     for old in folder.glob("*.png"):
         old.unlink()
     for name, shown in findings.figures.items():
-        shown.figure.savefig(folder / f"{name}.png", metadata={"Software": None})  # matplotlib would write its version
+        png.write(shown.figure, folder / f"{name}.png")
     told: dict[str, Any] = {
         "budget": budget,
         "conclusion": findings.conclusion,
@@ -117,4 +118,4 @@ def told_of(found: Hypothesis) -> dict[str, Any]:
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    files.write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

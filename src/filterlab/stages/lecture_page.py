@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filterlab import files
 from filterlab.lecture import topics
 from filterlab.stages import page
 
@@ -21,9 +22,9 @@ def write(results: Path, *, quick: bool) -> None:
         for given in entries
         if given["findings"]
     }
-    (results / "lecture.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    files.write(results / "lecture.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     text = page.render("lecture.html.jinja", filters={"math": math, "value": value, "code": code}, entries=entries, quick=quick)
-    (results / "lecture.html").write_text(text, encoding="utf-8")
+    files.write(results / "lecture.html", text)
     print(f"  {results.name}/lecture.html, lecture.json", flush=True)
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from filterlab import files
 from filterlab.config import compose, schema
 from filterlab.errors import TrackingError, UnreachableError
 from filterlab.stages import results, runs
@@ -73,7 +74,7 @@ def choose_fallback(order: Path) -> str:
         return ""
     text = order.read_text(encoding="utf-8")
     changed, found = re.subn(r"""^data\s*:[ \t]*("[^"]*"|'[^']*'|[^\s#]+)""", f"data: {FALLBACK}", text, flags=re.MULTILINE)
-    order.write_text(changed if found else f"data: {FALLBACK}\n{text}", encoding="utf-8")
+    files.write(order, changed if found else f"data: {FALLBACK}\n{text}")
     return str(values.get("data", "mnist"))
 
 

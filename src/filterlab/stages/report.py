@@ -3,22 +3,24 @@
 from pathlib import Path
 from typing import Any
 
+from filterlab import files
 from filterlab.config import compose, schema
 from filterlab.models import shapes
 from filterlab.stages import curves, page, results, runs
 
 MAKER = "dvc repro report"  # makes what the report needs, too
+FILTERS = 6  # layers whose weights are on the page at most; a deep network has a hundred
 
 
 def run(root: Path) -> None:
     """Write results/report.html from what the other stages left in results/; add it to the run.
 
-    Raises DataError: something that the page shows is missing or damaged.
+    Raises DataError: something that the page shows is missing or damaged, or the page can't be written.
     """
     config = compose.load(root)
     with runs.resumed(config, root) as record:
         path = root / "results/report.html"
-        path.write_text(render(config, root), encoding="utf-8")
+        files.write(path, render(config, root))
         record.log_artifact(path)
 
 
@@ -42,15 +44,24 @@ def render(config: schema.Config, root: Path) -> str:
 
 
 def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
-    """The pictures as data URIs, by the section they stand in; lists for the sections whose number depends on the network."""
+    """The pictures as data URIs, by the section they stand in; lists for the sections whose number depends on the network.
+
+    Of more than FILTERS layers' weights, as many evenly spaced over the depth, the first and the last among them.
+    """
     order = [layer.name for layer in layers]
-    weights = [path for path in folder.glob("filters/*.png") if path.stem in order]
+    weights = sorted(
+        (path for path in folder.glob("filters/*.png") if path.stem in order), key=lambda path: order.index(path.stem)
+    )
+    drawn = len(weights)
+    if drawn > FILTERS:
+        weights = [weights[place * (drawn - 1) // (FILTERS - 1)] for place in range(FILTERS)]
     maps = folder.glob("feature_maps/class_*.png")
     single = ["training/examples", "training/curves", "filters/by_epoch"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
     return {
         **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=MAKER) for name in single},
-        "filters": [page.uri(path, maker=MAKER) for path in sorted(weights, key=lambda path: order.index(path.stem))],
+        "filters": [page.uri(path, maker=MAKER) for path in weights],
+        "filters_left_out": drawn - len(weights),
         "feature_maps": [
             page.uri(path, maker=MAKER) for path in sorted(maps, key=lambda path: int(path.stem.removeprefix("class_")))
         ],

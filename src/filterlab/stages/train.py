@@ -73,9 +73,8 @@ def train(
     ):
         from filterlab.models import registry
         from filterlab.models.predictor import scaling
-        from filterlab.stages import figures
         from filterlab.training.fit import fit
-        from filterlab.visualization import filters
+        from filterlab.visualization import filters, png
 
         scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
         predictor = registry.predictor(config, **scaled)
@@ -93,7 +92,7 @@ def train(
             picture = checkpoints / f"first_layer_{epoch.number:03d}.png"
             weights, caption = epoch.first_layer.numpy(), f"{subject}, epoch {epoch.number}"
             drawn = filters.layer(weights, shape=predictor.shape, names=card.classes, name="the first layer", subject=caption)
-            figures.save(drawn, picture)
+            png.write(drawn, picture)
             record.log_image("first_layer", picture, step=epoch.number)
             for step, values in epoch.steps:
                 record.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from filterlab.models.predictor import Predictor
 
-CONVOLUTIONS = 6  # drawn at most, evenly spaced over the depth, the first and the last among them
 IMAGES = 10  # drawn on their way through the network at most, one a class
 
 
@@ -53,19 +52,17 @@ def run(root: Path) -> None:
 
 
 def filters(predictor: "Predictor", history: np.ndarray, *, chosen: int, subject: str) -> Iterator[tuple[str, "Figure"]]:
-    """The convolutions' weights or, where there are none, the first dense layer's; then the first layer's by epoch."""
+    """Every convolution's weights or, where there is none, the first dense layer's; then the first layer's by epoch."""
     from torch import nn
 
     from filterlab.visualization import filters
-    from filterlab.visualization.style import spaced
 
     modules = list(predictor.network.named_modules())
     layers = [named for named in modules if isinstance(named[1], nn.Conv2d)]
     if not layers:
         layers = [named for named in modules if isinstance(named[1], nn.Linear)][:1]
-    for place in spaced(len(layers), limit=CONVOLUTIONS):
-        name, module = layers[place]
-        title = f"{name} (convolution {place + 1} of {len(layers)})" if len(layers) > CONVOLUTIONS else name
+    for number, (name, module) in enumerate(layers, start=1):
+        title = f"{name} (convolution {number} of {len(layers)})" if len(layers) > 1 else name
         weights = module.get_parameter("weight").detach().numpy()
         drawn = filters.layer(weights, shape=predictor.shape, names=predictor.classes, name=title, subject=subject)
         yield f"filters/{name}", drawn

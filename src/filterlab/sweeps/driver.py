@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from filterlab import tracking
+from filterlab import files, tracking
 from filterlab.config import compose, schema
 from filterlab.errors import UserError
 from filterlab.sweeps import report, survey
@@ -110,9 +110,7 @@ def run(
         check_search(sweep)
     for key, (words, config) in asked.items():
         sweep.points[key] = words
-        receipt = sweep.point(key) / compose.RECEIPT
-        receipt.parent.mkdir(parents=True, exist_ok=True)
-        receipt.write_text(compose.dump(config), encoding="utf-8")
+        files.write(sweep.point(key) / compose.RECEIPT, compose.dump(config))
     with sweeps.alone(sweep), opened(sweep, settings, root=root) as store:
         driver = Driver(sweep, store, {key: words for key, (words, _) in asked.items()}, retry_failed)
         _driving.append(driver)

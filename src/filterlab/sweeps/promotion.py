@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
-from filterlab import tracking
+from filterlab import files, tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card
 from filterlab.errors import UserError
@@ -43,9 +43,8 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
     path = root / "params.yaml"
     before = path.read_text(encoding="utf-8")
     after = rewrite(before, choices(root / "conf", config, prefer=compose.read_order(path)))
-    path.write_text(after, encoding="utf-8")
-    (root / MARK).parent.mkdir(exist_ok=True)
-    (root / MARK).write_text(json.dumps({"run": found.id, "point": sweeps.key(config)}, indent=2) + "\n", encoding="utf-8")
+    files.write(path, after)
+    files.write(root / MARK, json.dumps({"run": found.id, "point": sweeps.key(config)}, indent=2) + "\n")
     print(
         "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml", n=0)), end=""
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filterlab import files
 from filterlab.evaluation.statistics import summarize
 from filterlab.sweeps import table
 from filterlab.sweeps.point import STATUSES, Point
@@ -46,17 +47,18 @@ def write(
         first_layers: by the point's key, weights of the first layer: a convolution's (K, C, H, W) or a dense layer's (K, D).
         image_shape: (C, H, W), with C * H * W = D.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     settings = table.settings(points, metric=metric, direction=direction)
     measure = table.measure(metric, direction)
     table.write_points(points, folder / "points.csv")
     table.write_settings(settings, folder / "settings.csv")
-    (folder / "comparison.json").write_text(json.dumps(compared(settings, metric, direction), indent=2) + "\n", encoding="utf-8")
-    (folder / "summary.txt").write_text(summary(points, settings, name=name, measure=measure), encoding="utf-8")
+    files.write(folder / "comparison.json", json.dumps(compared(settings, metric, direction), indent=2) + "\n")
+    files.write(folder / "summary.txt", summary(points, settings, name=name, measure=measure))
     paths = [folder / file for file in ("points.csv", "settings.csv", "comparison.json", "summary.txt")]
     for stem in FIGURES:
         (folder / f"{stem}.png").unlink(missing_ok=True)  # of an earlier report, of other points
     if any(setting.values for setting in settings):
+        from filterlab.visualization import png
+
         done = sum(point.status == "done" for point in points)
         subject = f"{name}, {done} of {len(points)} points done" if done < len(points) else f"{name}, {_points(done)}"
         drawn = figures(
@@ -70,7 +72,7 @@ def write(
         )
         for stem, figure in drawn:
             path = folder / f"{stem}.png"
-            figure.savefig(path, metadata={"Software": None})  # matplotlib would write its version
+            png.write(figure, path)
             paths.append(path)
     return paths
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from filterlab import files
 from filterlab.config import schema
 from filterlab.errors import ConfigError, UserError
 from filterlab.tracking import provenance
@@ -85,9 +86,7 @@ class Sweep:
 
     def save(self) -> None:
         values = {name: given for name, given in asdict(self).items() if name != "folder"}
-        partial = self.folder / "sweep.json.partial"
-        partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        partial.replace(self.folder / "sweep.json")
+        files.write(self.folder / "sweep.json", json.dumps(values, indent=2) + "\n")
 
 
 def load(folder: Path) -> Sweep:

@@ -1,12 +1,12 @@
 """The points of a sweep, put together by setting: everything that was swept, but for the seed."""
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filterlab import files
 from filterlab.evaluation.statistics import Paired, Summary, paired, summarize
 from filterlab.sweeps.point import STATUSES, Point
 from filterlab.visualization.measure import Measure
@@ -164,38 +164,35 @@ def write_points(points: Sequence[Point], path: Path) -> None:
     """CSV: a row a point, a column each swept key, then status, seconds, the metrics, run_id and key."""
     swept = columns(points)
     metrics = sorted({name for point in points for name in point.metrics})
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*swept, "status", "seconds", *metrics, "run_id", "key"])
-        for point in points:
-            writer.writerow(
-                [
-                    *[point.swept.get(key, "") for key in swept],
-                    point.status,
-                    "" if point.seconds is None else point.seconds,
-                    *[point.metrics.get(name, "") for name in metrics],
-                    point.run_id,
-                    point.key,
-                ]
-            )
+    rows = [
+        [
+            *[point.swept.get(key, "") for key in swept],
+            point.status,
+            "" if point.seconds is None else point.seconds,
+            *[point.metrics.get(name, "") for name in metrics],
+            point.run_id,
+            point.key,
+        ]
+        for point in points
+    ]
+    files.write_table(path, [*swept, "status", "seconds", *metrics, "run_id", "key"], rows)
 
 
 def write_settings(settings: Sequence[Setting], path: Path) -> None:
     """CSV: a row a setting, best first: its swept values, n, mean, std, low and high of the metric, its points by status, and
     the run id of its best point. A number that n values can't tell is empty."""
     swept = list(dict.fromkeys(key for setting in settings for key in setting.swept))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*swept, "n", "mean", "std", "low", "high", *STATUSES, "best_run_id"])
-        for setting in settings:
-            summary = setting.summary
-            numbers = [summary.mean, summary.std, summary.low, summary.high]
-            writer.writerow(
-                [
-                    *[setting.swept.get(key, "") for key in swept],
-                    summary.n,
-                    *["" if math.isnan(number) else number for number in numbers],
-                    *[setting.counts.get(status, 0) for status in STATUSES],
-                    setting.points[0].run_id if setting.points else "",
-                ]
-            )
+    rows = []
+    for setting in settings:
+        summary = setting.summary
+        numbers = [summary.mean, summary.std, summary.low, summary.high]
+        rows.append(
+            [
+                *[setting.swept.get(key, "") for key in swept],
+                summary.n,
+                *["" if math.isnan(number) else number for number in numbers],
+                *[setting.counts.get(status, 0) for status in STATUSES],
+                setting.points[0].run_id if setting.points else "",
+            ]
+        )
+    files.write_table(path, [*swept, "n", "mean", "std", "low", "high", *STATUSES, "best_run_id"], rows)
