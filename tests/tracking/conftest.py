@@ -86,13 +86,18 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
 
 @pytest.fixture
 def children() -> Callable[[], list[int]]:
-    """Processes that this one has started and that still have an entry, zombies among them."""
+    """Recorders of this process that are still there a moment later, zombies among them."""
 
     def found() -> list[int]:
         import psutil
 
-        mine = psutil.Process().children(recursive=True)
-        return [child.pid for child in mine if "filterlab.tracking.recorder" in " ".join(child.cmdline() or ["?"])]
+        deadline = time.monotonic() + 5
+        while True:
+            origins = [child for child in psutil.Process().children() if "filterlab.tracking.recorder" in child.cmdline()]
+            left = [recorder.pid for origin in origins for recorder in origin.children()]
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.05)
 
     return found
 

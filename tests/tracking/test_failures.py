@@ -98,7 +98,7 @@ class Settings: backend, uri, experiment, system_metrics = "local", "", sys.argv
 with tracking.start(Settings, root=Path(sys.argv[1]), name="n", tags={}) as run:
     run.wait()
     run.log_metrics({"loss": 1.0}, step=1)
-    print(run.id, run._process.pid, flush=True)
+    print(run.id, flush=True)
     time.sleep(float(sys.argv[4]))
 """
 SRC = str(Path(tracking.__file__).parents[2])
@@ -113,14 +113,14 @@ def parent(root: Path, *, experiment: str = "test", seconds: float) -> subproces
 def test_a_killed_parents_run_ends_as_killed_and_its_recorder_with_it(database: Path, how: signal.Signals) -> None:
     process = parent(database, seconds=60)
     assert process.stdout is not None
-    run_id, recorder = process.stdout.readline().split()
+    run_id = process.stdout.readline().strip()
+    recorders = psutil.Process(process.pid).children(recursive=True)
+    assert len(recorders) == 2, "the one that has imported mlflow, and this run's own"
     os.kill(process.pid, how)
     rest, _ = process.communicate(timeout=30)
     assert (process.returncode, rest) == (-how, "")
-    deadline = time.monotonic() + 15
-    while psutil.pid_exists(int(recorder)) and psutil.Process(int(recorder)).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "the recorder outlives its parent"
-        time.sleep(0.1)
+    _, left = psutil.wait_procs(recorders, timeout=15)
+    assert not left, "a recorder outlives its parent"
     client = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}")
     assert client.get_run(run_id).info.status == "KILLED"
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1]
@@ -134,3 +134,31 @@ def test_eight_that_start_at_once_on_an_empty_store_all_record(tmp_path: Path) -
     runs = client.search_runs([client.get_experiment_by_name("new").experiment_id])
     assert {run.info.run_id for run in runs} == {line.split()[0] for line in said}
     assert {run.info.status for run in runs} == {"FINISHED"} and all(run.data.metrics["loss"] == 1.0 for run in runs)
+
+
+def test_runs_at_once_have_a_recorder_each_and_share_what_is_imported(database: Path) -> None:
+    """And where that one is gone, the next run brings another."""
+
+    def origins() -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if "filterlab.tracking.recorder" in child.cmdline()]
+
+    with tracking.start(Settings(), root=database, name="outer", tags={}) as outer:
+        outer.wait()
+        with tracking.start(Settings(), root=database, name="inner", tags={}) as inner:
+            inner.wait()
+            (origin,) = origins()
+            assert len(origin.children()) == 2
+            inner.log_metrics({"loss": 1.0})
+        outer.log_metrics({"loss": 2.0})
+    origin.kill()
+    origin.wait(10)
+    with tracking.start(Settings(), root=database, name="after", tags={}) as after:
+        after.log_metrics({"loss": 3.0})
+        after.wait()
+    client = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}")
+    found = [client.get_run(run.id) for run in (outer, inner, after)]
+    assert [(run.info.run_name, run.info.status, run.data.metrics["loss"]) for run in found] == [
+        ("outer", "FINISHED", 2.0),
+        ("inner", "FINISHED", 1.0),
+        ("after", "FINISHED", 3.0),
+    ]

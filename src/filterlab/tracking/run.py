@@ -4,18 +4,16 @@ The recorder (recorder.py) imports mlflow (seconds) while the stage imports torc
 training loop, and outlives its stage by a moment: where the stage is killed outright, it still ends the run as KILLED.
 """
 
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from filterlab.errors import TrackingError
+from filterlab.tracking import recorders
 from filterlab.tracking.store import Settings, Store, locate
 
 
@@ -109,16 +107,9 @@ class Run(NullRun):
 
     def __init__(self, store: Store, settings: Settings):
         self._store = store
-        ours, theirs = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "filterlab.tracking.recorder", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            # Ctrl-C in the terminal is the stage's to handle: the recorder hears of it from the stage.
-            start_new_session=True,
-        )
-        theirs.close()
-        self._connection: Connection = ours
-        self._send("open", uri=store.uri, artifacts=str(store.artifacts or ""), experiment=settings.experiment)
+        self._connection = recorders.connect(database=store.artifacts is not None)
+        place = {"uri": store.uri, "artifacts": str(store.artifacts or ""), "experiment": settings.experiment}
+        self._send("open", **place, environment=dict(os.environ))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         self._send("log_params", params=text(params))
@@ -206,8 +197,7 @@ class Run(NullRun):
         self._ask("end", status=status)
 
     def _close(self) -> None:
-        self._connection.close()
-        self._process.wait()
+        recorders.close(self._connection)
 
 
 @contextmanager

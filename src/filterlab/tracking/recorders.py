@@ -1,0 +1,59 @@
+"""Recorders for the runs of this process: each its own, all forked from one that has imported mlflow."""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+DATABASE, SERVER = b"d", b"s"  # what a recorder writes to
+
+_origin: "Origin | None" = None  # started with the first run, ended with this process
+
+
+class Origin:
+    """The process that has imported mlflow (2 s of processor) and forks a recorder for each connection it is sent."""
+
+    def __init__(self) -> None:
+        self.control, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "filterlab.tracking.recorder", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                # Ctrl-C in the terminal is the stage's to handle: the recorder hears of it from the stage.
+                start_new_session=True,
+            )
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        self.control.close()
+        self.process.wait()
+
+    def fork(self, *, database: bool) -> Connection:
+        ours, theirs = Pipe()
+        with theirs:
+            socket.send_fds(self.control, [DATABASE if database else SERVER], [theirs.fileno()])
+        return ours
+
+
+def connect(*, database: bool) -> Connection:
+    """A connection to a recorder of its own, to be written to at once: the recorder reads when it is there.
+
+    database: whether it will write to one, and not to a server.
+    """
+    global _origin
+    if _origin is None or _origin.process.poll() is not None:
+        _origin = Origin()
+    return _origin.fork(database=database)
+
+
+def close(connection: Connection) -> None:
+    """Say no more, and wait until the recorder has written all that was said."""
+    with connection, suppress(EOFError, ConnectionResetError):
+        with socket.socket(fileno=os.dup(connection.fileno())) as end:
+            end.shutdown(socket.SHUT_WR)
+        while True:
+            connection.recv()
