@@ -1,6 +1,4 @@
-"""Topic 8: the loop by hand beside PyTorch's, and the whole topic with the quick budget."""
-
-from pathlib import Path
+"""Topic 8: the loop by hand beside PyTorch's."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.lecture import algorithm
-from filterlab.lecture.lab import Lab, Point
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +60,3 @@ def test_does_not_stop_while_validation_gets_better(parts: tuple[algorithm.Examp
     train, _ = parts
     learned = algorithm.learn(train, train, rate=0.05, patience=1, most=12)
     assert (learned.best_epoch, len(learned.validation)) == (12, 12)
-
-
-def test_quick_run(mnist_root: Path) -> None:
-    points: list[Point] = []
-    findings = algorithm.run(Lab(mnist_root, quick=True, record=points.append))
-    assert [check for check in findings.checks if not check.passed] == []
-    assert len(points) == 16  # four settings of the exercise and four of noisy labels, two seeds each
-    assert len({point.name for point in points}) == 16
-    figures = "by_hand curves confusion mistakes filters activations variants fewest noisy_labels"
-    assert list(findings.figures) == figures.split()
-    assert [claim.n for claim in findings.hypotheses] == [2] * 8
-    for table in [*findings.tables, *findings.costs]:
-        assert {len(row) for row in table.rows} == {len(table.header)}

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.lecture import engineered
-from filterlab.lecture.lab import Job, Lab, Outcome, Point
+from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.models import registry
 
 
@@ -121,13 +121,3 @@ def test_the_claims_are_differences_seed_by_seed() -> None:
     found = engineered.compared(scores, scores)
     assert [round(one.difference, 9) for one in found] == [2, 4, 8.5, -2, 2, 0.02]
     assert [one.n for one in found] == [2] * 6
-
-
-def test_quick_run(mnist_root: Path) -> None:
-    points: list[Point] = []
-    findings = engineered.run(Lab(mnist_root, quick=True, record=points.append))
-    assert [check.says for check in findings.checks if not check.passed] == []
-    assert len(points) == 12 and {point.params["filters"] for point in points} == set(engineered.KINDS)
-    assert set(findings.figures) == {"filters", "accuracy"}
-    assert [len(row) for row in findings.tables[0].rows] == [len(findings.tables[0].header)] * 6
-    assert len(findings.hypotheses) == 6

@@ -5,12 +5,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 
-from filterlab.lecture import topics
+from filterlab.config import schema
+from filterlab.lecture import coding_or_discovery, engineered, large_networks, relu, topics
+from filterlab.models import shapes
 
+MEASURED = {"images", "test/accuracy", "model/MB", "training/seconds", "test/seconds", "training/MB"}  # in topic 18
 WORKED_OUT = {str(topic.number): topic for topic in topics.TOPICS if topic.module}
 
 
@@ -67,9 +71,67 @@ def test_every_topic_is_a_run_and_every_training_a_child(root: Path) -> None:
         assert client.list_artifacts(run.info.run_id, "images")
     of_topic = {run.info.run_id: run.data.params["topic"] for run in parents}
     children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    trained = {of_topic[run.data.tags["mlflow.parentRunId"]] for run in children}
-    assert trained >= {"8", "11", "12", "13", "15", "18"}
-    points = [run for run in children if run.data.params["topic"] == "18"]
-    assert {"method", "images_per_class", "subset"} <= set.intersection(*(set(run.data.params) for run in points))
-    assert all(0 <= run.data.metrics["test/accuracy"] <= 1 for run in points)
-    assert len({run.data.params["method"] for run in points}) == 6
+    assert {of_topic[run.data.tags["mlflow.parentRunId"]] for run in children} == {run.data.params["topic"] for run in children}
+
+
+# Topic 8: four settings of the exercise and four of noisy labels, two seeds each.
+TRAININGS = {8: 16, 11: 12, 12: 16, 13: 2 * 17, 15: 8, 18: 30}
+FIGURES = {
+    8: "by_hand curves confusion mistakes filters activations variants fewest noisy_labels",
+    11: "filters accuracy",
+    12: "functions gradients learning",
+    13: "factors",
+    15: "gradients training",
+    18: "learning_curves crossover",
+}
+HYPOTHESES = {8: 8, 11: 6, 12: 9, 13: 9, 15: 5, 18: 6}
+
+
+@pytest.mark.parametrize("number", TRAININGS)
+def test_what_a_topic_that_trains_leaves(root: Path, number: int) -> None:
+    findings, trained = found(root, number), trainings(root, number)
+    assert len(trained) == len({run.info.run_name for run in trained}) == TRAININGS[number]
+    assert list(findings["figures"]) == FIGURES[number].split()
+    assert len(findings["hypotheses"]) == HYPOTHESES[number]
+    for table in findings["tables"]:
+        assert {len(row) for row in table["rows"]} == {len(table["header"])}
+
+
+def test_each_of_its_kinds_is_trained(root: Path) -> None:
+    assert {run.data.params["filters"] for run in trainings(root, 11)} == set(engineered.KINDS)
+    assert {run.data.params["activation"] for run in trainings(root, 12)} == set(relu.NAMES)
+    assert all(claim["n"] == 2 for number in (8, 13) for claim in found(root, number)["hypotheses"])
+    assert [len(found(root, number)["tables"][0]["rows"]) for number in (11, 12, 13)] == [6, 8, 17]
+    deepest = schema.ResNet(name="resnet", depth=110, width=large_networks.WIDTH, residual=True)
+    traced = shapes.parameter_count(shapes.layers(deepest, channels=1, height=14, width=14, classes=10))
+    assert [row[2] for row in found(root, 15)["tables"][0]["rows"] if row[0] == "110"] == [f"{traced:,}"] * 2
+
+
+def test_networks_and_machines_learn_from_the_same_subsets(root: Path) -> None:
+    points = trainings(root, 18)
+    assert all(run.data.metrics.keys() >= MEASURED and 0 <= run.data.metrics["test/accuracy"] <= 1 for run in points)
+    by_method = {
+        name: {
+            (run.data.params["images_per_class"], run.data.params["subset"])
+            for run in points
+            if run.data.params["method"] == name
+        }
+        for name in coding_or_discovery.METHODS
+    }
+    assert len(by_method["CNN"]) == 5
+    assert all(places == by_method["CNN"] for places in by_method.values())
+
+
+def found(root: Path, number: int) -> dict[str, Any]:
+    """What the topic has written."""
+    findings: dict[str, Any] = json.loads(
+        (root / "results/lecture-quick" / WORKED_OUT[str(number)].folder / "findings.json").read_text()
+    )
+    return findings
+
+
+def trainings(root: Path, number: int) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("lecture")
+    runs = client.search_runs([experiment.experiment_id], f"params.topic = '{number}'", max_results=1000)
+    return [run for run in runs if "mlflow.parentRunId" in run.data.tags]

@@ -1,4 +1,5 @@
-"""The pipeline as its users run it: by DVC, on real images. The tests of this file build on each other, in order."""
+"""The pipeline as its users run it: by DVC, on real images; and a colleague who gets its results without training. The tests
+of this file build on each other, in order."""
 
 import csv
 import dataclasses
@@ -9,13 +10,15 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import boto3
 import mlflow
 import numpy as np
 import pytest
 import torch
 import yaml
 
-from filterlab.config import schema
+from filterlab import tracking
+from filterlab.config import compose, schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.models import artifact
 
@@ -108,11 +111,71 @@ def test_the_data_depend_on_every_value_but_where_they_come_from() -> None:
     assert used["preprocess"] == values - {"data.files"}
 
 
-def test_from_scratch_gives_the_same_bits(project: Any, make_project: Any) -> None:
+@pytest.fixture(scope="module")
+def again(make_project: Any) -> Any:
+    """The same order in another folder, from scratch."""
     again = make_project()
     assert again.ran(again.run("dvc", "repro")) == STAGES
+    again.commit("results")
+    return again
+
+
+def test_from_scratch_gives_the_same_bits(project: Any, again: Any) -> None:
     assert lock(again) == lock(project)
     assert runs(again) != runs(project)
+
+
+def colleague(project: Any, folder: Path) -> Any:
+    """A clone that pulls what the project pushed."""
+    project.run("git", "clone", "--quiet", str(project.root), str(folder))
+    return type(project)(folder, project.environment)
+
+
+def check(project: Any, clone: Any) -> None:
+    for path in ["models/model.safetensors", "results/report.html", "results/run.json"]:
+        assert (clone.root / path).read_bytes() == (project.root / path).read_bytes()
+    assert "Data and pipelines are up to date" in clone.run("dvc", "repro")
+
+
+def test_folder(again: Any, tmp_path: Path) -> None:
+    again.run("dvc", "remote", "add", "--force", "--default", "shelf", str(tmp_path / "shelf"))
+    again.commit("a shelf")
+    again.run("dvc", "push", "dvc.yaml")
+    clone = colleague(again, tmp_path / "clone")
+    clone.run("dvc", "pull", "dvc.yaml")
+    check(again, clone)
+    # nothing is rerun, and yet the run is there for the UI, beside those that the colleague has already
+    settings = compose.compose(clone.root / "conf", ["tracking.system_metrics=false"]).tracking
+    with tracking.start(settings, root=clone.root, name="the colleague's own", tags={}) as own:
+        own.wait()
+    printed = clone.run("filterlab", "pipeline")
+    trained = json.loads((again.root / "results/run.json").read_text())["run_id"]
+    with sqlite3.connect(clone.root / "mlflow.db") as store:
+        restored = store.execute("select run_uuid, value from tags where key = 'filterlab.restored_from'").fetchall()
+        assert [value for _, value in restored] == [trained]
+        ((run_id, _),) = restored
+        assert f"make ui, then open http://127.0.0.1:5000 (run {run_id})" in printed
+        assert set(store.execute("select run_uuid, status from runs")) == {(run_id, "FINISHED"), (own.id, "FINISHED")}
+        metrics = dict(store.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
+    with sqlite3.connect(again.root / "mlflow.db") as store:
+        original = dict(store.execute("select key, value from latest_metrics where key like 'test/%' or key like '%/accuracy'"))
+    assert {name: metrics[name] for name in original} == original
+    assert run_id in clone.run("filterlab", "pipeline"), "the second time it is the same run"
+
+
+def test_s3(again: Any, tmp_path: Path, s3: str) -> None:
+    again.environment.update(AWS_ACCESS_KEY_ID="nobody", AWS_SECRET_ACCESS_KEY="secret", AWS_DEFAULT_REGION="us-east-1")
+    client = boto3.client(
+        "s3", endpoint_url=s3, aws_access_key_id="nobody", aws_secret_access_key="secret", region_name="us-east-1"
+    )
+    client.create_bucket(Bucket="filterlab")
+    again.run("dvc", "remote", "add", "--force", "--default", "cloud", "s3://filterlab/store")
+    again.run("dvc", "remote", "modify", "cloud", "endpointurl", s3)
+    again.commit("a cloud")
+    again.run("dvc", "push", "dvc.yaml")
+    clone = colleague(again, tmp_path / "clone")
+    clone.run("dvc", "pull", "dvc.yaml")
+    check(again, clone)
 
 
 def test_an_edited_comment_reruns_compose_alone(project: Any) -> None:
@@ -179,9 +242,9 @@ def test_back_again_comes_from_the_cache(project: Any) -> None:
 
 def test_experiments_log_to_the_one_store(project: Any) -> None:
     known = len(runs(project))
-    project.run("dvc", "exp", "run", "--temp", "--name", "wide", "-S", "override.model.hidden=[8]")
+    project.run("dvc", "exp", "run", "--temp", "--name", "wide", "-S", "override.model.hidden=[8]", "evaluate")
     assert len(runs(project)) == known + 1
-    project.run("dvc", "exp", "run", "--queue", "--name", "other-seed", "-S", "seed=2")
+    project.run("dvc", "exp", "run", "--queue", "--name", "other-seed", "-S", "seed=2", "evaluate")
     project.run("dvc", "exp", "run", "--run-all")
     assert [status for _, status in runs(project)] == ["FINISHED"] * (known + 2)
     shown = csv.DictReader(project.run("dvc", "exp", "show", "--no-pager", "--csv").splitlines())

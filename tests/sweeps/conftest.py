@@ -1,17 +1,20 @@
 """A small repository whose data are prepared, and `filterlab` in it."""
 
+import io
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from filterlab import cli
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
@@ -57,6 +60,17 @@ class Lab:
         said, errors = process.communicate(timeout=240)
         assert process.returncode == code, said + errors
         return said + errors
+
+    def here(self, *words: str, code: int = 0) -> str:
+        """What `run` would say, by this process: what it imports is imported once."""
+        with chdir(self.root), redirect_stdout(io.StringIO()) as said, redirect_stderr(said):
+            try:
+                cli.main(words)
+                ended = 0
+            except SystemExit as exit:
+                ended = exit.code
+        assert ended == code, said.getvalue()
+        return said.getvalue()
 
     def ask(self, query: str, *values: str) -> list[tuple[str, ...]]:
         with sqlite3.connect(self.root / "mlflow.db") as store:

@@ -86,7 +86,7 @@ def best(lab: Any) -> str:
 def test_the_best_becomes_the_order(lab: Any) -> None:
     dvc(lab, "repro", "compose")
     winner = best(lab)
-    said = lab.run("promote", "--best", "accuracy", "--sweep", "widths")
+    said = lab.here("promote", "--best", "accuracy", "--sweep", "widths")
     assert winner in said
     order = yaml.safe_load((lab.root / "params.yaml").read_text())
     seed = lab.tags(winner)["swept.seed"]
@@ -98,7 +98,7 @@ def test_the_best_becomes_the_order(lab: Any) -> None:
 
 def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(lab: Any) -> None:
     dvc(lab, "repro")
-    said = lab.run("lineage")
+    said = lab.here("lineage")
     assert f"promoted    {best(lab)}" in said and "sweep       widths" in said
     assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in said
 
@@ -108,7 +108,7 @@ def test_another_order_is_not_marked(lab: Any) -> None:
     kept = path.read_text()
     path.write_text(kept.replace("max_epochs: 3", "max_epochs: 2"))
     dvc(lab, "repro")
-    assert "promoted " not in lab.run("lineage").replace("promoted to", "")
+    assert "promoted " not in lab.here("lineage").replace("promoted to", "")
     path.write_text(kept)
 
 
@@ -123,14 +123,14 @@ def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
     dirty = [each for each in lab.ask("select run_uuid from tags where key = 'filterlab.dirty' and value = 'true'")][-1][0]
     code.write_text(kept)
     assert promotion.PROMOTED not in lab.tags(dirty), "the pipeline's own training alone is marked"
-    assert "was never committed" in lab.run("promote", dirty, code=2)
+    assert "was never committed" in lab.here("promote", dirty, code=2)
     labels = lab.root / "data/processed/train/card.json"
     card = labels.read_text()
     labels.write_text(card.replace('"digest": "', '"digest": "0'))
-    assert "learned from other data" in lab.run("promote", run_id, code=2)
+    assert "learned from other data" in lab.here("promote", run_id, code=2)
     labels.write_text(card)
-    assert "no run in this store" in lab.run("promote", "zzz", code=2)
-    assert "no choice is made on the test set" in lab.run("promote", "--best", "test/accuracy", "--sweep", "widths", code=2)
+    assert "no run in this store" in lab.here("promote", "zzz", code=2)
+    assert "no choice is made on the test set" in lab.here("promote", "--best", "test/accuracy", "--sweep", "widths", code=2)
     assert path.read_text() == before
 
 

@@ -83,10 +83,10 @@ def test_more_points_run_with_the_menu_and_the_code_it_began_with(lab: Any) -> N
 
 def test_interrupted_and_gone_on_with(lab: Any) -> None:
     """Ctrl-C in the second of two trainings: the first is not run again, the second goes on under its id, no epoch twice."""
-    words = ["train", "-m", "--sweep", "broken", "seed=0,1", "trainer.max_epochs=40", "trainer.patience=40"]
+    words = ["train", "-m", "--sweep", "broken", "seed=0,1", "trainer.max_epochs=12", "trainer.patience=12"]
     process = lab.start(*words)
     seen = 0
-    while seen < 42:  # two epochs into the second training
+    while seen < 14:  # two epochs into the second training
         line = process.stdout.readline()
         assert line, process.communicate()
         seen += line.startswith("epoch ")
@@ -97,7 +97,7 @@ def test_interrupted_and_gone_on_with(lab: Any) -> None:
     mine += "where key = 'filterlab.sweep' and value = 'broken'"
     assert sorted(status for _, status in lab.ask(mine)) == ["FINISHED", "KILLED", "KILLED"], "a child, the other, the parent"
     before = {run_id for run_id, _ in lab.ask(mine)}
-    assert "broken: 1 done, 1 interrupted" in lab.run("sweep", "status", "broken")
+    assert "broken: 1 done, 1 interrupted" in lab.here("sweep", "status", "broken")
     said = lab.run(*words)
     assert "2 points, 1 done: 1 to run" in said and "\ngoes on after epoch " in said
     assert {run_id for run_id, _ in lab.ask(mine)} == before
@@ -106,7 +106,7 @@ def test_interrupted_and_gone_on_with(lab: Any) -> None:
         "select m.run_uuid, step from metrics m join tags t on t.run_uuid = m.run_uuid "
         "where t.key = 'filterlab.sweep' and t.value = 'broken' and m.key = 'validation/accuracy' order by 1, 2"
     )
-    assert [step for _, step in steps] == [*range(1, 41)] * 2
+    assert [step for _, step in steps] == [*range(1, 13)] * 2
 
 
 def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(lab: Any) -> None:
@@ -118,7 +118,7 @@ def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(lab: Any) -> 
     assert lab.children() == before
     assert "1 done: 1 to run" in lab.run(*words, "--retry-failed", code=6)
     assert list(lab.children().values()).count("FAILED") == 1
-    listed = lab.run("sweep", "status")
+    listed = lab.here("sweep", "status")
     assert "1 done, 1 failed" in listed and "grid: 6 done" in listed and "broken: 2 done" in listed
 
 
@@ -143,12 +143,12 @@ def test_two_processes_a_training_give_what_one_gives(lab: Any) -> None:
 
 def test_plan_counts_and_estimates_and_starts_nothing(lab: Any) -> None:
     before = lab.children()
-    said = lab.run("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
+    said = lab.here("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
     assert "10 trainings: every combination of model.hidden, seed" in said
     assert "of training one after another" in said and "hidden:\n  - 4" in said and "# and 7 more" in said
-    assert "can't be estimated" in lab.run("sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "seed=0")
+    assert "can't be estimated" in lab.here("sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "seed=0")
     flags = ["-m", "--sweep", "x", "--retry-failed", "--detach"]
-    said = lab.run("sweep", "plan", *flags, "hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)", "hydra.sweeper.n_trials=7")
+    said = lab.here("sweep", "plan", *flags, "hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)", "hydra.sweeper.n_trials=7")
     assert "a search of 7 trainings over optimizer.lr" in said and "\n# optimizer.lr=0.001\n" in said and "  lr: 1.0\n" in said
     assert lab.children() == before
 
@@ -157,7 +157,7 @@ def test_collect_by_itself(lab: Any) -> None:
     report = lab.root / "runs/grid/report/points.csv"
     written = report.read_text()
     report.unlink()
-    lab.run("sweep", "collect", "grid")
+    lab.here("sweep", "collect", "grid")
     assert report.read_text() == written
     assert len(parents_table(lab, "grid")) == 6
 
@@ -171,8 +171,8 @@ def test_status_and_a_report_while_it_runs(lab: Any) -> None:
     before = lab.ask(query)
     menu.rename(menu.with_name("away"))
     with FileLock(lab.root / "runs/grid/driver.lock"):
-        assert "MLflow gets the one of its end" in lab.run("sweep", "collect", "grid")
-        assert "grid: 6 done" in lab.run("sweep", "status", "grid")
+        assert "MLflow gets the one of its end" in lab.here("sweep", "collect", "grid")
+        assert "grid: 6 done" in lab.here("sweep", "status", "grid")
         menu.with_name("away").rename(menu)
         assert "sweep grid is being run by another process" in lab.run(*GRID, code=2)
     assert report.read_text() == written
@@ -199,7 +199,7 @@ def test_detached_it_outlives_its_shell(lab: Any) -> None:
         assert time.monotonic() < deadline, told
         time.sleep(0.5)
     with FileLock(lab.root / "runs/away/driver.lock", timeout=60):  # it has gone
-        assert "away: 2 done" in lab.run("sweep", "status", "away")
+        assert "away: 2 done" in lab.here("sweep", "status", "away")
 
 
 def test_without_slurm_nothing_is_frozen(lab: Any, tmp_path: Path) -> None:
