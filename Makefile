@@ -40,10 +40,11 @@ pipeline: $(ready) ## set up, run dvc repro, say what came out
 lecture: $(ready) ## every topic of the lecture, on one page (45 minutes); QUICK=1: the small budget, 3 minutes
 	@if [ -n "$(QUICK)" ]; then filterlab lecture all --quick; else dvc repro lecture/dvc.yaml; fi
 
-# One thread a process: two test workers with two threads each would wait for one another on two cores.
+# One thread a process: workers with two threads each would wait for one another on two cores. Three workers, because the tests
+# wait too, for servers, browsers and a cluster.
 test: $(ready) ## set up, run the whole test suite with coverage
 	@coverage erase
-	OMP_NUM_THREADS=1 coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	coverage combine --quiet
 	coverage report
 
