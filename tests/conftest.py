@@ -13,12 +13,6 @@ import pytest
 # The rooms whose files take longest come first, so that both workers are busy to the end.
 FIRST = ["pipeline", "sweeps", "slurm", "ui", "server", "stages", "tracking"]
 
-# Coverage is of what runs in the tests' own processes. Those that they start import torch and mlflow anew each time, which takes
-# half as long again when it is measured.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
-        del os.environ[name]
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {room: number for number, room in enumerate(FIRST)}

@@ -1,15 +1,15 @@
 """Every topic with the small budget, as `make lecture QUICK=1` runs them: in one process, to one page, into one experiment."""
 
+import contextlib
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
 
+from filterlab import cli
 from filterlab.config import schema
 from filterlab.lecture import coding_or_discovery, engineered, large_networks, relu, topics
 from filterlab.models import shapes
@@ -22,9 +22,8 @@ WORKED_OUT = {str(topic.number): topic for topic in topics.TOPICS if topic.modul
 def root(mnist_root: Path) -> Path:
     (mnist_root / "params.yaml").unlink()
     (mnist_root / "params.yaml").write_text("data: digits\n")  # the order has no say in the lecture
-    command = [sys.executable, "-W", "error", "-m", "filterlab.cli", "lecture", "all", "--quick"]
-    done = subprocess.run(command, cwd=mnist_root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    with contextlib.chdir(mnist_root):
+        cli.main(["lecture", "all", "--quick"])
     return mnist_root
 
 

@@ -19,6 +19,7 @@ def test_no_mirror_answers(make_project: Any) -> None:
     assert "Traceback" not in printed
 
     project.edit("params.yaml", "  data: {take: per_class, take_n: 60}\n", "")
+    project.edit("params.yaml", "tracking: local", "tracking: off")
     printed = project.run("filterlab", "pipeline")
     assert printed.count("NOTE: no mirror of mnist could be reached") == 2
     assert printed.rstrip().splitlines()[-1].startswith("NOTE: no mirror"), "it is the last thing said"

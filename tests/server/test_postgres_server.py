@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import unmeasured
 from filterlab import tracking
 from filterlab.config import schema
 from filterlab.errors import TrackingError
@@ -68,7 +69,7 @@ def test_eight_jobs_at_once_on_an_empty_database(postgres, serving, picture: Pat
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     postgres.query("postgres", "CREATE DATABASE runs")
     with serving({"FILTERLAB_STORE": postgres.url("runs")}) as server:
-        environment = os.environ | {"MLFLOW_TRACKING_URI": server.uri}
+        environment = unmeasured.environment() | {"MLFLOW_TRACKING_URI": server.uri}
         jobs = [
             subprocess.Popen(
                 [sys.executable, "-c", JOB, str(number), str(picture)], env=environment, stdout=subprocess.PIPE, text=True

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+import unmeasured
 from filterlab.config import compose
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
@@ -88,7 +89,7 @@ def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[...,
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+    environment = unmeasured.environment() | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
     environment.pop("DVC_ROOT", None)
     return subprocess.Popen(TRAIN, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -154,7 +155,7 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
 
 def test_a_training_that_diverges_ends_as_failed(make_root: Callable) -> None:
     root = make_root("diverges", "optimizer=sgd", "optimizer.lr=1e30")
-    with pytest.raises(UserError, match=r"^train/loss of epoch 1 is nan: the training diverged. Lower optimizer.lr \(now 1e\+30\)"):
+    with pytest.raises(UserError, match=r"^train/loss of epoch 1 is nan: the training diverged. Lower optimizer.lr \(now 1e\+30"):
         stages_train.run(root)
     client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("filterlab").experiment_id])
@@ -199,7 +200,12 @@ def test_while_another_process_runs_the_same_training_it_is_refused(make_root: C
 def test_a_terminal_shows_a_bar(make_root: Callable) -> None:
     root = make_root("terminal", "tracking=off", "trainer.max_epochs=2", "trainer.patience=2")
     ours, theirs = pty.openpty()
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    environment = unmeasured.environment() | {
+        "PYTHONPATH": str(ROOT / "src"),
+        "TERM": "xterm-256color",
+        "COLUMNS": "120",
+        "LINES": "40",
+    }
     process = subprocess.Popen(TRAIN, cwd=root, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
