@@ -1,7 +1,7 @@
 """`make bench`: what the pipeline costs and reaches on this machine, as tables in docs/benchmarks.md.
 
 Machines are shared, so that what is to be compared is measured in one run, in turns, and given as a ratio. Needs MNIST
-(FILTERLAB_MIRROR, or a network) and about 20 minutes on two cores.
+(FILTERLAB_MIRROR, or a network) and about a quarter of an hour on two cores.
 """
 
 import json
