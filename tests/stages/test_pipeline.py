@@ -208,9 +208,9 @@ def test_only_a_run_that_the_store_lacks_is_restored(
     dvc.write_text("")
     summary(finished, "tracking=local")
     with sqlite3.connect(finished / "mlflow.db") as store:
-        store.execute("create table runs (run_uuid, lifecycle_stage)")
+        store.execute("create table runs (run_uuid, status, lifecycle_stage)")
         store.execute("create table tags (run_uuid, key, value)")
-        store.execute("insert into runs values (?, 'active')", [known])
+        store.execute("insert into runs values (?, 'FINISHED', 'active')", [known])
     restored = []
     monkeypatch.setattr(runs, "resumed", lambda config, root: contextlib.nullcontext(restored.append(root)))
     assert pipeline.run(finished) == 0

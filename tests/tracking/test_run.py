@@ -18,6 +18,7 @@ from filterlab import tracking
 from filterlab.config import schema
 from filterlab.errors import TrackingError
 from filterlab.models import artifact, pyfunc, registry
+from filterlab.tracking.store import RESTORED, find, locate
 
 SRC = Path(pyfunc.__file__).parents[2]
 
@@ -228,6 +229,32 @@ def test_resume_restores_an_unknown_run_once(database: Path) -> None:
     (found,) = client.search_runs([experiment], f"tags.`filterlab.restored_from` = '{unknown}'")
     assert found.data.params == {"seed": "0"} and found.info.status == "FINISHED"
     assert found.data.tags["evaluate"] == found.data.tags["visualize"] == "here"
+
+
+def test_a_restoring_that_broke_off_is_done_anew(database: Path) -> None:
+    settings, root, uri = Settings(), database, f"sqlite:///{database / 'mlflow.db'}"
+    unknown = hashlib.md5(b"broken off", usedforsecurity=False).hexdigest()
+
+    def interrupted(run: tracking.NullRun) -> None:
+        run.log_metrics({"loss": 1.0}, step=1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), tracking.resume(settings, root=root, run_id=unknown, restore=interrupted) as run:
+        run.wait()
+    assert client_of(uri).get_run(run.id).info.status == "KILLED"
+    assert find(locate(settings, root=root), unknown) == ""
+
+    def whole(run: tracking.NullRun) -> None:
+        for step in (1, 2):
+            run.log_metrics({"loss": 1.0}, step=step)
+
+    with tracking.resume(settings, root=root, run_id=unknown, restore=whole) as run:
+        pass
+    client = client_of(uri)
+    (found,) = client.search_runs([client.get_experiment_by_name("test").experiment_id], f"tags.`{RESTORED}` = '{unknown}'")
+    assert found.info.status == "FINISHED"
+    assert steps(client, found.info.run_id, "loss") == [(1, 1.0), (2, 1.0)]
+    assert find(locate(settings, root=root), unknown) == found.info.run_id
 
 
 def test_off_writes_nothing(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_where_there_is_no_store_nothing_is_found_and_nothing_made(tmp_path: Pat
         assert find(store, "abc") == "" and database.read_bytes() == content
     database.unlink()
     with sqlite3.connect(database) as made:
-        made.execute("create table runs (run_uuid, lifecycle_stage)")
+        made.execute("create table runs (run_uuid, status, lifecycle_stage)")
         made.execute("create table tags (run_uuid, key, value)")
-        made.execute("insert into runs values ('abc', 'active')")
+        made.execute("insert into runs values ('abc', 'RUNNING', 'active')")
     assert find(store, "abc") == "abc"

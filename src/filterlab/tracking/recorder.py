@@ -101,9 +101,14 @@ class Recorder:
     def attach(self, *, run_id: str) -> None:
         if self.knows(run_id):
             self.run_id = run_id
-        elif heirs := self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'", max_results=1):
-            self.run_id = heirs[0].info.run_id
+            return
+        heirs = self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'")
+        if whole := [heir.info.run_id for heir in heirs if heir.info.status == "FINISHED"]:
+            self.run_id = whole[0]
         else:
+            for heir in heirs:
+                if heir.info.status in ("KILLED", "FAILED"):  # broke off while it was filled: all of it is made again
+                    self.client.delete_run(heir.info.run_id)
             self.run_id = self.client.create_run(self.experiment, tags={RESTORED: run_id}).info.run_id
             self.new, self.finished = True, False
 

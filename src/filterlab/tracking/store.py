@@ -14,7 +14,8 @@ RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/
 FIND = """
     select run_uuid from runs
     where lifecycle_stage = 'active' and (
-        run_uuid = :id or run_uuid in (select run_uuid from tags where key = :tag and value = :id)
+        run_uuid = :id
+        or status = 'FINISHED' and run_uuid in (select run_uuid from tags where key = :tag and value = :id)
     )
     order by run_uuid != :id
 """
