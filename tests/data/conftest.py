@@ -1,5 +1,6 @@
 """A mirror on loopback that misbehaves as told, and a small data set for it to offer."""
 
+import contextlib
 import gzip
 import hashlib
 import threading
@@ -53,7 +54,8 @@ def handler_of(behavior: Behavior) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             end = start + behavior.break_after.pop(0) if behavior.break_after else len(body)
-            self.wfile.write(body[start:end])
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who has seen a wrong length reads no further
+                self.wfile.write(body[start:end])
 
         def log_message(self, *args: object) -> None:
             pass

@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,28 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import unmeasured
 from filterlab import tracking
 from filterlab.config import schema
 from filterlab.errors import TrackingError
 
 JOBS, STEPS = 8, 100
-JOB = """
-import sys, time
-from pathlib import Path
-from filterlab import tracking
-from filterlab.config import schema
-number, picture = int(sys.argv[1]), Path(sys.argv[2])
-settings = schema.Tracking(backend="server", uri="", experiment="team", system_metrics=False)
-with tracking.start(settings, root=picture.parent, name=f"job {number}", tags={"job": number}) as run:
-    run.wait()
-    run.log_params({"job": number, "lr": 0.1})
-    for step in range(1, 101):
-        run.log_metrics({"train/loss": number + 1 / step, "validation/accuracy": number / step}, step=step)
-        time.sleep(0.002)
-    run.log_image("first_layer", picture, step=100)
-    print(run.id)
-"""
 
 
 def settings(experiment: str, uri: str) -> schema.Tracking:
@@ -69,15 +51,22 @@ def test_eight_jobs_at_once_on_an_empty_database(postgres, serving, picture: Pat
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     postgres.query("postgres", "CREATE DATABASE runs")
     with serving({"FILTERLAB_STORE": postgres.url("runs")}) as server:
-        environment = unmeasured.environment() | {"MLFLOW_TRACKING_URI": server.uri}
-        jobs = [
-            subprocess.Popen(
-                [sys.executable, "-c", JOB, str(number), str(picture)], env=environment, stdout=subprocess.PIPE, text=True
-            )
-            for number in range(JOBS)
-        ]
-        said = [job.communicate(timeout=180)[0] for job in jobs]
-        assert [job.returncode for job in jobs] == [0] * JOBS, said
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        with ExitStack() as begun:
+            jobs = [
+                begun.enter_context(
+                    tracking.start(settings("team", ""), root=picture.parent, name=f"job {number}", tags={"job": number})
+                )
+                for number in range(JOBS)
+            ]
+            for number, run in enumerate(jobs):
+                run.log_params({"job": number, "lr": 0.1})
+            for step in range(1, STEPS + 1):
+                for number, run in enumerate(jobs):
+                    run.log_metrics({"train/loss": number + 1 / step, "validation/accuracy": number / step}, step=step)
+            for run in jobs:
+                run.log_image("first_layer", picture, step=STEPS)
+                run.wait()
 
         client = client_of(server.uri)
         experiment = client.get_experiment_by_name("team")
@@ -86,7 +75,7 @@ def test_eight_jobs_at_once_on_an_empty_database(postgres, serving, picture: Pat
         assert sorted(runs) == [f"job {number}" for number in range(JOBS)]
         for number in range(JOBS):
             run = runs[f"job {number}"]
-            assert (run.info.status, said[number]) == ("FINISHED", f"{run.info.run_id}\n")
+            assert (run.info.status, run.info.run_id) == ("FINISHED", jobs[number].id)
             assert run.data.params == {"job": str(number), "lr": "0.1"}
             steps = range(1, STEPS + 1)
             for name, values in {
