@@ -54,7 +54,9 @@ def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
     )
     drawn = len(weights)
     if drawn > FILTERS:
-        weights = [weights[place * (drawn - 1) // (FILTERS - 1)] for place in range(FILTERS)]
+        from filterlab.visualization.style import spaced  # brings matplotlib, which only such a network has to wait for
+
+        weights = [weights[place] for place in spaced(drawn, limit=FILTERS)]
     maps = folder.glob("feature_maps/class_*.png")
     single = ["training/examples", "training/curves", "filters/by_epoch"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]

@@ -21,12 +21,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
 import mlflow
 import mlflow.pyfunc
 import numpy as np
@@ -59,7 +53,9 @@ class Recorder:
         self.monitor: SystemMetricsMonitor | None = None
 
     def open(self, *, uri: str, artifacts: str, experiment: str, environment: dict[str, str]) -> None:
-        os.environ.update(environment)  # what MLflow is told may have changed since the process that this one is forked from
+        # The parent's, of now: what it tells MLflow may have changed since the process that this one is forked from.
+        os.environ.clear()
+        os.environ.update(environment)
         mlflow.set_tracking_uri(uri)
         # Two processes that open an empty store at once both create its tables, and break it.
         with impatient(), FileLock(Path(artifacts).with_name("mlflow.db.lock")) if artifacts else contextlib.nullcontext():

@@ -10,6 +10,13 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 DATABASE, SERVER = b"d", b"s"  # what a recorder writes to
+UNLESS_SET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 _origin: "Origin | None" = None  # started with the first run, ended with this process
 
@@ -23,6 +30,7 @@ class Origin:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "filterlab.tracking.recorder", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                env=environment(),
                 # Ctrl-C in the terminal is the stage's to handle: the recorder hears of it from the stage.
                 start_new_session=True,
             )
@@ -37,6 +45,11 @@ class Origin:
         with theirs:
             socket.send_fds(self.control, [DATABASE if database else SERVER], [theirs.fileno()])
         return ours
+
+
+def environment() -> dict[str, str]:
+    """What MLflow is told by this process's variables, and where they say nothing."""
+    return UNLESS_SET | dict(os.environ)
 
 
 def connect(*, database: bool) -> Connection:

@@ -4,7 +4,6 @@ The recorder (recorder.py) imports mlflow (seconds) while the stage imports torc
 training loop, and outlives its stage by a moment: where the stage is killed outright, it still ends the run as KILLED.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -109,7 +108,7 @@ class Run(NullRun):
         self._store = store
         self._connection = recorders.connect(database=store.artifacts is not None)
         place = {"uri": store.uri, "artifacts": str(store.artifacts or ""), "experiment": settings.experiment}
-        self._send("open", **place, environment=dict(os.environ))
+        self._send("open", **place, environment=recorders.environment())
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         self._send("log_params", params=text(params))
