@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from filterlab import garbage
 from filterlab.errors import UserError, explain
 from filterlab.repository import find_root
 
@@ -16,6 +17,7 @@ STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize",
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb; end with 0, with the error's exit code, or with 130 where the user interrupted."""
+    garbage.search_less()
     try:
         dispatch(list(sys.argv[1:] if arguments is None else arguments))
     except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has

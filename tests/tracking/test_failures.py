@@ -130,7 +130,7 @@ def test_runs_at_once_have_a_recorder_each_and_share_what_is_imported(database: 
     """And where that one is gone, the next run brings another."""
 
     def origins() -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if "filterlab.tracking.recorder" in child.cmdline()]
+        return [child for child in psutil.Process().children() if "filterlab.tracking.origin" in child.cmdline()]
 
     with tracking.start(Settings(), root=database, name="outer", tags={}) as outer:
         outer.wait()

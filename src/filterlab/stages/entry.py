@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from filterlab import files
+from filterlab import files, garbage
 from filterlab.config import bounds, compose
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
@@ -143,6 +143,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 
 def job(composed: DictConfig) -> dict[str, Any]:
     """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
+    garbage.search_less()  # in a process of a launcher's nobody else has said it
     config = compose.to_config(composed)
     if faults := bounds.check(config):
         raise ConfigError(faults)

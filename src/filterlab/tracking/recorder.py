@@ -1,19 +1,15 @@
-"""The processes that write to MLflow what a Run sends: `python -m filterlab.tracking.recorder FD` forks one for each run.
+"""The process that writes to MLflow what a Run sends; origin.py forks one for each run.
 
 Messages are (method, arguments, asked). An answer goes back to what was asked, and for the first thing that fails; after
 a failure nothing more is written. Only the parent's end of the pipe is trusted: it is ours, inherited, and not on a network.
 """
 
 import contextlib
-import importlib
 import json
 import math
 import os
 import random
-import signal
-import socket
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,7 +26,6 @@ from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
-from filterlab.tracking import recorders
 from filterlab.tracking.store import RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
@@ -312,25 +307,3 @@ def serve(connection: Connection) -> None:
         # The run's end is all there is left to say, and nobody is there to be told where it can't be said.
         with impatient(), contextlib.suppress(Exception):
             recorder.end(status="FAILED" if failure else "KILLED")
-
-
-def main() -> None:
-    # The parent decides: a SIGTERM to the whole group (a scheduler's) must not end the recorder before the run has ended.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a recorder: none may stay as a zombie
-    with socket.socket(fileno=int(sys.argv[1])) as control:
-        while (asked := socket.recv_fds(control, 1, 1))[0]:
-            kind, (descriptor,), *_ = asked
-            if kind == recorders.DATABASE:
-                importlib.import_module("mlflow.store.tracking.sqlalchemy_store")  # once, not in each recorder
-            if os.fork() == 0:
-                break
-            os.close(descriptor)
-        else:
-            return  # the process whose runs these were has ended
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    serve(Connection(descriptor))
-
-
-if __name__ == "__main__":
-    main()

@@ -28,7 +28,7 @@ class Origin:
         self.control, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "filterlab.tracking.recorder", str(theirs.fileno())],
+                [sys.executable, "-m", "filterlab.tracking.origin", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment(),
                 # Ctrl-C in the terminal is the stage's to handle: the recorder hears of it from the stage.

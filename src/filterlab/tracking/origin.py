@@ -1,0 +1,38 @@
+"""`python -m filterlab.tracking.origin FD` imports mlflow, and forks a recorder for each connection that arrives by FD."""
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+from multiprocessing.connection import Connection
+
+from filterlab import garbage
+from filterlab.tracking import recorders
+
+
+def main() -> None:
+    # The parent decides: a SIGTERM to the whole group (a scheduler's) must not end the recorder before the run has ended.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a recorder: none may stay as a zombie
+    garbage.search_less()
+    recorder = importlib.import_module("filterlab.tracking.recorder")
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        while (asked := socket.recv_fds(control, 1, 1))[0]:
+            kind, (descriptor,), *_ = asked
+            if kind == recorders.DATABASE:
+                importlib.import_module("mlflow.store.tracking.sqlalchemy_store")  # once, not in each recorder
+            gc.freeze()  # a recorder that looked through what is imported would copy it, page by page
+            if os.fork() == 0:
+                break
+            os.close(descriptor)
+        else:
+            return  # the process whose runs these were has ended
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    recorder.serve(Connection(descriptor))
+    os._exit(0)  # likewise: to take apart what is imported costs more than most runs write
+
+
+if __name__ == "__main__":
+    main()
