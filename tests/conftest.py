@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import measuring  # noqa: F401 (before any test starts a process)
 from filterlab import garbage
 
 garbage.search_less()

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import unmeasured
-
 ROOT = Path(__file__).parents[2]
 PARTS = ["src", "conf", "dvc.yaml", ".dvcignore", ".gitignore", "pyproject.toml", ".dvc/config"]
 SMALL = """
@@ -76,9 +74,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Call
         who = {f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")}
         who |= {f"GIT_{role}_EMAIL": "test@localhost" for role in ("AUTHOR", "COMMITTER")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = (
-            unmeasured.environment() | who | {"PATH": path, "FILTERLAB_MIRROR": str(mirror), "GIT_CONFIG_GLOBAL": os.devnull}
-        )
+        environment = os.environ | who | {"PATH": path, "FILTERLAB_MIRROR": str(mirror), "GIT_CONFIG_GLOBAL": os.devnull}
         environment.pop("DVC_ROOT", None)
         project = Project(root, environment)
         project.run("git", "init", "--quiet", "--initial-branch", "main")

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import unmeasured
-
 SBIN = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
 PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "squeue"]
 CONF = """
@@ -88,7 +86,7 @@ def running(folder: Path) -> Iterator[Cluster]:
     for name in ("state", "n1", "n2"):
         (folder / name).mkdir()
     path = f"{Path(sys.executable).parent}{os.pathsep}{SBIN}"
-    found = Cluster(folder, {**unmeasured.environment(), "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path})
+    found = Cluster(folder, {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path})
     munge = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
     with contextlib.ExitStack() as daemons:
         daemons.enter_context(daemon(found, "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *munge))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from slurm_on_loopback import Cluster, until
 
@@ -122,17 +123,29 @@ def swept(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> Iterato
         # It gets its two cores when two of the four are over. The nodes' names mean nothing to this machine's resolver.
         pair = running.enter_context(project("train", "-m", *LAUNCHER, *PAIR, "--sweep", "pair", MASTER_ADDR="127.0.0.1"))
         running.callback(pair.kill)
+        until(lambda: store.epoch(CANCELLED) >= 1, seconds=200, what="the second job is in mid-training")
+        cluster.ask("scancel", jobs[CANCELLED])
         until(lambda: store.epoch(REQUEUED) >= 2, seconds=200, what="the third job is in mid-training")
         cluster.ask("scontrol", "requeue", jobs[REQUEUED])
         until(lambda: store.epoch(LATE) >= 1, seconds=200, what="the fourth job is in mid-training")
         cluster.ask("scontrol", "update", f"JobId={jobs[LATE]}", f"TimeLimit={minutes_to_come(cluster, jobs[LATE])}")
-        until(lambda: store.epoch(CANCELLED) >= 1, seconds=200, what="the second job is in mid-training")
-        cluster.ask("scancel", jobs[CANCELLED])
+        stop(cluster, jobs[LATE])
         until(lambda: cluster.state(jobs[REQUEUED]) == "PENDING", seconds=60, what="the requeued job is over")
         cluster.ask("scontrol", "update", f"JobId={jobs[REQUEUED]}", "StartTime=now")  # else SLURM waits two minutes
         said, _ = sweep.communicate(timeout=300)
         both, _ = pair.communicate(timeout=300)
     yield Swept(sweep.returncode, said, both, store, jobs, project.root)
+
+
+def stop(cluster: Cluster, job: str) -> None:
+    """Let its training sleep until SLURM, at the time limit, wakes and ends it: the minute is long, and the cores are needed."""
+    number = cluster.ask("squeue", "--noheader", "--format=%A", f"--jobs={job}")
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        command, environment = process.info["cmdline"] or [], process.info["environ"] or {}
+        if environment.get("SLURM_JOB_ID") == number and command[1:4] == ["-u", "-m", "submitit.core._submit"]:
+            process.suspend()
+            return
+    pytest.fail(f"job {job} has no training")
 
 
 def minutes_to_come(cluster: Cluster, job: str) -> int:

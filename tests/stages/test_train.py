@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 import torch
 
-import unmeasured
 from filterlab.config import compose
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
@@ -89,7 +88,7 @@ def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[...,
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    environment = unmeasured.environment() | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
     environment.pop("DVC_ROOT", None)
     return subprocess.Popen(TRAIN, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -200,7 +199,7 @@ def test_while_another_process_runs_the_same_training_it_is_refused(make_root: C
 def test_a_terminal_shows_a_bar(make_root: Callable) -> None:
     root = make_root("terminal", "tracking=off", "trainer.max_epochs=2", "trainer.patience=2")
     ours, theirs = pty.openpty()
-    environment = unmeasured.environment() | {
+    environment = os.environ | {
         "PYTHONPATH": str(ROOT / "src"),
         "TERM": "xterm-256color",
         "COLUMNS": "120",

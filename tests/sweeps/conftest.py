@@ -1,6 +1,7 @@
 """A small repository whose data are prepared, and `filterlab` in it."""
 
 import io
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -13,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import unmeasured
 from filterlab import cli
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages, digest
@@ -121,7 +121,7 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lab]:
         ):
             who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
             subprocess.run(["git", *who, *command], cwd=root, check=True)
-        environment = unmeasured.environment() | {"PYTHONPATH": str(root / "src"), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": str(root / "src"), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         for name in ("DVC_ROOT", "FILTERLAB_SWEEP"):
             environment.pop(name, None)
         return Lab(root, environment)

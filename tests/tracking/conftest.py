@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from tracking_settings import Settings
 
+import measuring
+from filterlab.tracking import recorders
+
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
@@ -51,6 +54,16 @@ class Server:
             os.killpg(self.process.pid, 15)
             self.process.wait(30)
             self.process = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_recorders() -> Iterator[None]:
+    if recorders._origin is not None:
+        recorders._origin.end()
+    with measuring.measured():
+        recorders._origin = recorders.Origin()
+    yield
+    recorders._origin.end()
 
 
 @pytest.fixture(scope="session")

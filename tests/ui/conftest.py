@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-import unmeasured
-
 ROOT = Path(__file__).parents[2]
 SMALL = ["data.take=per_class", "data.take_n=50", "augment=none", "tracking.system_metrics=false"]
 SMALL += ["trainer=cpu", "trainer.max_epochs=4", "trainer.batch_size=32"]
@@ -75,9 +73,7 @@ def repository(browser: Browser, tmp_path_factory: pytest.TempPathFactory, reque
     (root / "data/raw").symlink_to(raw)
     trainings = [[*SMALL, *training] for training in TRAININGS]
     command = [sys.executable, "-c", TRAIN, str(root), json.dumps(trainings)]
-    done = subprocess.run(
-        command, cwd=root, env=unmeasured.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
     return root
 
