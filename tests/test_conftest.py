@@ -33,7 +33,7 @@ def test_a_skip_is_a_failure_where_the_variable_is_set(tmp_path: Path, variable:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", "--rootdir", ".", "-c", os.devnull, "test_tiny.py"],
         cwd=tmp_path,
-        env=os.environ | {"FILTERLAB_SKIP_IS_FAILURE": variable, "PYTEST_ADDOPTS": ""},
+        env=os.environ | {"FILTERLAB_SKIP_IS_FAILURE": variable, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(Path(__file__).parent)},
         text=True,
         capture_output=True,
         check=False,

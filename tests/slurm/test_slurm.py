@@ -123,13 +123,13 @@ def swept(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> Iterato
         # It gets its two cores when two of the four are over. The nodes' names mean nothing to this machine's resolver.
         pair = running.enter_context(project("train", "-m", *LAUNCHER, *PAIR, "--sweep", "pair", MASTER_ADDR="127.0.0.1"))
         running.callback(pair.kill)
+        until(lambda: store.epoch(LATE) >= 1, seconds=200, what="the fourth job is in mid-training")
+        cluster.ask("scontrol", "update", f"JobId={jobs[LATE]}", f"TimeLimit={minutes_to_come(cluster, jobs[LATE])}")
+        stop(cluster, jobs[LATE])
         until(lambda: store.epoch(CANCELLED) >= 1, seconds=200, what="the second job is in mid-training")
         cluster.ask("scancel", jobs[CANCELLED])
         until(lambda: store.epoch(REQUEUED) >= 2, seconds=200, what="the third job is in mid-training")
         cluster.ask("scontrol", "requeue", jobs[REQUEUED])
-        until(lambda: store.epoch(LATE) >= 1, seconds=200, what="the fourth job is in mid-training")
-        cluster.ask("scontrol", "update", f"JobId={jobs[LATE]}", f"TimeLimit={minutes_to_come(cluster, jobs[LATE])}")
-        stop(cluster, jobs[LATE])
         until(lambda: cluster.state(jobs[REQUEUED]) == "PENDING", seconds=60, what="the requeued job is over")
         cluster.ask("scontrol", "update", f"JobId={jobs[REQUEUED]}", "StartTime=now")  # else SLURM waits two minutes
         said, _ = sweep.communicate(timeout=300)

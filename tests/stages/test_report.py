@@ -24,7 +24,7 @@ NETWORKS = {
     "lenet5": ["model=lenet5"],
     "tutorial_cnn": ["model=tutorial_cnn", "model.filters=4", "model.kernel=16"],
     "conv_net": ["model=conv_net", "model.layers=[{filters:4,kernel:3,pool:2,batch_norm:true}]", "model.head=global_max"],
-    "resnet": ["model=resnet", "model.depth=14", "model.width=4"],
+    "resnet": ["model=resnet", "model.depth=8", "model.width=4"],
 }
 
 

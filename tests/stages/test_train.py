@@ -121,7 +121,7 @@ def status(client: mlflow.MlflowClient, run_id: str) -> str:
 
 def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Callable) -> None:
     whole, broken = make_root("whole", "tracking=off"), make_root("broken")
-    train(whole)
+    stages_train.run(whole)
     client, run_ids = None, set()
     for epoch, how, code in [(2, signal.SIGINT, 130), (4, signal.SIGTERM, 143), (6, signal.SIGKILL, -signal.SIGKILL)]:
         found, errors = end_in_epoch(broken, epoch, how)
@@ -166,7 +166,7 @@ def test_two_processes_come_to_what_one_comes_to(make_root: Callable) -> None:
     few = ["augment=none", "trainer.max_epochs=2", "trainer.patience=2"]
     one = make_root("one", "tracking=off", *few)
     two = make_root("two", "trainer.strategy=ddp", "trainer.devices=2", *few)
-    train(one)
+    stages_train.run(one)
     train(two)
     curves = [np.genfromtxt(root / "results/curves.csv", delimiter=",", names=True) for root in (one, two)]
     for name in curves[0].dtype.names:

@@ -326,6 +326,21 @@ def test_the_environment_names_the_server(server, tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_server_that_goes_away_for_a_while_loses_nothing(server, tmp_path: Path) -> None:
+    with tracking.start(Settings(backend="server", uri=server.uri), root=tmp_path, name="n", tags={}) as run:
+        run.wait()
+        run.log_metrics({"loss": 1.0}, step=1)
+        run.wait()
+        server.stop()
+        for step in range(2, 6):
+            run.log_metrics({"loss": 1.0}, step=step)
+        time.sleep(1)
+        server.start()
+    client = client_of(server.uri)
+    assert [point.step for point in client.get_metric_history(run.id, "loss")] == [1, 2, 3, 4, 5]
+    assert client.get_run(run.id).info.status == "FINISHED"
+
+
 def test_a_password_in_the_servers_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
     settings = Settings(backend="server", uri="http://someone:secret@127.0.0.1:5000")
     with pytest.raises(TrackingError, match="MLFLOW_TRACKING_PASSWORD") as raised, tracking.reading(settings, root=tmp_path):

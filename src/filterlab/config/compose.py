@@ -7,6 +7,7 @@ other choices are set aside; where the command line names one, the whole order i
 import copy
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,8 +35,9 @@ MENUS = [*schema.FAMILIES, "experiment"]
 RECEIPT = Path("results/config.yaml")
 
 
+@functools.cache
 def register() -> None:
-    """Put the schema where conf/'s defaults lists look for it, and our joblib launcher over the released one (idempotent)."""
+    """Put the schema where conf/'s defaults lists look for it, and our joblib launcher over the released one; once."""
     joblib.register()
     store = ConfigStore.instance()
     store.store(group="schema", name="config", node=schema.Config)

@@ -18,14 +18,19 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a recorder: none may stay as a zombie
     garbage.search_less()
     recorder = importlib.import_module("filterlab.tracking.recorder")
+    forked = 0
     with socket.socket(fileno=int(sys.argv[1])) as control:
         while (asked := socket.recv_fds(control, 1, 1))[0]:
             kind, (descriptor,), *_ = asked
             if kind == recorders.DATABASE:
                 importlib.import_module("mlflow.store.tracking.sqlalchemy_store")  # once, not in each recorder
+            if forked == 1:  # several runs are trainings: MLflow lists what is installed (.4 s) with each process's first model
+                mlflow_requirements = importlib.import_module("mlflow.utils.requirements_utils")
+                mlflow_requirements.warn_dependency_requirement_mismatches(["mlflow"])
             gc.freeze()  # a recorder that looked through what is imported would copy it, page by page
             if os.fork() == 0:
                 break
+            forked += 1
             os.close(descriptor)
         else:
             return  # the process whose runs these were has ended
