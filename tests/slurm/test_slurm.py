@@ -138,7 +138,7 @@ def swept(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> Iterato
 
 
 def stop(cluster: Cluster, job: str) -> None:
-    """Let its training sleep until SLURM, at the time limit, wakes and ends it: the minute is long, and the cores are needed."""
+    """Let its training sleep until SLURM wakes it to end it: it would keep a core busy for as long."""
     number = cluster.ask("squeue", "--noheader", "--format=%A", f"--jobs={job}")
     for process in psutil.process_iter(["cmdline", "environ"]):
         command, environment = process.info["cmdline"] or [], process.info["environ"] or {}
@@ -224,6 +224,7 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
         (rate,) = [word.partition("=")[2] for word in entry["overrides"] if word.startswith("optimizer.lr=")]
         jobs[float(rate)] = entry["job"]
     failed, runs = jobs[1e30], jobs[1e-3]
+    stop(cluster, runs)
     until(lambda: cluster.state(failed) == "FAILED", seconds=60, what="SLURM knows the job as failed")
     assert "ExitCode=1:0" in cluster.ask("scontrol", "show", "job", failed)
     with project(*words) as again:
