@@ -102,6 +102,19 @@ def test_stages_import_only_what_they_use(repository: Path) -> None:
         assert (repository / made).exists()
 
 
+def test_no_garbage_is_searched_at_a_start_and_at_the_end() -> None:
+    """What was registered first is asked last: nothing is left to be looked through then."""
+    script = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 0, len(gc.get_objects())))\n"
+        "from filterlab import cli\n"
+        "cli.main(['lecture', '--list'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, capture_output=True, check=True)
+    threshold, frozen, left = done.stdout.splitlines()[-1].split()
+    assert (threshold, frozen) == ("10000", "True") and int(left) < 100
+
+
 def test_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--help"])
