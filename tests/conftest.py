@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-import measuring  # noqa: F401 (before any test starts a process)
+import measuring  # noqa: F401 (before a test starts a process)
 from filterlab import garbage
 
 garbage.search_less()
 
-# The rooms whose files take longest come first, so that both workers are busy to the end.
+# The rooms whose files take longest come first, so that all workers are busy to the end.
 FIRST = ["pipeline", "sweeps", "slurm", "ui", "server", "stages", "tracking"]
 
 

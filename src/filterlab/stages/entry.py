@@ -143,7 +143,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 
 def job(composed: DictConfig) -> dict[str, Any]:
     """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
-    garbage.search_less()  # in a process of a launcher's nobody else has said it
+    garbage.search_less()  # a launcher's processes have not been through the command line
     config = compose.to_config(composed)
     if faults := bounds.check(config):
         raise ConfigError(faults)
