@@ -1,4 +1,4 @@
-"""The history of every run, kept in MLflow. Only recorder.py imports mlflow, in processes of its own."""
+"""The history of every run, kept in MLflow, which only recorder.py and origin.py import: processes of their own."""
 
 from filterlab.tracking.run import Found, NullRun, Run, reading, resume, start
 
