@@ -14,6 +14,7 @@ import psutil
 import pytest
 from tracking_settings import Settings
 
+import measuring
 from filterlab import tracking
 from filterlab.errors import TrackingError
 
@@ -126,7 +127,7 @@ def test_runs_at_once_have_a_recorder_each_and_share_what_is_imported(database: 
         outer.log_metrics({"loss": 2.0})
     origin.kill()
     origin.wait(10)
-    with tracking.start(Settings(), root=database, name="after", tags={}) as after:
+    with measuring.measured(), tracking.start(Settings(), root=database, name="after", tags={}) as after:
         after.log_metrics({"loss": 3.0})
         after.wait()
     client = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}")

@@ -25,8 +25,8 @@ def main() -> None:
             if kind == recorders.DATABASE:
                 importlib.import_module("mlflow.store.tracking.sqlalchemy_store")  # once, not in each recorder
             if forked == 1:
-                # Several runs are a sweep's. MLflow lists what is installed (.4 s) with a process's first model: here once, for all
-                # that follow. Without, a sweep of tiny jobs takes a fifth longer.
+                # Several runs are a sweep's. MLflow lists what is installed (.4 s) with a process's first model: here once, for
+                # all that follow. Without, a sweep of tiny jobs takes a fifth longer.
                 requirements = importlib.import_module("mlflow.utils.requirements_utils")
                 requirements.warn_dependency_requirement_mismatches(["mlflow"])
             gc.freeze()  # a recorder that looked through what is imported would copy it, page by page
