@@ -207,6 +207,7 @@ def test_what_was_submitted_is_written_down(
 
 IN_JOB = """
 import logging, os, signal, subprocess, sys, time
+from hydra.core.plugins import Plugins
 from submitit.core.utils import UncompletedJobError
 from hydra_plugins.filterlab_launchers import in_job
 
@@ -216,6 +217,7 @@ def of_submitit(number, frame):
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 signal.signal(signal.SIGUSR2, of_submitit)
 in_job.prepare()
+Plugins.instance()  # looks for plugins, as Hydra does in a job after that: it executes in_job.py once more
 child = subprocess.Popen(["sleep", "60"])
 for process in (child.pid, os.getpid()):
     os.kill(process, signal.SIGUSR2)

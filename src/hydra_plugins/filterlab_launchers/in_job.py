@@ -12,21 +12,26 @@ log = logging.getLogger(__name__)
 
 def prepare() -> None:
     """Call it in the job, in the main thread, once submitit has set its own handlers."""
-    signal.signal(signal.SIGTERM, end)
+    end_on_sigterm()
     watch_time_limit()
     if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         # One training on several GPUs: a task is one of its processes. torchrun's name for it is the one that is asked for.
         os.environ["LOCAL_RANK"] = os.environ["SLURM_LOCALID"]
 
 
-def end(number: int, frame: FrameType | None) -> None:
+def end_on_sigterm() -> None:
     """On SIGTERM (scancel, requeue, the time limit): end as what was interrupted, at once but in order.
 
     submitit would ignore it, and SLURM kills all processes KillWait seconds later, the one that records the run's end too.
     """
-    if signal.getsignal(signal.SIGTERM) is end:
-        sys.exit(128 + number)
-    # Otherwise Lightning has put a handler in front of this one: it ends the training after the batch.
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # A function of the module would not know itself again: Hydra, when it looks for plugins, executes the module anew.
+        if signal.getsignal(number) is end:
+            sys.exit(128 + number)
+        # Otherwise Lightning has put a handler in front of this one: it ends the training after the batch.
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def watch_time_limit() -> None:
