@@ -167,6 +167,17 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(
     assert fitted.images == 4 * 203, "the epochs before the interruption count"
 
 
+def test_a_signals_own_end_keeps_its_exit_code(make_training: Callable, tmp_path: Path) -> None:
+    """A launcher's handler of SIGTERM may come before Lightning's is there."""
+
+    def told_of(epoch: Epoch) -> None:
+        raise SystemExit(143)
+
+    with pytest.raises(SystemExit) as ended:
+        make_training(*SMALL, told_of=told_of)(tmp_path)
+    assert ended.value.code == 143
+
+
 def test_a_training_that_is_finished_goes_on_to_the_same_bits(
     make_training: Callable, bits_of: Callable, tmp_path: Path, whole: bytes
 ) -> None:

@@ -202,7 +202,7 @@ def curve(fewest: Fewest) -> Shown:
         (right, "recall of the hardest digit", RECALL, f"recall {RECALL:g}"),
     ]:
         axes.axhline(line, color=ORANGE, linewidth=1.2, linestyle=":")
-        axes.text(1, line, word, fontsize=10, color=ORANGE, va="bottom")
+        axes.text(1, 1.02, f"dotted: {word}", transform=axes.transAxes, fontsize=10, color=ORANGE, ha="right", va="bottom")
         axes.set_xscale("log", base=2)
         axes.set_xticks(list(fewest), [str(number) for number in fewest])
         axes.minorticks_off()

@@ -68,7 +68,7 @@ def load(folder: Path) -> Predictor:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # as torch raises them for sizes no network has
         raise DataError(f"{folder / DESCRIPTION} does not describe a network: {type(error).__name__}: {error}") from error
     weights = _weights(folder / WEIGHTS, like=network.state_dict())
-    network.to_empty(device="cpu").load_state_dict(weights)
+    network.load_state_dict(weights, assign=True)
     return predictor.eval()
 
 

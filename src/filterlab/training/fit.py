@@ -153,10 +153,12 @@ def fit(
                 ckpt_path=str(last) if last.exists() else None,
                 weights_only=True,
             )
-    except SystemExit:
-        if trainer.received_sigterm:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
+    except SystemExit as ended:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
+        if trainer.received_sigterm:
             raise SystemExit(128 + signal.SIGTERM) from None
-        raise KeyboardInterrupt from None
+        if ended.code == 1:
+            raise KeyboardInterrupt from None
+        raise
     saved = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     classifier.load_state_dict(saved["state_dict"])
     return Fitted(
