@@ -39,7 +39,7 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
     def lightning() -> float:
         with tempfile.TemporaryDirectory() as checkpoints:
             predictor, folder = network(config, card), Path(checkpoints)
-            fitted = fit(predictor, train, validation, config=config, checkpoints=folder, on_epoch=lambda epoch: False)
+            fitted = fit(predictor, train, validation, config=config, folder=folder, on_epoch=lambda epoch: False)
         return fitted.images / fitted.seconds
 
     bare, ours = [], []

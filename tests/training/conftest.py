@@ -62,7 +62,7 @@ class Training:
             self.told.append(epoch)
             return bool(self.told_of(epoch))
 
-        return fit(predictor, self.train, self.validation, config=self.config, checkpoints=checkpoints, on_epoch=on_epoch)
+        return fit(predictor, self.train, self.validation, config=self.config, folder=checkpoints, on_epoch=on_epoch)
 
 
 @pytest.fixture(scope="session")

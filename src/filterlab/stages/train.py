@@ -103,7 +103,7 @@ def train(
             return bool(stop and epoch.metrics and stop(record, finished))
 
         try:
-            fitted = fit(predictor, training, validation, config=config, checkpoints=checkpoints, on_epoch=on_epoch)
+            fitted = fit(predictor, training, validation, config=config, folder=checkpoints, on_epoch=on_epoch)
         except KeyboardInterrupt as error:
             error.add_note("the finished epochs are kept: the same command goes on from there, under the same MLflow run")
             raise

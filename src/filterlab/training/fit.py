@@ -1,6 +1,5 @@
 """One training, from arrays to the best epoch's weights."""
 
-import io
 import logging
 import os
 import signal
@@ -11,21 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 
-from filterlab import files
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.datamodule import ImageData
-from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
-from filterlab.training import devices
+from filterlab.training import checkpoints, devices
 from filterlab.training.classifier import Classifier
 from filterlab.training.history import Epoch, History
 
@@ -84,23 +79,24 @@ def fit(
     validation: LabelledImages,
     *,
     config: schema.Config,
-    checkpoints: Path,
+    folder: Path,
     on_epoch: Callable[[Epoch], bool],
 ) -> Fitted:
-    """Train until validation stops improving or max_epochs is reached; go on from `checkpoints` where a training broke off.
+    """Train until validation stops improving or max_epochs is reached; go on from a checkpoint where a training broke off.
 
     Args:
         predictor: with initial weights; trained in place.
         train: images (N, C, H, W) uint8 and labels.
         validation: the same; chooses the epoch.
         config: of the whole experiment.
-        checkpoints: a folder for this experiment alone. It holds last.ckpt after each epoch, so that an interrupted
-            training loses at most one epoch, and goes on to the same bits as one that was never interrupted.
+        folder: of checkpoints, for this training alone. It has one of the last epoch and of the one before, so that an
+            interrupted training loses at most one epoch (two, where the last one's file is damaged), and goes on to the same
+            bits as one that was never interrupted.
         on_epoch: called with each finished epoch, number 0 first, in the process of rank zero. A training that goes on
             calls it for the epochs before the interruption too. True stops the training after this epoch.
 
     Raises:
-        UserError: this machine lacks the devices asked for, the loss is no longer finite, or last.ckpt is damaged.
+        UserError: this machine lacks the devices asked for, or the loss is no longer finite.
         DataError: a checkpoint can't be written; those before it are kept.
         KeyboardInterrupt: on Ctrl-C. SystemExit(143): on SIGTERM.
     """
@@ -113,15 +109,7 @@ def fit(
     if settings.channels_last:
         predictor.to(memory_format=torch.channels_last)
     history, clock = History(on_epoch), Clock()
-    best = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="best",
-        monitor=settings.monitor,
-        mode=direction(settings.monitor),
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    kept = checkpoints.EpochCheckpoints(folder, monitor=settings.monitor, mode=direction(settings.monitor))
     stop = Patience(settings.monitor, mode=direction(settings.monitor), patience=settings.patience, check_on_train_epoch_end=True)
     classifier = Classifier(predictor, config=config)
     trainer = pl.Trainer(
@@ -133,24 +121,27 @@ def fit(
         # Some operations, max pooling's gradient among them, have no deterministic form on a GPU.
         deterministic="warn" if torch.cuda.is_available() and settings.accelerator != "cpu" else True,
         logger=False,
-        callbacks=[history, clock, stop, best, *progress_bar()],
+        callbacks=[history, clock, stop, kept, *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        plugins=[WholeFiles()],
+        plugins=[checkpoints.DigestedFiles()],
     )
-    last = checkpoints / "last.ckpt"
-    if last.exists():
-        done = check(last)
-        if trainer.is_global_zero:
-            print(f"goes on after epoch {done}", flush=True)
+    last, faults = kept.newest()
+    if trainer.is_global_zero:
+        for fault in faults:
+            print(f"{fault}: it is not used", flush=True)
+        if last:
+            print(f"goes on after epoch {last}", flush=True)
+        elif faults:
+            print("no checkpoint is left to go on from: the training begins anew", flush=True)
     try:
         with own_processes():
             trainer.fit(
                 classifier,
                 datamodule=ImageData(train, validation, config=config),
-                ckpt_path=str(last) if last.exists() else None,
+                ckpt_path=checkpoints.path(folder, last) if last else None,
                 weights_only=True,
             )
     except SystemExit as ended:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
@@ -159,12 +150,12 @@ def fit(
         if ended.code == 1:
             raise KeyboardInterrupt from None
         raise
-    saved = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    saved = checkpoints.read(checkpoints.path(folder, kept.best_epoch))
     classifier.load_state_dict(saved["state_dict"])
     return Fitted(
         predictor=predictor.cpu().to(memory_format=torch.contiguous_format).eval(),
         epochs=history.epochs,
-        best_epoch=saved["epoch"] + 1,
+        best_epoch=kept.best_epoch,
         precision=precision,
         device=trainer.strategy.root_device.type,
         threads=torch.get_num_threads(),
@@ -222,27 +213,6 @@ class Patience(EarlyStopping):
         trainer.should_stop = self.wait_count >= self.patience
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all. (Lightning moves them over from the folder for temporary files,
-    which is no single step where that folder is on another disk; torch.save says of a full disk that a position is unexpected.)
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        files.write(Path(path), content.getvalue())
-
-
-def check(checkpoint: Path) -> int:
-    """The number of finished epochs. Raises UserError where the file can't be read as a checkpoint."""
-    try:
-        return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["epoch"]) + 1
-    except (RuntimeError, UnpicklingError, EOFError, OSError, KeyError) as error:
-        raise UserError(
-            f"{checkpoint} is damaged, so the training can't go on from it: delete {checkpoint.parent} to train from the start"
-        ) from error
-
-
 def resolve_precision(settings: schema.Trainer) -> str:
     """The precision that `auto` means on this machine: "bf16" where the hardware multiplies it, else "32"."""
     if settings.precision != "auto":
@@ -276,5 +246,3 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # Where SLURM is installed and the training is no job of it.
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
-    # A resumed training writes into the folder that it resumes from.
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
