@@ -3,12 +3,13 @@
 import csv
 import io
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from filterlab.errors import DataError
+from filterlab.errors import DataError, UserError
 
 
 @contextmanager
@@ -26,7 +27,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Folders are made as needed. Raises DataError naming `path` and the reason.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Not the process's number: on a shared file system another machine has processes of the same numbers.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with blaming(path, verb="write"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -50,3 +52,25 @@ def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[objec
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write(path, text.getvalue())
+
+
+@contextmanager
+def held(lock: Path, *, otherwise: UserError) -> Iterator[None]:
+    """For the time of the block, `lock` is this process's alone; raises `otherwise` where another one holds it.
+
+    Folders are made as needed, and the file is gone afterwards. A process that is killed gives it free.
+    """
+    from filelock import FileLock, Timeout
+
+    with blaming(lock, verb="write"):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        holder = FileLock(lock)
+        try:
+            holder.acquire(timeout=0)
+        except Timeout:
+            raise otherwise from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # while it is held: a lock on a file without a name is none, as filelock sees
+        holder.release()

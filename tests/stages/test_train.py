@@ -24,6 +24,7 @@ from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
 from filterlab.errors import DataError, UserError
 from filterlab.models import registry
+from filterlab.stages import run_folder
 from filterlab.stages import train as stages_train
 from filterlab.stages.train import prepared, write
 from filterlab.stages.unfinished import Unfinished
@@ -119,6 +120,10 @@ def status(client: mlflow.MlflowClient, run_id: str) -> str:
     return str(found)
 
 
+def runs_of(client: mlflow.MlflowClient) -> list[mlflow.entities.Run]:
+    return list(client.search_runs([client.get_experiment_by_name("filterlab").experiment_id]))
+
+
 def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Callable) -> None:
     whole, broken = make_root("whole", "tracking=off"), make_root("broken")
     stages_train.run(whole)
@@ -133,10 +138,10 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
             )
         else:
             assert errors == ""
-        (record,) = (broken / "checkpoints").glob("*/run_id")
-        run_ids.add(record.read_text())
         client = client or mlflow.MlflowClient(f"sqlite:///{broken / 'mlflow.db'}")
-        assert status(client, record.read_text()) == "KILLED"
+        (run,) = runs_of(client)
+        run_ids.add(run.info.run_id)
+        assert status(client, run.info.run_id) == "KILLED"
     train(broken)
     (run_id,) = run_ids
     assert json.loads((broken / "results/run.json").read_text())["run_id"] == run_id
@@ -149,7 +154,64 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
         assert [point.step for point in client.get_metric_history(run_id, name)] == expected, name
     images = [entry.path for entry in client.list_artifacts(run_id, "images") if entry.path.endswith(".png")]
     assert sorted(int(path.split("+")[2]) for path in images) == list(range(10))
-    assert len(client.search_runs([client.get_run(run_id).info.experiment_id])) == 1
+    assert len(runs_of(client)) == 1
+
+
+@pytest.fixture
+def few(make_root: Callable) -> Path:
+    return make_root("few", "trainer.max_epochs=2", "trainer.patience=2")
+
+
+def test_a_training_killed_before_its_first_step_goes_on_as_the_same_run(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run may be there before the training has heard MLflow's id of it."""
+
+    def killed(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(registry, "predictor", killed)
+            stages_train.run(few)
+    stages_train.run(few)
+    client = mlflow.MlflowClient(f"sqlite:///{few / 'mlflow.db'}")
+    (run,) = runs_of(client)
+    assert (run.info.status, run.info.run_id) == ("FINISHED", json.loads((few / "results/run.json").read_text())["run_id"])
+
+
+def test_a_kill_while_a_finished_training_removes_its_checkpoints(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command given again begins anew, since all of the finished training is there; its run stays as it ended."""
+    real = shutil.rmtree
+
+    def dies(folder: Path, **named: object) -> None:
+        if any(Path(folder).glob("epoch_*.ckpt")):
+            next(Path(folder).glob("epoch_*.ckpt")).unlink()
+            raise KeyboardInterrupt
+        real(folder, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", dies)
+        stages_train.run(few)
+    weights = (few / "models/model.safetensors").read_bytes()
+    first = json.loads((few / "results/run.json").read_text())["run_id"]
+    stages_train.run(few)
+    assert (few / "models/model.safetensors").read_bytes() == weights
+    assert list((few / "checkpoints").iterdir()) == []
+    client = mlflow.MlflowClient(f"sqlite:///{few / 'mlflow.db'}")
+    assert [run.info.status for run in runs_of(client)] == ["FINISHED"] * 2
+    assert first in [run.info.run_id for run in runs_of(client)]
+
+
+def test_two_trainings_never_write_to_one_folder(make_root: Callable) -> None:
+    root = make_root("one folder")
+    with run_folder.alone(root):
+        process = start(root)
+        said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said) == (2, "")
+    assert errors == (
+        f"filterlab: another training writes to {root} (it holds {root}/results/.lock): wait for its end, "
+        "or choose another hydra.run.dir\n"
+    )
+    assert not (root / "mlflow.db").exists(), "no run is begun"
 
 
 def test_a_training_that_diverges_ends_as_failed(make_root: Callable) -> None:
@@ -183,7 +245,7 @@ def test_while_another_process_runs_the_same_training_it_is_refused(make_root: C
     card, code = Card.load(root / "data/processed/train/card.json"), provenance.tags(root)["filterlab.code"]
     unfinished = Unfinished(root, compose.load(root), data=card.digest, code=code)
     with unfinished.alone():
-        unfinished.begin("the other's run")
+        mine = unfinished.begin("the other's")
         process = start(root)
         said, errors = process.communicate(timeout=60)
         assert (process.returncode, said) == (2, "")
@@ -192,7 +254,7 @@ def test_while_another_process_runs_the_same_training_it_is_refused(make_root: C
             and str(unfinished.folder) in errors
         )
         assert errors.count("\n") == 1
-        assert unfinished.run_id == "the other's run"
+        assert unfinished.begin("the other's") == mine
     assert not (root / "mlflow.db").exists(), "no run is begun"
 
 
@@ -233,11 +295,11 @@ def test_a_full_disk_leaves_whole_files(tmp_path: Path, file_size_limit: Callabl
     def contents(out: Path) -> dict[str, bytes]:
         return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
-    write(tmp_path / "whole", fitted, config=config, card=card, run_id="a" * 32)
+    write(tmp_path / "whole", fitted, config=config, card=card)
     whole = contents(tmp_path / "whole")
-    assert set(whole) == {*OUTPUTS, "results/run.json"}
+    assert set(whole) == {*OUTPUTS}
     for number, content in enumerate(whole.values()):
         out = tmp_path / str(number)
         with file_size_limit(len(content) - 1), pytest.raises(DataError, match=rf"^cannot write {out}/\S+: File too large$"):
-            write(out, fitted, config=config, card=card, run_id="a" * 32)
+            write(out, fitted, config=config, card=card)
         assert contents(out).items() <= whole.items()

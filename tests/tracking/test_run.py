@@ -169,7 +169,7 @@ def test_a_run_that_goes_on_says_nothing_twice(store, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(picture)
     run_id = ""
     for last in (2, 4):
-        with tracking.start(settings, root=root, name="n", tags={"try": str(last)}, run_id=run_id) as run:
+        with tracking.start(settings, root=root, name="n", tags={"try": str(last)}, identity=run_id) as run:
             run.wait()
             run.log_params({"seed": 0})
             for step in range(1, last + 1):
@@ -190,7 +190,7 @@ def test_a_table_replaces_an_earlier_one(store) -> None:
     settings, root, uri = store
     run_id = ""
     for rows in (1, 3):
-        with tracking.start(settings, root=root, name="n", tags={}, run_id=run_id) as run:
+        with tracking.start(settings, root=root, name="n", tags={}, identity=run_id) as run:
             run.wait()
             run.log_table("points.json", {"seed": ["7"] * rows, "accuracy": [0.5, float("nan"), None][:rows]})
         run_id = run.id
@@ -202,7 +202,7 @@ def test_a_table_replaces_an_earlier_one(store) -> None:
 
 
 def test_a_run_the_store_does_not_know_starts_anew(database: Path) -> None:
-    with tracking.start(Settings(), root=database, name="n", tags={}, run_id="0" * 32) as run:
+    with tracking.start(Settings(), root=database, name="n", tags={}, identity="0" * 32) as run:
         run.wait()
     assert len(run.id) == 32 and run.id != "0" * 32
 
@@ -273,7 +273,7 @@ def test_system_metrics_are_sampled_and_the_end_does_not_wait_for_the_next(
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
     run_id = ""
     for _ in range(2):
-        with tracking.start(Settings(system_metrics=True), root=database, name="n", tags={}, run_id=run_id) as run:
+        with tracking.start(Settings(system_metrics=True), root=database, name="n", tags={}, identity=run_id) as run:
             run.wait()
             time.sleep(2.5)
             if run_id:

@@ -22,9 +22,11 @@ from filterlab import files, garbage
 from filterlab.config import bounds, compose
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
+from filterlab.stages import run_folder
 from filterlab.stages.train import train
 from filterlab.sweeps import objective, points, pruning, survey
 from filterlab.sweeps import sweep as sweeps
+from filterlab.training import devices
 
 HELP = """usage: filterlab train [menu=option ...] [key=value ...] [flags]
 
@@ -74,9 +76,15 @@ def main(arguments: Sequence[str]) -> None:
     else:
         if not given.multirun:
             compose.compose(conf, overrides)
+            if not (given.cfg or given.info) and devices.is_main() and not chosen(overrides, "hydra.run.dir"):
+                overrides.append(f"hydra.run.dir={compose.quote(str(run_folder.make(root / sweeps.FOLDER).relative_to(root)))}")
         sys.argv = [program, *overrides, *(word for word in words if word not in given.overrides)]
     with completion() if given.shell_completion else contextlib.nullcontext():
         start(conf)
+
+
+def chosen(overrides: Sequence[str], key: str) -> bool:
+    return any(override.get_key_element().lstrip("+") == key for override in compose.parse(overrides))
 
 
 def start(conf: Path) -> None:
@@ -158,8 +166,12 @@ def job(composed: DictConfig) -> dict[str, Any]:
         stop = pruning.stopper(sweep)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     try:
-        files.write(out / compose.RECEIPT, compose.dump(config))
-        return train(config, root=Path.cwd(), out=out, tags=tags, title=title, stop=stop)
+        with run_folder.alone(out):
+            if devices.is_main():
+                if not swept:
+                    run_folder.check(out, compose.dump(config))
+                files.write(out / compose.RECEIPT, compose.dump(config))
+            return train(config, root=Path.cwd(), out=out, tags=tags, title=title, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:
             explain(error)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from filterlab import files, tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.prepare import is_prepared, prepare
-from filterlab.stages import runs
+from filterlab.stages import results, run_folder, runs
 from filterlab.stages.unfinished import Unfinished
 from filterlab.sweeps import promotion
 from filterlab.tracking import process, provenance
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 def run(root: Path) -> None:
     """The pipeline's stage: see `train`. A run of the configuration that was promoted last is marked with where it came from."""
     config = compose.load(root)
-    train(config, root=root, out=root, tags=provenance.tags(root) | promotion.tags(root, config))
+    with run_folder.alone(root):
+        train(config, root=root, out=root, tags=provenance.tags(root) | promotion.tags(root, config))
 
 
 def train(
@@ -41,11 +41,11 @@ def train(
 ) -> dict[str, Any]:
     """Train on the prepared data in `root`; write models/, results/curves.csv and results/run.json below `out`; log the run.
 
-    A training that was interrupted goes on from its last finished epoch, under its MLflow run, when the same thing is
+    A training that was interrupted goes on from its last finished epoch, as the same MLflow run, when the same thing is
     trained again: same configuration, data, code and, in a sweep, same sweep.
 
     Args:
-        out: already holds results/config.yaml, this training's receipt.
+        out: already holds results/config.yaml, this training's resolved config; see run_folder.alone.
         tags: of the run, instead of the provenance of the repository as it is now.
         title: the run's name; empty: data, model and seed.
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
@@ -64,60 +64,64 @@ def train(
     card, training, validation = prepared(config, root)
     tags["filterlab.data"] = card.digest
     unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
-    main = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts this very command once more for each other rank
+    main = devices.is_main()
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
-    with (
-        unfinished.alone() if main else contextlib.nullcontext(),
-        tracking.start(settings, root=root, name=title or subject, tags=tags, run_id=unfinished.run_id) as record,
-    ):
-        from filterlab.models import registry
-        from filterlab.models.predictor import scaling
-        from filterlab.training.fit import fit
-        from filterlab.visualization import filters, png
+    with unfinished.alone() if main else contextlib.nullcontext():
+        identity = unfinished.begin(compose.dump(config)) if main else ""
+        with tracking.start(settings, root=root, name=title or subject, tags=tags, identity=identity) as record:
+            from filterlab.models import registry
+            from filterlab.models.predictor import scaling
+            from filterlab.training.fit import fit
+            from filterlab.visualization import filters, png
 
-        scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
-        predictor = registry.predictor(config, **scaled)
-        record.wait()
-        checkpoints = unfinished.begin(record.id) if main else unfinished.folder
-        record.log_params(runs.parameters(config))
-        record.log_artifact(out / compose.RECEIPT)
-        record.log_dataset(
-            name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="training", profile=card.counts
-        )
+            scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
+            predictor = registry.predictor(config, **scaled)
+            record.wait()
+            record.log_params(runs.parameters(config))
+            record.log_artifact(unfinished.folder / compose.RECEIPT.name)
+            record.log_dataset(
+                name=card.name,
+                digest=card.digest,
+                source=f"data/raw/{config.data.folder}",
+                context="training",
+                profile=card.counts,
+            )
 
-        finished: list[Epoch] = []
+            finished: list[Epoch] = []
 
-        def on_epoch(epoch: "Epoch") -> bool:
-            picture = checkpoints / f"first_layer_{epoch.number:03d}.png"
-            weights, caption = epoch.first_layer.numpy(), f"{subject}, epoch {epoch.number}"
-            drawn = filters.layer(weights, shape=predictor.shape, names=card.classes, name="the first layer", subject=caption)
-            png.write(drawn, picture)
-            record.log_image("first_layer", picture, step=epoch.number)
-            for step, values in epoch.steps:
-                record.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
-            if epoch.metrics:
-                record.log_metrics(epoch.metrics, step=epoch.number)
-                print(line(epoch, of=config.trainer.max_epochs), flush=True)
-            finished.append(epoch)
-            return bool(stop and epoch.metrics and stop(record, finished))
+            def on_epoch(epoch: "Epoch") -> bool:
+                picture = unfinished.folder / f"first_layer_{epoch.number:03d}.png"
+                weights, caption = epoch.first_layer.numpy(), f"{subject}, epoch {epoch.number}"
+                drawn = filters.layer(weights, shape=predictor.shape, names=card.classes, name="the first layer", subject=caption)
+                png.write(drawn, picture)
+                record.log_image("first_layer", picture, step=epoch.number)
+                for step, values in epoch.steps:
+                    record.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
+                if epoch.metrics:
+                    record.log_metrics(epoch.metrics, step=epoch.number)
+                    print(line(epoch, of=config.trainer.max_epochs), flush=True)
+                finished.append(epoch)
+                return bool(stop and epoch.metrics and stop(record, finished))
 
-        try:
-            fitted = fit(predictor, training, validation, config=config, folder=checkpoints, on_epoch=on_epoch)
-        except KeyboardInterrupt as error:
-            error.add_note("the finished epochs are kept: the same command goes on from there, under the same MLflow run")
-            raise
-        best = runs.best(fitted.epochs[fitted.best_epoch].metrics)
-        state = "pruned" if fitted.pruned else "done"
-        if main:
-            write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled, run_id=record.id)
-            summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
-            record.log_metrics(summary | best | {"training/images_per_second": fitted.images / fitted.seconds})
-            record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})
-            if fitted.device == "cpu":  # their number decides the order of sums, and so the last bits
-                record.set_tags({promotion.THREADS: fitted.threads})
-            runs.log_model(record, out, example=training.images[:2])
-            record.log_artifact(out / "results/curves.csv")
+            try:
+                fitted = fit(predictor, training, validation, config=config, folder=unfinished.folder, on_epoch=on_epoch)
+            except KeyboardInterrupt as error:
+                error.add_note("the finished epochs are kept: the same command goes on from there, under the same MLflow run")
+                raise
+            best = runs.best(fitted.epochs[fitted.best_epoch].metrics)
+            state = "pruned" if fitted.pruned else "done"
+            if main:
+                write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled)
+                summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
+                record.log_metrics(summary | best | {"training/images_per_second": fitted.images / fitted.seconds})
+                record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})
+                if fitted.device == "cpu":  # their number decides the order of sums, and so the last bits
+                    record.set_tags({promotion.THREADS: fitted.threads})
+                runs.log_model(record, out, example=training.images[:2])
+                record.log_artifact(out / "results/curves.csv")
+        if main:  # last of all: where it is, the training is finished
+            write_facts(out, fitted, run_id=record.id)
     names = [name for name in fitted.epochs[-1].metrics if name.startswith("validation/")]
     return {**best, "state": state, "curves": {name: [epoch.metrics[name] for epoch in fitted.epochs[1:]] for name in names}}
 
@@ -131,8 +135,8 @@ def prepared(config: schema.Config, root: Path) -> tuple[Card, LabelledImages, L
     return made.train_card, made.train, made.validation
 
 
-def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any], run_id: str) -> None:
-    """The model, its first layer by epoch, the curves, the facts; each file whole or not at all. Raises DataError naming it."""
+def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any]) -> None:
+    """The model, its first layer by epoch, the curves; each file whole or not at all. Raises DataError naming it."""
     import torch
     from safetensors.torch import save
 
@@ -144,6 +148,10 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
     finished = fitted.epochs[1:]
     rows = [[epoch.number, *epoch.metrics.values(), int(epoch.number == fitted.best_epoch)] for epoch in finished]
     files.write_table(out / "results/curves.csv", ["epoch", *finished[0].metrics, "chosen"], rows)
+
+
+def write_facts(out: Path, fitted: "Fitted", *, run_id: str) -> None:
+    """results/run.json: the run's id, times and the device. Raises DataError where it can't be written."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts in KiB
     facts = {
         "run_id": run_id,
@@ -153,7 +161,7 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
         "device": fitted.device,
         "precision": fitted.precision,
     }
-    files.write(out / "results/run.json", json.dumps(facts, indent=2) + "\n")
+    files.write(out / results.RUN, json.dumps(facts, indent=2) + "\n")
 
 
 def line(epoch: "Epoch", *, of: int) -> str:

@@ -1,31 +1,27 @@
-"""A training that broke off: its checkpoints and its run's id, kept until the same training is finished."""
+"""A training that broke off: its checkpoints and its id, kept until the same training is finished."""
 
 import dataclasses
 import hashlib
 import json
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from filterlab import files
-from filterlab.config import schema
+from filterlab.config import compose, schema
 from filterlab.errors import UserError
 
 TRAINS_ON = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
 
 
 class Unfinished:
-    """The folder of one experiment's checkpoints: same configuration, data, code and sweep, same folder.
-
-    A checkpoint names its folder, so a repository that has moved starts anew: its place is part of the key.
-    """
+    """The folder of one training's checkpoints: same configuration, data, code and sweep, same folder."""
 
     def __init__(self, root: Path, config: schema.Config, *, data: str, code: str, sweep: str = ""):
         sections = dataclasses.asdict(config)
-        key = json.dumps([str(root.resolve()), data, code, sweep, *(sections[section] for section in TRAINS_ON)], sort_keys=True)
+        key = json.dumps([data, code, sweep, *(sections[section] for section in TRAINS_ON)], sort_keys=True)
         self.folder = root / "checkpoints" / hashlib.sha256(key.encode()).hexdigest()[:16]
 
     @contextmanager
@@ -34,30 +30,26 @@ class Unfinished:
 
         Raises UserError: another process runs this training. A process that is killed gives it free.
         """
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        path = self.folder.with_suffix(".lock")  # beside the folder, which is removed while the lock is held
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"this very training is being run by another process, which keeps its checkpoints in {self.folder} "
-                f"and holds {path}: wait for its end, or change something, e.g. the seed"
-            ) from None
-        try:
+        lock = self.folder.with_suffix(".lock")  # beside the folder, which goes while the lock is held
+        busy = UserError(
+            f"this very training is being run by another process, which keeps its checkpoints in {self.folder} "
+            f"and holds {lock}: wait for its end, or change something, e.g. the seed"
+        )
+        with files.held(lock, otherwise=busy):
+            removed = self.folder.with_suffix(".finished")
+            shutil.rmtree(removed, ignore_errors=True)  # what a kill left of it
             yield
-            shutil.rmtree(self.folder)
-        finally:
-            path.unlink(missing_ok=True)  # while it is held: a lock on a file without a name is none, as filelock sees
-            lock.release()
+            if self.folder.exists():
+                self.folder.rename(removed)  # at once: of a folder that is removed piece by piece, a kill would leave a part
+                shutil.rmtree(removed)
 
-    @property
-    def run_id(self) -> str:
-        """Of the run that broke off; empty where there is none."""
-        record = self.folder / "run_id"
-        return record.read_text() if record.exists() else ""
+    def begin(self, receipt: str) -> str:
+        """The training's id, 32 hex digits: made now, or when it broke off. `receipt` is its resolved config, for its run.
 
-    def begin(self, run_id: str) -> Path:
-        """The folder, ready to take checkpoints of that run. Raises DataError where it can't be written."""
-        files.write(self.folder / "run_id", run_id)
-        return self.folder
+        Raises DataError where the folder can't be written.
+        """
+        record = self.folder / "id"
+        if not record.exists():
+            files.write(record, uuid.uuid4().hex)
+        files.write(self.folder / compose.RECEIPT.name, receipt)
+        return record.read_text()

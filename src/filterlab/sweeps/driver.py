@@ -154,7 +154,7 @@ def opened(sweep: Sweep, settings: schema.Tracking, *, root: Path) -> Iterator[N
     sweep.tracking = dataclasses.asdict(settings)
     quiet = dataclasses.replace(settings, system_metrics=False)
     tags = {**sweep.tags, survey.SWEEP: sweep.name, "filterlab.kind": "sweep", "filterlab.swept": ", ".join(sweep.swept)}
-    with tracking.start(quiet, root=root, name=sweep.name, tags=tags, run_id=sweep.parent) as store:
+    with tracking.start(quiet, root=root, name=sweep.name, tags=tags, identity=sweep.parent or sweep.id) as store:
         store.wait()
         sweep.parent = store.id
         sweep.save()

@@ -12,13 +12,12 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from filterlab import files
 from filterlab.config import schema
@@ -42,6 +41,7 @@ class Sweep:
 
     Attributes:
         folder: runs/<name>, absolute.
+        id: of the sweep, 32 hex digits, made when it begins: by it its MLflow run is found again.
         parent: id of the MLflow run whose children the trainings are; empty before it exists.
         swept: keys with several values, in the order given.
         commands: what was given at each start, as lists of words.
@@ -54,6 +54,7 @@ class Sweep:
     """
 
     folder: Path
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
     parent: str = ""
     swept: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
@@ -123,9 +124,10 @@ def begin(root: Path, name: str) -> Sweep:
     folder = root / FOLDER / name
     if has_begun(root, name):
         return load(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     sweep = Sweep(folder=folder, tags=provenance.tags(root))
     with alone(sweep):
+        if (folder / "sweep.json").exists():  # it may have a run, of which it has not heard
+            sweep.id = load(folder).id
         # Put in place whole: a driver that the same command has just started may be about to import it.
         partial, earlier = folder / "frozen.partial", folder / "frozen.earlier"
         for left in (partial, earlier):
@@ -146,18 +148,12 @@ def begin(root: Path, name: str) -> Sweep:
 @contextmanager
 def alone(sweep: Sweep) -> Iterator[None]:
     """Keeps other drivers of the sweep away for the time of the block. Raises BusyError where there is one."""
-    lock = FileLock(sweep.folder / "driver.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(
-            f"sweep {sweep.name} is being run by another process: `filterlab sweep status {sweep.name}` shows how far it is, "
-            "--sweep NAME begins another one"
-        ) from None
-    try:
+    busy = BusyError(
+        f"sweep {sweep.name} is being run by another process: `filterlab sweep status {sweep.name}` shows how far it is, "
+        "--sweep NAME begins another one"
+    )
+    with files.held(sweep.folder / "driver.lock", otherwise=busy):
         yield
-    finally:
-        lock.release()
 
 
 def title(words: Sequence[str], *, swept: Sequence[str]) -> str:

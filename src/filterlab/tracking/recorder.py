@@ -26,7 +26,7 @@ from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
-from filterlab.tracking.store import RESTORED
+from filterlab.tracking.store import IDENTITY, RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
@@ -64,19 +64,27 @@ class Recorder:
             else:
                 self.experiment = found.experiment_id
 
-    def create(self, *, name: str, tags: dict[str, str], run_id: str, system_metrics: bool) -> None:
-        resumed = bool(run_id) and self.knows(run_id)
+    def create(self, *, name: str, tags: dict[str, str], identity: str, system_metrics: bool) -> None:
+        self.run_id = self.earlier(identity) if identity else ""
+        resumed = bool(self.run_id)
         if resumed:
-            self.run_id = run_id
             self.remember()
-            self.client.update_run(run_id, status="RUNNING")
+            self.client.update_run(self.run_id, status="RUNNING")
             self.set_tags(tags=tags)
         else:
+            tags = tags | ({IDENTITY: identity} if identity else {})
             self.run_id = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
         self.finished = False
         if system_metrics:
             self.monitor = SystemMetricsMonitor(self.run_id, sampling_interval=SAMPLING, resume_logging=resumed)
             self.monitor.start()
+
+    def earlier(self, identity: str) -> str:
+        """MLflow's id of the run that was begun under this one; empty where there is none."""
+        if self.knows(identity):
+            return identity
+        found = self.client.search_runs([self.experiment], f"tags.`{IDENTITY}` = '{identity}'", max_results=1)
+        return str(found[0].info.run_id) if found else ""
 
     def remember(self) -> None:
         """Note what the run has: a training that goes on says its epochs again, and nothing may be there twice."""

@@ -200,11 +200,15 @@ class Run(NullRun):
 
 
 @contextmanager
-def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any], run_id: str = "") -> Iterator[NullRun]:
-    """A new run (or, with a run_id, a broken-off one that goes on under its id) for the time of a training.
+def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any], identity: str = "") -> Iterator[NullRun]:
+    """A run for the time of a training: a new one or, where the store has one of that `identity`, that one, gone on with.
 
     It ends as FINISHED, as FAILED where an exception ends the block, and as KILLED where the block is interrupted
     (Ctrl-C, SIGTERM, SIGKILL). Call `wait` on it before work that should not be lost to a store that can't be reached.
+
+    Args:
+        identity: the training's own id, which the run gets as its tag filterlab.id (MLflow gives ids of its own, and one that
+            was killed may not have heard of it), or that id of MLflow's.
 
     Raises:
         TrackingError: the store can't be reached or refuses.
@@ -214,7 +218,7 @@ def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any],
         return
     run = Run(locate(settings, root=root), settings)
     try:
-        run._send("create", name=name, tags=text(tags), run_id=run_id, system_metrics=settings.system_metrics)
+        run._send("create", name=name, tags=text(tags), identity=identity, system_metrics=settings.system_metrics)
         yield run
         run._end("FINISHED")
     except BaseException as error:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from filterlab.errors import TrackingError
 
+IDENTITY = "filterlab.id"  # the tag of the id that a training has from its first record to its last
 RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/: the id of the one that trained
 FIND = """
     select run_uuid from runs

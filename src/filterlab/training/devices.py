@@ -1,4 +1,6 @@
-"""Whether this machine has the devices that a training asks for."""
+"""Whether this machine has the devices that a training asks for, and which of its processes this is."""
+
+import os
 
 from filterlab.config import schema
 from filterlab.errors import UserError
@@ -17,3 +19,8 @@ def check(settings: schema.Trainer) -> None:
             f"{found} GPU{'' if found == 1 else 's'} here: trainer=auto takes one if there is one, trainer=cpu takes none, "
             "and with trainer.accelerator=cpu, trainer=ddp trains in processes on the CPU"
         )
+
+
+def is_main() -> bool:
+    """Whether this is the process of rank zero: Lightning starts the very same command once more for each other rank."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"

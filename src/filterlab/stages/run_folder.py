@@ -1,0 +1,57 @@
+"""The folder that a training's files go to: it belongs to one training alone."""
+
+import datetime
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filterlab import files
+from filterlab.config import compose
+from filterlab.errors import UserError
+from filterlab.stages import results
+from filterlab.training import devices
+
+
+def make(parent: Path) -> Path:
+    """A new folder named by the time; of several in the same second the later ones get a number. Raises DataError."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    with files.blaming(parent, verb="write below"):
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = parent / (now if number == 1 else f"{now}_{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    raise AssertionError("unreachable: count() has no end")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """For the time of a training, no other training writes below `folder`; its ranks other than zero write nothing.
+
+    Raises UserError where another one does.
+    """
+    if not devices.is_main():
+        yield
+        return
+    lock = folder / "results/.lock"
+    busy = UserError(f"another training writes to {folder} (it holds {lock}): wait for its end, or choose another hydra.run.dir")
+    with files.held(lock, otherwise=busy):
+        yield
+
+
+def check(folder: Path, receipt: str) -> None:
+    """Raises UserError where it holds a training of another resolved config, or one that is finished; call it in `alone`.
+
+    The very training that broke off there may go on.
+    """
+    path = folder / compose.RECEIPT
+    if not path.exists():
+        return
+    other = path.read_text(encoding="utf-8", errors="replace") != receipt
+    if other or (folder / results.RUN).exists():
+        what = "another training's configuration" if other else "this very training, finished"
+        raise UserError(f"{folder} holds {what}: a folder belongs to one run. Choose another hydra.run.dir, or leave it out")

@@ -1,0 +1,52 @@
+"""A folder of a training's own."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from filterlab.errors import UserError
+from filterlab.stages import run_folder
+
+
+def test_all_that_start_in_the_same_second_get_a_folder_each(tmp_path: Path) -> None:
+    made: list[Path] = []
+    together = threading.Barrier(32)
+
+    def start() -> None:
+        together.wait()
+        made.append(run_folder.make(tmp_path / "runs"))
+
+    threads = [threading.Thread(target=start) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 32 == len(list((tmp_path / "runs").iterdir()))
+
+
+def test_a_folder_that_holds_a_training_is_refused(tmp_path: Path) -> None:
+    run_folder.check(tmp_path, "seed: 0\n")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/config.yaml").write_text("seed: 0\n")
+    run_folder.check(tmp_path, "seed: 0\n")  # it broke off
+    with pytest.raises(UserError, match=rf"^{tmp_path} holds another training's configuration: .* Choose another hydra.run.dir"):
+        run_folder.check(tmp_path, "seed: 1\n")
+    (tmp_path / "results/run.json").write_text("{}")
+    with pytest.raises(UserError, match=rf"^{tmp_path} holds this very training, finished"):
+        run_folder.check(tmp_path, "seed: 0\n")
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    refused = pytest.raises(UserError, match=rf"^another training writes to {tmp_path} ")
+    with run_folder.alone(tmp_path), refused, run_folder.alone(tmp_path):
+        pytest.fail("it is held")
+    with run_folder.alone(tmp_path):
+        pass
+
+
+def test_a_rank_of_the_same_training_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_folder.alone(tmp_path):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with run_folder.alone(tmp_path):
+            pass
