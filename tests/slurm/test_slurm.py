@@ -195,7 +195,7 @@ def test_out_of_time(cluster: Cluster, swept: Swept) -> None:
     assert status == "KILLED"
     assert cluster.state(swept.jobs[LATE]) == "TIMEOUT"
     assert f"job {swept.jobs[LATE]} ended as TIMEOUT and left no result (trainer.max_epochs={LATE})" in swept.said
-    (identity,) = swept.store.ask("SELECT value FROM tags WHERE run_uuid = ? AND key = 'filterlab.id'", run_id)
+    ((identity,),) = swept.store.ask("SELECT value FROM tags WHERE run_uuid = ? AND key = 'filterlab.id'", run_id)
     assert identity in {record.read_text() for record in (swept.root / "checkpoints").glob("*/id")}
 
 
