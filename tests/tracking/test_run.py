@@ -32,6 +32,10 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
 def client_of(uri: str) -> mlflow.MlflowClient:
     mlflow.set_tracking_uri(uri)
     return mlflow.MlflowClient(uri)
@@ -60,7 +64,8 @@ def test_everything_that_is_logged_is_there(store, model: Path, tmp_path: Path, 
         run.log_dataset(name="noise", digest=digest, source="data/raw/Noise", context="training", profile={"train": 9})
         run.set_tags({"device": "cpu"})
         code = SRC / "filterlab"
-        run.log_model(model, loader=pyfunc.__name__, code=code, example=example, output=output, requirements=["numpy", "torch"])
+        given = {"loader": pyfunc.__name__, "code": code, "example": example, "output": output}
+        run.log_model(model, digests=digests(model), requirements=["numpy", "torch"], **given)
         run.wait()
     assert capfd.readouterr() == ("", "")
     assert children() == []
@@ -138,7 +143,8 @@ def test_a_model_answers_from_its_own_code(database: Path, model: Path, tmp_path
     output = pyfunc._load_pyfunc(str(model)).predict(example)
     with tracking.start(Settings(), root=database, name="m", tags={}) as run:
         code = SRC / "filterlab"
-        run.log_model(model, loader=pyfunc.__name__, code=code, example=example, output=output, requirements=["numpy", "torch"])
+        given = {"loader": pyfunc.__name__, "code": code, "example": example, "output": output}
+        run.log_model(model, digests=digests(model), requirements=["numpy", "torch"], **given)
         run.wait()
     uri = f"sqlite:///{database / 'mlflow.db'}"
     client = client_of(uri)
