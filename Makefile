@@ -19,7 +19,7 @@ help: ## list these commands
 # copied (mv, cp -a), it is made anew.
 elsewhere := [ "$$(cat $(place) 2>/dev/null)" != "$$(pwd -P)" ]
 ifneq ($(shell $(elsewhere) && echo yes),)
-.PHONY: $(ready)
+    .PHONY: $(ready)
 endif
 
 # uv, from the machine or else from pip, installs what requirements.lock names, hashes checked. Bytecode is compiled at once:
