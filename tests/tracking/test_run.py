@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -296,23 +295,6 @@ def test_the_end_of_a_run_is_quick(database: Path) -> None:
         run.wait()
         before = time.monotonic()
     assert time.monotonic() - before < 3, "it must not wait for the next sample, 5 s after the last"
-
-
-@pytest.fixture
-def log_once() -> Callable[[Path], None]:
-    def log(root: Path) -> None:
-        with tracking.start(Settings(), root=root, name="n", tags={}) as run:
-            run.wait()
-
-    return log
-
-
-def test_dvcs_copy_records_in_the_repository_it_was_made_from(
-    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_once: Callable
-) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(database))
-    log_once(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

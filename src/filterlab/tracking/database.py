@@ -147,7 +147,7 @@ def settle(folder: Path) -> None:
         with alone(database):
             connection.execute("BEGIN IMMEDIATE")
             tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            new, left = (folder / ARTIFACTS).as_uri(), set()
+            new, left = (folder / ARTIFACTS).as_uri(), set[Path]()
             moved = bases(connection, folder)
             for base in moved:
                 for table, column in PLACES:
@@ -155,16 +155,15 @@ def settle(folder: Path) -> None:
                         below = {"base": base, "new": new, "length": len(base)}
                         inside = f"substr({column}, 1, :length + 1) = :base || '/'"
                         rows = connection.execute(f"SELECT {column} FROM {table} WHERE {inside}", below).fetchall()
-                        left |= {base for (place,) in rows if only_there(place, new + place.removeprefix(base))}
+                        left |= {local(base) for (place,) in rows if only_there(place, new + place.removeprefix(base))}
                         connection.execute(
                             f"UPDATE {table} SET {column} = :new || substr({column}, :length + 1) WHERE {inside}", below
                         )
             connection.execute("COMMIT")
-    for base in moved:
-        said = f"{database} now names {folder / ARTIFACTS} for what it kept in {local(base)}: the repository has moved"
-        if base in left:
-            command = f"cp -an {shlex.quote(str(local(base)))}/. {shlex.quote(str(folder / ARTIFACTS))}/"
-            said += f"; some files are only there: `{command}`"
+    for old in sorted({local(base) for base in moved}):
+        said = f"{database} now names {folder / ARTIFACTS} for what it kept in {old}: the repository has moved"
+        if old in left:
+            said += f"; some files are only there: `cp -an {shlex.quote(str(old))}/. {shlex.quote(str(folder / ARTIFACTS))}/`"
         print(f"filterlab: {said}", file=sys.stderr, flush=True)
 
 
