@@ -10,14 +10,26 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 ready := .venv/.installed
+place := .venv/.place
 
 help: ## list these commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
+# An environment's programs name the place where it was made, and run the code there: where the repository has been moved or
+# copied (mv, cp -a), it is made anew.
+elsewhere := [ "$$(cat $(place) 2>/dev/null)" != "$$(pwd -P)" ]
+ifneq ($(shell $(elsewhere) && echo yes),)
+    .PHONY: $(ready)
+endif
+
 # uv, from the machine or else from pip, installs what requirements.lock names, hashes checked. Bytecode is compiled at once:
 # without it every stage would compile what it imports again where PYTHONDONTWRITEBYTECODE is set.
 $(ready): requirements.lock pyproject.toml
-	@if ! [ -x .venv/bin/python ]; then
+	@if [ -e .venv ] && $(elsewhere); then
+		echo "The environment in .venv was not made in this place: making it anew"
+		rm -rf .venv
+	fi
+	if ! [ -x .venv/bin/python ]; then
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 			echo "filterlab needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=python3.11" >&2; exit 1; }
 		echo "Setting up .venv (once)"
@@ -25,6 +37,7 @@ $(ready): requirements.lock pyproject.toml
 		else $(PYTHON) -m venv .venv || {
 			rm -rf .venv; echo "no virtual environment could be made: apt-get install python3-venv, or install uv" >&2; exit 1; }
 		fi
+		pwd -P > $(place)
 	fi
 	uv=$$(command -v uv) || { .venv/bin/python -m pip install --quiet --disable-pip-version-check uv; uv=.venv/bin/uv; }
 	echo "Installing the locked dependencies (6 GB on disk)"

@@ -50,7 +50,7 @@ def test_on_loopback_it_asks_nobody(serve, tmp_path: Path, capfd: pytest.Capture
     started = serve()
     assert started.program == sys.executable and started.command[1:4] == ["-m", "mlflow", "server"]
     assert after(started.command, "--host") == "127.0.0.1" and after(started.command, "--workers") == "1"
-    assert after(started.command, "--artifacts-destination") == str(tmp_path / "kept") and (tmp_path / "kept").is_dir()
+    assert after(started.command, "--artifacts-destination") == (tmp_path / "kept").as_uri() and (tmp_path / "kept").is_dir()
     assert "--app-name" not in started.command and "--allowed-hosts" not in started.command
     assert started.environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path / 'team.db'}"
     assert started.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"

@@ -47,7 +47,7 @@ def test_a_store_that_cannot_be_used_is_named(
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes((database / "mlflow.db").read_bytes())
     spoil(tmp_path / "mlflow.db")
-    with pytest.raises(TrackingError, match=rf"the MLflow store sqlite:///{tmp_path}/mlflow.db failed: ") as caught:
+    with pytest.raises(TrackingError, match=rf"the MLflow store {tmp_path}/mlflow.db can't be used: ") as caught:
         begin(Settings(), tmp_path)
     assert caught.value.exit_code == 4
     assert children() == [] and capfd.readouterr() == ("", "")

@@ -24,7 +24,7 @@ def test_a_run_is_found_under_its_id_and_that_of_the_one_it_was_restored_from(st
         run.wait()
     assert find(store, trained) == find(store, run.id) == run.id != trained
     assert find(store, "cafe") == find(store, "") == "", "no other tag stands for a run"
-    client = mlflow.MlflowClient(store.uri)
+    client = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}")
     client.delete_run(run.id)
     assert find(store, trained) == find(store, run.id) == "", "what was deleted is not shown"
     client.restore_run(run.id)

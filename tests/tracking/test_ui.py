@@ -20,21 +20,25 @@ def test_without_a_store_it_says_what_makes_one(tmp_path: Path) -> None:
         ui.serve(tmp_path, host="127.0.0.1", port=5000)
 
 
-def test_it_listens_on_loopback_and_knows_the_runs(tmp_path: Path) -> None:
+def test_it_listens_on_loopback_and_knows_the_runs_wherever_they_have_moved(tmp_path: Path) -> None:
     settings = schema.Tracking(backend="local", uri="", experiment="shown", system_metrics=False)
-    with tracking.start(settings, root=tmp_path, name="a run", tags={}) as run:
+    first, root = tmp_path / "first", tmp_path / "feature%2Fx #1?"
+    (first / "conf").mkdir(parents=True)
+    (first / "dvc.yaml").write_text("stages: {}")
+    with tracking.start(settings, root=first, name="a run", tags={}) as run:
+        run.log_artifact(first / "dvc.yaml")
         run.wait()
-    (tmp_path / "dvc.yaml").touch()
-    (tmp_path / "conf").mkdir()
+    first.rename(root)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "filterlab.cli", "ui", "--port", str(port)]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             address = f"http://127.0.0.1:{port}"
             assert answer(f"{address}/health") == b"OK"
             assert b'"shown"' in answer(f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=shown")
+            assert answer(f"{address}/get-artifact?path=dvc.yaml&run_uuid={run.id}") == b"stages: {}"
         finally:
             server.terminate()
 

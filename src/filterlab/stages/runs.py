@@ -1,6 +1,7 @@
 """How the stages meet their MLflow run: train starts it, the stages after it add to it."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -73,6 +74,7 @@ def log_model(run: tracking.NullRun, out: Path, *, example: "np.ndarray") -> Non
     scaled = example.astype(np.float32) / np.float32(255)
     run.log_model(
         out / "models",
+        digests={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (out / "models").iterdir()},
         loader=pyfunc.__name__,
         code=Path(pyfunc.__file__).parents[1],
         example=scaled,

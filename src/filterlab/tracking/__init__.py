@@ -1,4 +1,4 @@
-"""The history of every run, kept in MLflow, which only recorder.py and origin.py import: processes of their own."""
+"""The history of every run, kept in MLflow, which only the recorders, processes of their own, import."""
 
 from filterlab.tracking.run import Found, NullRun, Run, reading, resume, start
 

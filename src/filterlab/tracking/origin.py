@@ -23,7 +23,7 @@ def main() -> None:
         while (asked := socket.recv_fds(control, 1, 1))[0]:
             kind, (descriptor,), *_ = asked
             if kind == recorders.DATABASE:
-                importlib.import_module("mlflow.store.tracking.sqlalchemy_store")  # once, not in each recorder
+                importlib.import_module("filterlab.tracking.database").schema()  # once, not in each recorder
             if forked == 1:
                 # Several runs are a sweep's. MLflow lists what is installed (.4 s) with a process's first model: here once, for
                 # all that follow. Without, a sweep of tiny jobs takes a fifth longer.

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import random
-import sqlite3
+import shlex
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import mlflow.pyfunc
 import numpy as np
-from filelock import FileLock
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
-from mlflow.models import Model, infer_signature
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
-from filterlab.tracking.store import IDENTITY, RESTORED
+from filterlab.errors import TrackingError
+from filterlab.tracking import database
+from filterlab.tracking.logged_model import LoggedModel
+from filterlab.tracking.store import ARTIFACTS, IDENTITY, RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
@@ -39,6 +39,7 @@ class Recorder:
     """One run in one store; the methods are the messages of run.py."""
 
     def __init__(self) -> None:
+        self.place = self.folder = ""
         self.run_id = ""
         self.finished = True
         self.new = False
@@ -46,27 +47,37 @@ class Recorder:
         self.params: set[str] = set()  # likewise
         self.points: list[Metric] = []
         self.monitor: SystemMetricsMonitor | None = None
+        self.model: LoggedModel | None = None
 
-    def open(self, *, uri: str, artifacts: str, experiment: str, environment: dict[str, str]) -> None:
+    def open(self, *, place: str, uri: str, folder: str, experiment: str, writing: bool, environment: dict[str, str]) -> None:
+        self.place, self.folder = place, folder
         # The parent's, of now: what it tells MLflow may have changed since the process that this one is forked from.
         os.environ.clear()
         os.environ.update(environment)
         mlflow.set_tracking_uri(uri)
-        # Two processes that open an empty store at once both create its tables, and break it.
-        with impatient(), FileLock(Path(artifacts).with_name("mlflow.db.lock")) if artifacts else contextlib.nullcontext():
-            if artifacts:
-                probe(Path(artifacts).with_name("mlflow.db"))
+        if folder:
+            os.chdir(folder)
+            database.prepare(Path(folder), writing=writing)
+        with impatient():
             self.client = mlflow.MlflowClient(uri)
             found = self.client.get_experiment_by_name(experiment)
             if found is None:
-                location = (Path(artifacts) / experiment).as_uri() if artifacts else None
+                location = (Path(folder) / ARTIFACTS / experiment).as_uri() if folder else None
                 self.experiment = create_experiment(self.client, experiment, location)
-            else:
+            elif found.lifecycle_stage == "active":
                 self.experiment = found.experiment_id
+            else:
+                raise TrackingError(
+                    f"the experiment `{experiment}` of the MLflow store {place} was deleted: bring it back with "
+                    f"`{command(uri, folder)} experiments restore --experiment-id {found.experiment_id}`, "
+                    "or log into another one with tracking.experiment=NAME"
+                )
 
     def create(self, *, name: str, tags: dict[str, str], identity: str, system_metrics: bool) -> None:
         self.run_id = self.earlier(identity) if identity else ""
         resumed = bool(self.run_id)
+        if identity and not resumed:
+            self.refuse_orphans(identity)
         if resumed:
             self.remember()
             self.client.update_run(self.run_id, status="RUNNING")
@@ -119,6 +130,15 @@ class Recorder:
                 return False
             raise
 
+    def refuse_orphans(self, run_id: str) -> None:
+        """Raises TrackingError where the run that was to go on was deleted, and others are below it: they would be forgotten."""
+        below = self.client.search_runs([self.experiment], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'", max_results=1)
+        if below:
+            raise TrackingError(
+                f"the run {run_id} of the MLflow store {self.place} was deleted, but not the runs below it: bring it back with "
+                f"`{command(mlflow.get_tracking_uri(), self.folder)} runs restore --run-id {run_id}`, or begin under another name"
+            )
+
     def is_new(self) -> bool:
         return self.new
 
@@ -166,24 +186,10 @@ class Recorder:
                     raise
                 time.sleep(random.Random(self.run_id).uniform(0.05, 0.5))
 
-    def log_model(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
-        # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
-        made = self.client.create_logged_model(self.experiment, name="model", source_run_id=self.run_id, model_type="pyfunc")
-        with tempfile.TemporaryDirectory() as scratch:
-            local = Path(scratch) / "model"
-            mlflow.pyfunc.save_model(
-                local,
-                mlflow_model=Model(run_id=self.run_id, model_id=made.model_id, artifact_path=made.artifact_location),
-                loader_module=loader,
-                data_path=folder,
-                code_paths=[code],
-                signature=infer_signature(example, output),
-                input_example=example,
-                pip_requirements=requirements,
-            )
-            self.client.log_model_artifacts(made.model_id, str(local))
-        self.client.finalize_logged_model(made.model_id, "READY")
-        self.client.log_outputs(self.run_id, [LoggedModelOutput(made.model_id, step=0)])
+    def log_model(self, **given: Any) -> None:
+        self.model = LoggedModel(self.client, experiment=self.experiment, run_id=self.run_id, digests=given.pop("digests"))
+        self.model.log(**given)
+        self.set_tags(tags=self.model.tags)
 
     def log_child(self, *, name: str, params: dict[str, str], points: list[tuple[str, float, int]], tags: dict[str, str]) -> None:
         tags = {**tags, MLFLOW_PARENT_RUN_ID: self.run_id}
@@ -234,6 +240,8 @@ class Recorder:
         if self.monitor is not None:
             self.monitor.finish()
         if not self.finished:
+            if self.model is not None and status in ("", "FINISHED"):
+                self.model.check()
             self.client.set_terminated(self.run_id, status or "FINISHED")
             self.finished = True
 
@@ -255,10 +263,10 @@ def impatient() -> Iterator[None]:
         os.environ.update(before)
 
 
-def probe(database: Path) -> None:
-    """Raises sqlite3.Error at once where the file can't be opened or written or is no database: MLflow tries for minutes."""
-    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+def command(uri: str, folder: str) -> str:
+    """MLflow's own, on this store, as a shell takes it."""
+    at = f"cd {shlex.quote(folder)} && " if folder else ""
+    return f"{at}MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow"
 
 
 def create_experiment(client: mlflow.MlflowClient, name: str, location: str | None) -> str:
@@ -283,12 +291,16 @@ def say(connection: Connection, message: tuple[str, Any]) -> None:
         connection.send(message)
 
 
-def reason(error: Exception) -> str:
-    """What went wrong, and what to set where a server wants to know who asks."""
-    said = f"{type(error).__name__}: {error}"
+def reason(error: Exception, recorder: Recorder) -> str:
+    """What went wrong, in one sentence, and what to set where a server wants to know who asks."""
+    if isinstance(error, TrackingError):
+        return str(error)
+    # MLflow repeats what its database said, with the statement and its values on lines of their own.
+    said = database.meaning(error) if recorder.folder else ""
+    said = said or f"{type(error).__name__}: " + " ".join(str(error).partition("\n[SQL:")[0].split())
     if isinstance(error, mlflow.MlflowException) and error.error_code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
         said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to your name and password on this server)"
-    return said
+    return f"the MLflow store {recorder.place} failed: {said}"
 
 
 def serve(connection: Connection) -> None:
@@ -303,7 +315,7 @@ def serve(connection: Connection) -> None:
                 if method == "log_metrics" and not connection.poll():
                     recorder.flush()
             except Exception as error:  # whatever mlflow, its store or its network raises goes to the parent
-                failure = reason(error)
+                failure = reason(error, recorder)
                 say(connection, ("error", failure))
                 continue
         if asked:

@@ -59,11 +59,22 @@ class NullRun:
     def log_dataset(self, *, name: str, digest: str, source: str, context: str, profile: Mapping[str, Any]) -> None:
         """The data a run learned from (context: training) or was measured on (evaluation)."""
 
-    def log_model(self, folder: Path, *, loader: str, code: Path, example: Any, output: Any, requirements: list[str]) -> None:
+    def log_model(
+        self,
+        folder: Path,
+        *,
+        digests: Mapping[str, str],
+        loader: str,
+        code: Path,
+        example: Any,
+        output: Any,
+        requirements: list[str],
+    ) -> None:
         """A folder that the module `loader` (its function _load_pyfunc) makes a model of.
 
         Args:
             folder: weights and description.
+            digests: SHA-256, in hexadecimal, of the folder's files by name: what is logged has them, or TrackingError is raised.
             loader: dotted name of a module below `code`.
             code: package folder that is stored with the model.
             example: an input of the model, a numpy array.
@@ -104,11 +115,11 @@ class NullRun:
 class Run(NullRun):
     """A run in the store; see NullRun for what the methods take."""
 
-    def __init__(self, store: Store, settings: Settings):
+    def __init__(self, store: Store, settings: Settings, *, writing: bool = True):
         self._store = store
-        self._connection = recorders.connect(database=store.artifacts is not None)
-        place = {"uri": store.uri, "artifacts": str(store.artifacts or ""), "experiment": settings.experiment}
-        self._send("open", **place, environment=recorders.environment())
+        self._connection = recorders.connect(database=store.folder is not None)
+        place = {"place": str(store), "uri": store.uri, "folder": str(store.folder or "")}
+        self._send("open", **place, experiment=settings.experiment, writing=writing, environment=recorders.environment())
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         self._send("log_params", params=text(params))
@@ -129,10 +140,21 @@ class Run(NullRun):
     def log_dataset(self, *, name: str, digest: str, source: str, context: str, profile: Mapping[str, Any]) -> None:
         self._send("log_dataset", name=name, digest=digest, source=source, context=context, profile=dict(profile))
 
-    def log_model(self, folder: Path, *, loader: str, code: Path, example: Any, output: Any, requirements: list[str]) -> None:
+    def log_model(
+        self,
+        folder: Path,
+        *,
+        digests: Mapping[str, str],
+        loader: str,
+        code: Path,
+        example: Any,
+        output: Any,
+        requirements: list[str],
+    ) -> None:
         self._send(
             "log_model",
             folder=str(folder.resolve()),
+            digests=dict(digests),
             loader=loader,
             code=str(code.resolve()),
             example=example,
@@ -176,7 +198,7 @@ class Run(NullRun):
                 self._receive()
             self._connection.send((method, arguments, False))
         except (BrokenPipeError, ConnectionResetError, EOFError):
-            raise TrackingError(f"the recorder of the MLflow store {self._store.uri} ended unexpectedly") from None
+            raise TrackingError(f"the recorder of the MLflow store {self._store} ended unexpectedly") from None
 
     def _ask(self, method: str, **arguments: Any) -> Any:
         """One message and its answer, which says that all before it is done too."""
@@ -184,12 +206,12 @@ class Run(NullRun):
             self._connection.send((method, arguments, True))
             return self._receive()
         except (BrokenPipeError, ConnectionResetError, EOFError):
-            raise TrackingError(f"the recorder of the MLflow store {self._store.uri} ended unexpectedly") from None
+            raise TrackingError(f"the recorder of the MLflow store {self._store} ended unexpectedly") from None
 
     def _receive(self) -> Any:
         outcome, answer = self._connection.recv()
         if outcome == "error":
-            raise TrackingError(f"the MLflow store {self._store.uri} failed: {answer}")
+            raise TrackingError(answer)
         return answer
 
     def _end(self, status: str) -> None:
@@ -243,7 +265,7 @@ def reading(settings: Settings, *, root: Path) -> Iterator[NullRun]:
     """
     if settings.backend == "off":
         raise TrackingError("tracking is off, so there is no store to read: choose tracking=local or tracking=server")
-    run = Run(locate(settings, root=root), settings)
+    run = Run(locate(settings, root=root), settings, writing=False)
     try:
         yield run
         run._end("")

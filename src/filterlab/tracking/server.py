@@ -146,7 +146,7 @@ def destination(artifacts: str, *, root: Path) -> str:
     if "://" not in artifacts:
         folder = (root / artifacts).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        return str(folder)
+        return folder.as_uri()  # MLflow reads a path as a URL too
     if artifacts.startswith("s3://") and importlib.util.find_spec("boto3") is None:
         raise UserError(f"artifacts in {artifacts} need boto3, which is not installed: pip install boto3")
     return artifacts

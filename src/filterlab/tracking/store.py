@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from filterlab import repository
 from filterlab.errors import TrackingError
 
 IDENTITY = "filterlab.id"  # the tag of the id that a training has from its first record to its last
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"  # of a local store, in its folder
 RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/: the id of the one that trained
 FIND = """
     select run_uuid from runs
@@ -33,36 +35,66 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class Store:
-    """uri: of the tracking store; artifacts: root of a local store's artifacts, None where a server keeps them."""
+    """A server's address, or the folder of a local store: one of the two, the other is empty or None."""
 
-    uri: str
-    artifacts: Path | None
+    address: str
+    folder: Path | None
+
+    @property
+    def uri(self) -> str:
+        """As MLflow takes it: a local store's counts from its folder, to be the working directory.
+
+        No URL names the folder: SQLAlchemy would quote it, and MLflow make the folder of the quoted name beside it.
+        """
+        return f"sqlite:///{DATABASE}" if self.folder else self.address
+
+    def __str__(self) -> str:
+        return str(self.folder / DATABASE) if self.folder else self.address
 
 
 def locate(settings: Settings, *, root: Path) -> Store:
     """The store of these settings; `root` is the repository's, whichever copy of it DVC runs in.
 
-    DVC runs queued and temporary experiments in a copy below .dvc/tmp that it deletes afterwards, and names the
-    original repository in DVC_ROOT: the history belongs there.
-
     Raises:
-        TrackingError: a server is asked for and none is named, or with a password in its URL.
+        TrackingError: a server is asked for and none is named, or with a password in its URL; the local store's folder has a
+            name that MLflow can't read back.
     """
     if settings.backend == "server":
-        uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-        if not uri:
+        address = settings.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        if not address:
             raise TrackingError(
                 "tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI=http://host:port, "
                 "or tracking.uri in the order's override, or choose `tracking: local`"
             )
-        if urlsplit(uri).password:
+        if urlsplit(address).password:
             raise TrackingError(
                 "the tracking server's URL holds a password, which would stand in files, logs and on screens: "
                 "put name and password into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and the URL without them"
             )
-        return Store(uri=uri, artifacts=None)
-    home = Path(os.environ.get("DVC_ROOT") or root).resolve()
-    return Store(uri=f"sqlite:///{home / 'mlflow.db'}", artifacts=home / "mlartifacts")
+        return Store(address=address, folder=None)
+    folder = home(root)
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise TrackingError(
+            f"the folder {os.fsencode(folder)!r} has a name that is not UTF-8, which MLflow can't keep: rename it"
+        ) from None
+    return Store(address="", folder=folder)
+
+
+def home(root: Path) -> Path:
+    """The repository that `root` is, or is DVC's copy of.
+
+    DVC runs queued and temporary experiments in a copy below .dvc/tmp that it deletes afterwards, and names the original in
+    DVC_ROOT: the history belongs there. Any other DVC_ROOT is a pipeline's around ours, which has nothing to do with it.
+    """
+    root = root.resolve()
+    original = Path(os.environ.get("DVC_ROOT") or root).resolve()
+    if not root.is_relative_to(original / ".dvc/tmp"):
+        return root
+    copy = next(folder for folder in [root, *root.parents] if (folder / ".dvc").is_dir())
+    place = original / root.relative_to(copy)  # where the repository is a folder of DVC's, and not all of it
+    return place if repository.is_root(place) else root
 
 
 def find(store: Store, run_id: str) -> str:
@@ -70,8 +102,8 @@ def find(store: Store, run_id: str) -> str:
 
     Asked of SQLite alone, read-only: MLflow would take seconds.
     """
-    assert store.artifacts, "a server can only be asked through MLflow"
-    database = store.artifacts.with_name("mlflow.db")
+    assert store.folder, "a server can only be asked through MLflow"
+    database = store.folder / DATABASE
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute(FIND, {"id": run_id, "tag": RESTORED}).fetchone()

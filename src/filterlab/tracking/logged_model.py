@@ -1,0 +1,100 @@
+"""The model of a run: one, and of the weights that the run has trained, compared by digest."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.pyfunc
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.models import Model, infer_signature
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from filterlab.errors import TrackingError
+
+TAG = "filterlab.sha256."  # and a file's name: of the model and of its run
+
+
+class LoggedModel:
+    """Of one run.
+
+    Args:
+        experiment: id of the run's.
+        digests: SHA-256 by name of the files that make the model.
+    """
+
+    def __init__(self, client: mlflow.MlflowClient, *, experiment: str, run_id: str, digests: Mapping[str, str]):
+        self.client, self.experiment, self.run_id, self.digests = client, experiment, run_id, digests
+        self.tags = {f"{TAG}{name}": digest for name, digest in digests.items()}
+
+    def log(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
+        """Bring it to the store; where an earlier try did, nothing is done, and what one left behind is deleted.
+
+        Raises:
+            TrackingError: a file in `folder` has not the digest that it should have.
+        """
+        whole = ""
+        for found in self.found():
+            if found.status == LoggedModelStatus.READY and not whole and self.tags.items() <= found.tags.items():
+                whole = found.model_id
+            else:
+                self.client.delete_logged_model(found.model_id)
+        model_id = whole or self.make(folder, loader, code, example, output, requirements)
+        outputs = self.client.get_run(self.run_id).outputs
+        if model_id not in [output.model_id for output in outputs.model_outputs]:
+            self.client.log_outputs(self.run_id, [LoggedModelOutput(model_id, step=0)])
+
+    def make(self, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> str:
+        # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
+        made = self.client.create_logged_model(
+            self.experiment, name="model", source_run_id=self.run_id, model_type="pyfunc", tags=self.tags
+        )
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                local = Path(scratch) / "model"
+                described = Model(run_id=self.run_id, model_id=made.model_id, artifact_path=made.artifact_location)
+                mlflow.pyfunc.save_model(
+                    local,
+                    mlflow_model=described,
+                    loader_module=loader,
+                    data_path=folder,
+                    code_paths=[code],
+                    signature=infer_signature(example, output),
+                    input_example=example,
+                    pip_requirements=requirements,
+                )
+                data = described.flavors["python_function"]["data"]
+                self.compare(local / data, f"the copy of {folder}")
+                self.client.log_model_artifacts(made.model_id, str(local))
+            if made.artifact_location.startswith("file:"):
+                arrived = local_file_uri_to_path(made.artifact_location)
+                self.compare(Path(arrived) / data, f"what arrived in {arrived}")
+        except Exception:
+            self.client.delete_logged_model(made.model_id)
+            raise
+        self.client.finalize_logged_model(made.model_id, "READY")
+        return str(made.model_id)
+
+    def compare(self, folder: Path, what: str) -> None:
+        for name, digest in self.digests.items():
+            with (folder / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != digest:
+                raise TrackingError(
+                    f"run {self.run_id} has trained the {name} with the SHA-256 {digest}, but {what} has one with {found}: "
+                    "another training, or program, has written to it"
+                )
+
+    def check(self) -> None:
+        """Raises TrackingError where the run has not exactly this model."""
+        found = self.found()
+        if [model.status for model in found] != [LoggedModelStatus.READY] or not self.tags.items() <= found[0].tags.items():
+            states = ", ".join(f"{model.model_id} {model.status.value}" for model in found) or "none"
+            raise TrackingError(
+                f"run {self.run_id} should have one model, READY and with its own weights' digests; it has {states}"
+            )
+
+    def found(self) -> list[Any]:
+        return list(self.client.search_logged_models([self.experiment], f"source_run_id = '{self.run_id}'"))
