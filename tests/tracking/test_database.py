@@ -25,6 +25,7 @@ from filterlab.tracking import database as databases
 from filterlab.tracking.recorder import Recorder, reason
 
 NOBODY = 65534
+MLFLOW = Path(sys.executable).with_name("mlflow")
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +154,10 @@ def torn(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (older, r"made by an older MLflow: copy it, as a backup, and then `cd \S+ && mlflow db upgrade sqlite:///mlflow\.db`"),
+        (
+            older,
+            r"made by an older MLflow: copy it, as a backup, and then `cd \S+ && \S+/mlflow db upgrade sqlite:///mlflow\.db`",
+        ),
         (newer, r"its schema \(ffffffffffff\) is none that this MLflow knows: a newer one made it"),
         (half_made_with_runs, "it is not whole: put it back from a backup, or move it away and a new one is made"),
         (of_another_program, r"is no MLflow store: it has the tables songs; move it away"),
@@ -254,9 +258,7 @@ def test_what_fails_later_is_said_without_statements_and_tracebacks(database: Pa
     assert forked(work) == 0
 
 
-def test_a_deleted_experiment_is_named_with_the_command_that_brings_it_back(
-    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deleted_experiment_is_named_with_the_command_that_brings_it_back(database: Path, tmp_path: Path) -> None:
     folder = tmp_path / "a b"
     folder.mkdir()
     shutil.copyfile(database / "mlflow.db", folder / "mlflow.db")
@@ -271,8 +273,7 @@ def test_a_deleted_experiment_is_named_with_the_command_that_brings_it_back(
         str(raised.value),
     )
     assert said and said[1] == (
-        f"cd '{folder}' && MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow experiments restore --experiment-id 1"
+        f"cd '{folder}' && MLFLOW_TRACKING_URI=sqlite:///mlflow.db {MLFLOW} experiments restore --experiment-id 1"
     )
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     subprocess.run(said[1], shell=True, check=True, capture_output=True)
     assert record(folder) in runs(folder)

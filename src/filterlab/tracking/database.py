@@ -103,7 +103,7 @@ def usable(database: Path, *, writing: bool) -> bool:
     if not revision or revision == schema().revision:
         what = "it is not whole: put it back from a backup, or move it away and a new one is made"
     elif revision in schema().known:
-        upgrade = f"cd {shlex.quote(str(database.parent))} && mlflow db upgrade sqlite:///{DATABASE}"
+        upgrade = mlflow(database.parent, f"db upgrade sqlite:///{DATABASE}")
         what = f"it was made by an older MLflow: copy it, as a backup, and then `{upgrade}`"
     else:
         what = f"its schema ({revision}) is none that this MLflow knows: a newer one made it, and can read it"
@@ -187,6 +187,13 @@ def local(place: str) -> Path:
 
 def only_there(old: str, new: str) -> bool:
     return os.path.lexists(local(old)) and not os.path.lexists(local(new))
+
+
+def mlflow(folder: Path | str, words: str, **variables: str) -> str:
+    """A command of MLflow's own, as a shell takes it; in a local store's folder, which its address starts from."""
+    at = f"cd {shlex.quote(str(folder))} && " if folder else ""
+    told = "".join(f"{name}={shlex.quote(given)} " for name, given in variables.items())
+    return f"{at}{told}{shlex.quote(str(Path(sys.executable).with_name('mlflow')))} {words}"
 
 
 @contextmanager

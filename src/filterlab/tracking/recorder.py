@@ -9,7 +9,6 @@ import json
 import math
 import os
 import random
-import shlex
 import tempfile
 import time
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ class Recorder:
     """One run in one store; the methods are the messages of run.py."""
 
     def __init__(self) -> None:
-        self.place = self.folder = ""
+        self.place = self.uri = self.folder = ""
         self.run_id = ""
         self.finished = True
         self.new = False
@@ -50,7 +49,7 @@ class Recorder:
         self.model: LoggedModel | None = None
 
     def open(self, *, place: str, uri: str, folder: str, experiment: str, writing: bool, environment: dict[str, str]) -> None:
-        self.place, self.folder = place, folder
+        self.place, self.uri, self.folder = place, uri, folder
         # The parent's, of now: what it tells MLflow may have changed since the process that this one is forked from.
         os.environ.clear()
         os.environ.update(environment)
@@ -69,9 +68,12 @@ class Recorder:
             else:
                 raise TrackingError(
                     f"the experiment `{experiment}` of the MLflow store {place} was deleted: bring it back with "
-                    f"`{command(uri, folder)} experiments restore --experiment-id {found.experiment_id}`, "
+                    f"`{self.command(f'experiments restore --experiment-id {found.experiment_id}')}`, "
                     "or log into another one with tracking.experiment=NAME"
                 )
+
+    def command(self, words: str) -> str:
+        return database.mlflow(self.folder, words, MLFLOW_TRACKING_URI=self.uri)
 
     def create(self, *, name: str, tags: dict[str, str], identity: str, system_metrics: bool) -> None:
         self.run_id = self.earlier(identity) if identity else ""
@@ -136,7 +138,7 @@ class Recorder:
         if below:
             raise TrackingError(
                 f"the run {run_id} of the MLflow store {self.place} was deleted, but not the runs below it: bring it back with "
-                f"`{command(mlflow.get_tracking_uri(), self.folder)} runs restore --run-id {run_id}`, or begin under another name"
+                f"`{self.command(f'runs restore --run-id {run_id}')}`, or begin under another name"
             )
 
     def is_new(self) -> bool:
@@ -261,12 +263,6 @@ def impatient() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def command(uri: str, folder: str) -> str:
-    """MLflow's own, on this store, as a shell takes it."""
-    at = f"cd {shlex.quote(folder)} && " if folder else ""
-    return f"{at}MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow"
 
 
 def create_experiment(client: mlflow.MlflowClient, name: str, location: str | None) -> str:
