@@ -103,7 +103,7 @@ def broken_bound(item: Any, bounds: Any) -> str | None:
         return "one of " + ", ".join(bounds["choices"])
     if "text" in bounds:
         fits, expected = TEXTS[bounds["text"]]
-        return None if fits(item) else expected
+        return None if isinstance(item, str) and fits(item) else expected  # OmegaConf lets lists into dict[str, str]
     if isinstance(item, float) and not math.isfinite(item):
         return "a finite number"
     broken = any(name in bounds and not compare(item, bounds[name]) for name, (compare, _) in COMPARE.items())

@@ -7,6 +7,7 @@ other choices are set aside; where the command line names one, the whole order i
 import copy
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -296,8 +297,8 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     parsed, faults = [], []
     for word in overrides:
         try:
-            if len(word) > LONGEST:
-                raise ValueError("it would take seconds and more")
+            if len(word) > LONGEST or depth(word) > document.DEPTH:
+                raise ValueError("Hydra's parser would take seconds and more")
             override = parser.parse_override(word)
         except (HydraException, ValueError, RecursionError):  # ValueError: an integer of thousands of digits
             faults.append(f"cannot read {short(word)}: expected key=value; special characters need quotes, e.g. \"key='a, b'\"")
@@ -307,6 +308,11 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     if faults:
         raise ConfigError(faults)
     return parsed
+
+
+def depth(word: str) -> int:
+    """How many brackets are open at once, at most."""
+    return max(itertools.accumulate((sign in "([{") - (sign in ")]}") for sign in word), default=0)
 
 
 def quote(leaf: Any) -> str:
