@@ -6,8 +6,8 @@ other choices are set aside; where the command line names one, the whole order i
 
 import copy
 import dataclasses
-import difflib
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,39 +16,38 @@ from typing import Any, cast
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from omegaconf.errors import OmegaConfBaseException
 
-from filterlab.config import schema
+from filterlab.config import document, schema
 from filterlab.config.bounds import check
+from filterlab.config.document import Unreadable
+from filterlab.config.faults import explanation, short, unknown_key, unknown_option
+from filterlab.config.menu import MENUS, FileConfigSource, is_hydras, leaves, options, refused
 from filterlab.errors import ConfigError
 from hydra_plugins.filterlab_launchers import joblib
 
-MENUS = [*schema.FAMILIES, "experiment"]
 RECEIPT = Path("results/config.yaml")
+LONGEST = 30_000  # characters of a word on the command line; Hydra's parser takes seconds for more
+KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")  # of an override in params.yaml
 
 
 @functools.cache
 def register() -> None:
-    """Put the schema where conf/'s defaults lists look for it, and our joblib launcher over the released one; once."""
-    joblib.register()
+    """Put the schema where conf/'s defaults lists look for it, and our launcher and our reader over the released ones; once."""
+    joblib.register()  # first: it has Hydra look for its plugins
+    SourcesRegistry.instance().types["file"] = FileConfigSource
     store = ConfigStore.instance()
     store.store(group="schema", name="config", node=schema.Config)
     for menu, families in schema.FAMILIES.items():
         for family, node in families.items():
             store.store(group=f"schema/{menu}", name=family, node=node)
-
-
-def options(conf: Path, menu: str) -> list[str]:
-    """What conf/<menu>/ offers, sorted."""
-    return sorted(path.stem for path in (conf / menu).glob("*.yaml"))
 
 
 def read_order(path: Path) -> dict[str, Any]:
@@ -58,11 +57,13 @@ def read_order(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing, is no YAML mapping, or has a key that an order doesn't have.
     """
     try:
-        order = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
+        order = document.yaml_1_2(document.text(path))
     except FileNotFoundError:
         raise ConfigError([f"{path} is missing: it is the order, e.g. `data: mnist`; run in the repository's root"]) from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path} is no valid YAML: {explanation(error)}"]) from None
+    except Unreadable as error:
+        raise ConfigError([f"{path} is no valid YAML: {error}"]) from None
+    if order is None:
+        return {}
     if not isinstance(order, dict):
         raise ConfigError([f"{path} holds a {type(order).__name__}, expected `key: value` lines"])
     known = [*MENUS, "seed", "override"]
@@ -72,19 +73,31 @@ def read_order(path: Path) -> dict[str, Any]:
         for key in ["seed", *MENUS]
         if key in order and order[key] is None
     ]
-    if not isinstance(order.get("override") or {}, dict):
-        faults.append(
-            f"{path.name}: override is {order['override']!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}"
-        )
+    override = order.get("override")
+    if not isinstance(override, dict | None):
+        faults.append(f"{path.name}: override is {override!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}")
+    faults += [f"{path.name}: {fault}" for fault in unfit(override)]
     if faults:
         raise ConfigError(faults)
     return order
 
 
+def unfit(tree: Any, place: str = "override") -> Iterator[str]:
+    """The keys in an order's override, at any depth, that are none of conf/'s, a sentence each."""
+    for key, inner in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else []:
+        where = f"{place}.{key}"
+        if re.match(r"override\.[+~]*hydra\b", where):
+            yield f"{where}: Hydra's own section is said on the command line, not here"
+        elif type(key) is int or (isinstance(key, str) and KEY.fullmatch(key)):
+            yield from unfit(inner, where)
+        else:
+            yield f"{where}: no key is called {key!r}; expected letters, digits and _ ('y' and such in quotes)"
+
+
 def to_overrides(order: dict[str, Any], command_line: Sequence[str] = ()) -> list[str]:
     """The order and then the command line, as one list of Hydra overrides in which no key stands twice."""
     named = {override.get_key_element().lstrip("+~") for override in parse(command_line)}
-    chosen = order.get("experiment") or "none"
+    chosen = order.get("experiment", "none")
     lines = {"seed": f"seed={quote(order['seed'])}"} if "seed" in order else {}
     if "experiment" not in named:
         if chosen != "none":
@@ -135,9 +148,6 @@ class Composer:
             try:
                 with initialize_config_dir(str(self.conf.resolve()), version_base="1.3"):
                     self.composed[choices] = hydra_compose("config", overrides=list(choices))
-            except yaml.MarkedYAMLError as error:
-                where = f"{error.problem_mark.name}: " if error.problem_mark else ""
-                raise ConfigError([f"{where}{explanation(error)}"]) from None
             except (HydraException, OmegaConfBaseException) as error:
                 raise ConfigError([explanation(error)]) from None
         return self.composed[choices]
@@ -166,10 +176,6 @@ def hydra_settings(conf: Path, overrides: Sequence[str]) -> DictConfig:
         raise ConfigError([explanation(error)]) from None
 
 
-def is_hydras(override: Override) -> bool:
-    return re.match(r"hydra\b", override.get_key_element().lstrip("+~")) is not None
-
-
 def to_config(composed: DictConfig) -> schema.Config:
     """The frozen, typed form of what Hydra composed."""
     try:
@@ -191,15 +197,34 @@ def load(root: Path) -> schema.Config:
         ConfigError: results/config.yaml is missing or was edited into something else.
     """
     try:
-        values = yaml.safe_load((root / RECEIPT).read_text(encoding="utf-8"))
-        config = from_dict(values)
+        return from_text(document.text(root / RECEIPT))
     except FileNotFoundError:
         raise ConfigError([f"{RECEIPT} is missing: `dvc repro compose` writes it"]) from None
-    except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        why = explanation(error)
-        raise ConfigError([f"{RECEIPT} is no configuration ({why}): `dvc repro --force compose` writes it anew"]) from None
+    except Unreadable as error:
+        raise ConfigError([f"{RECEIPT} is no configuration ({error}): `dvc repro --force compose` writes it anew"]) from None
+    except ConfigError as error:
+        raise ConfigError([f"{RECEIPT}: {fault}" for fault in error.faults]) from None
+
+
+def from_text(text: str) -> schema.Config:
+    """The configuration of a receipt's text, the very values that it says.
+
+    Raises:
+        Unreadable: it is none.
+        ConfigError: its values are out of bounds, or disagree.
+    """
+    values = document.yaml_1_1(text)
+    try:
+        config = from_dict(values)
+    except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
+        raise Unreadable(explanation(error)) from None
+    # OmegaConf converts what it can, fills in what has a default and follows ${...}; a receipt leaves none of that to do.
+    said, meant = (dict(leaves(tree)) for tree in (values, dataclasses.asdict(config)))
+    for key in said | meant:
+        if repr(said.get(key)) != repr(meant.get(key)):
+            raise Unreadable(f"{key} is {said.get(key)!r}, which is no value of a receipt")
     if faults := check(config):
-        raise ConfigError([f"{RECEIPT}: {fault}" for fault in faults])
+        raise ConfigError(faults)
     return config
 
 
@@ -242,51 +267,52 @@ def misfit(base: DictConfig, override: Override) -> str | None:
     key = override.get_key_element()
     *parents, last = key.lstrip("+~").split(".")
     node: Any = base
-    for depth, part in enumerate([*parents, last]):
-        keys = (
-            [str(index) for index in range(len(node))]
-            if OmegaConf.is_list(node)
-            else list(node)
-            if OmegaConf.is_dict(node)
-            else []
-        )
-        if part not in keys:
-            place = ".".join(parents[:depth])
-            name = node.get("name") if OmegaConf.is_dict(node) and place else None
-            where = f" in {place}" + (f" ({name})" if name else "") if place else ""
-            return f"{key}: " + unknown_key(part, keys, where)
-        if depth < len(parents):
-            node = node[int(part)] if OmegaConf.is_list(node) else node[part]
-    if key[0] in "+~":
-        return f"{key}: keys are neither added nor removed; write {key.lstrip('+~')}=value"
     try:
+        for depth, part in enumerate([*parents, last]):
+            keys = (
+                [str(index) for index in range(len(node))]
+                if OmegaConf.is_list(node)
+                else list(node)
+                if OmegaConf.is_dict(node)
+                else []
+            )
+            if part not in keys:
+                place = ".".join(parents[:depth])
+                name = node.get("name") if OmegaConf.is_dict(node) and place else None
+                where = f" in {place}" + (f" ({name})" if name else "") if place else ""
+                return f"{key}: " + unknown_key(part, keys, where)
+            if depth < len(parents):
+                node = node[int(part)] if OmegaConf.is_list(node) else node[part]
+        if key[0] in "+~":
+            return f"{key}: keys are neither added nor removed; write {key.lstrip('+~')}=value"
         OmegaConf.update(base, key, override.value(), merge=True)
     except OmegaConfBaseException as error:
-        return f"{key}: {override.value()!r} does not fit ({explanation(error)})"
+        return f"{key}: {short(override.value())} does not fit ({short(explanation(error), quoted=False)})"
     return None
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Hydra's own parser; raises ConfigError with every word it can't read."""
+    """Hydra's own parser; raises ConfigError with every word that it can't read, or that may not be said."""
     parser = OverridesParser.create()
     parsed, faults = [], []
     for word in overrides:
         try:
-            parsed.append(parser.parse_override(word))
-        except HydraException:
-            faults.append(f"cannot read {word!r}: expected key=value; special characters need quotes, e.g. \"key='a, b'\"")
+            if len(word) > LONGEST or depth(word) > document.DEPTH:
+                raise ValueError("Hydra's parser would take seconds and more")
+            override = parser.parse_override(word)
+        except (HydraException, ValueError, RecursionError):  # ValueError: an integer of thousands of digits
+            faults.append(f"cannot read {short(word)}: expected key=value; special characters need quotes, e.g. \"key='a, b'\"")
+            continue
+        parsed.append(override)
+        faults += filter(None, [refused(override)])
     if faults:
         raise ConfigError(faults)
     return parsed
 
 
-def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values, e.g. {trainer: {max_epochs: 3}} -> ("trainer.max_epochs", 3)."""
-    for key, leaf in tree.items():
-        if isinstance(leaf, dict):
-            yield from leaves(leaf, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", leaf
+def depth(word: str) -> int:
+    """How many brackets are open at once, at most."""
+    return max(itertools.accumulate((sign in "([{") - (sign in ")]}") for sign in word), default=0)
 
 
 def quote(leaf: Any) -> str:
@@ -301,32 +327,3 @@ def quote(leaf: Any) -> str:
     if leaf is None or isinstance(leaf, bool):
         return {None: "null", True: "true", False: "false"}[leaf]
     return repr(leaf) if isinstance(leaf, (int, float)) else quote(str(leaf))
-
-
-def unknown_key(key: str, known: Sequence[str], where: str = "") -> str:
-    return f"no key {key!r}{where}; there are: {', '.join(known) or 'none'}{did_you_mean(key, known)}"
-
-
-def unknown_option(option: Any, offered: Sequence[str]) -> str:
-    return f"no option {option!r}; there are: {', '.join(offered)}{did_you_mean(str(option), offered)}"
-
-
-def did_you_mean(given: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(given, known, n=1)
-    return f". Did you mean {close[0]}?" if close else ""
-
-
-def explanation(error: Exception) -> str:
-    """What went wrong, in one line: Hydra and OmegaConf add lines about their own internals."""
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} has no value"
-    if type(error) is KeyError:
-        return f"no key {error}"
-    if mark := getattr(error, "problem_mark", None):  # of YAML
-        return f"{error.problem} in line {mark.line + 1}"  # type: ignore[attr-defined]
-    what, *more = str(error).strip().splitlines()
-    if what.endswith(":"):
-        return f"{what} {more[0]}"
-    cause = error.__cause__
-    # Where the program is traced (a debugger, coverage), OmegaConf makes an error its own cause.
-    return f"{what}: {explanation(cause)}" if isinstance(cause, OmegaConfBaseException) and cause is not error else what

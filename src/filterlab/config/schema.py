@@ -10,9 +10,20 @@ from typing import Any
 
 from omegaconf import MISSING
 
+# 32 bits are what PyTorch's generator takes of a seed: two that differ in higher bits alone would be the same training.
+SEEDS = {"ge": 0, "lt": 2**32}
+COUNT = 2**31 - 1  # of units, filters, images: what memory holds is less, and `shapes` says how much that is
+SIDE = 4096  # pixels, at most
+
 
 def value(doc: str, *, default: Any = MISSING, **bounds: Any) -> Any:
-    """A field with its meaning and its bounds: any of ge, gt, le, lt, choices; on a list they hold for each element."""
+    """A field with its meaning and its bounds.
+
+    ge, gt, le, lt: of a number; every number has two.
+    choices, text: of a string: those there are, or a kind of `bounds.TEXTS`.
+    most: entries of a list or a mapping. The other bounds hold for each entry; of a mapping `text` for its keys, `values` for
+        what they stand for.
+    """
     return field(default=default, metadata={"doc": doc, **bounds})
 
 
@@ -30,26 +41,28 @@ class Section:
 
 @dataclass
 class Data(Section):
-    name: str = value("the data set, as figures, metrics and runs name it")
-    folder: str = value("folder below data/raw, laid out as torchvision's class of that name expects")
-    classes: list[str] = value("a name for each label, in the order of the labels")
-    channels: int = value("of an image", ge=1)
-    height: int = value("of an image, in pixels", ge=8)
-    width: int = value("of an image, in pixels", ge=8)
-    mirrors: list[str] = value("URLs of folders that hold the files, tried in this order")
-    files: dict[str, str] = value("file name -> published MD5; empty where the data come with a library")
+    name: str = value("the data set, as figures, metrics and runs name it", text="name")
+    folder: str = value("folder below data/raw, laid out as torchvision's class of that name expects", text="name")
+    classes: list[str] = value("a name for each label, in the order of the labels", text="text", most=1_000)
+    channels: int = value("of an image", ge=1, le=16)
+    height: int = value("of an image, in pixels", ge=8, le=SIDE)
+    width: int = value("of an image, in pixels", ge=8, le=SIDE)
+    mirrors: list[str] = value("URLs of folders that hold the files, tried in this order", text="url", most=100)
+    files: dict[str, str] = value(
+        "file name -> published MD5; empty where the data come with a library", text="name", values="md5", most=1_000
+    )
     take: str = value("which training images: all, the first take_n, or take_n per class", choices=["all", "first", "per_class"])
-    take_n: int = value("how many, for first (in all) and per_class (of each); 0 with all", ge=0)
+    take_n: int = value("how many, for first (in all) and per_class (of each); 0 with all", ge=0, le=COUNT)
     validation: float = value("share of the training images kept for validation", gt=0, lt=1)
     split: str = value(
         "how validation is chosen: stratified by label (seeded), or the last in file order", choices=["stratified", "last"]
     )
-    seed: int = value("of every draw made on the data: the subset and the split", ge=0)
+    seed: int = value("of every draw made on the data: the subset and the split", **SEEDS)
 
 
 @dataclass
 class Model(Section):
-    name: str = value("the architecture: a key of filterlab.models.registry")
+    name: str = value("the architecture: a key of filterlab.models.registry", text="name")
 
 
 @dataclass
@@ -62,14 +75,14 @@ ACTIVATIONS = ["relu", "leaky_relu", "elu", "gelu", "tanh", "sigmoid", "identity
 
 @dataclass
 class MLP(Model):
-    hidden: list[int] = value("width of each hidden layer, in units; [] gives softmax regression", ge=1)
+    hidden: list[int] = value("width of each hidden layer, in units; [] gives softmax regression", ge=1, le=COUNT, most=1_000)
     activation: str = value("after each hidden layer", choices=ACTIVATIONS)
 
 
 @dataclass
 class TutorialCNN(Model):
-    filters: int = value("of both convolutions (the lecture tries 8, 16, 32)", ge=1)
-    kernel: int = value("side of the first convolution's filters, in pixels (the lecture tries 3, 9, 16)", ge=1)
+    filters: int = value("of both convolutions (the lecture tries 8, 16, 32)", ge=1, le=COUNT)
+    kernel: int = value("side of the first convolution's filters, in pixels (the lecture tries 3, 9, 16)", ge=1, le=SIDE)
 
 
 @dataclass
@@ -84,36 +97,36 @@ class ConvLayer(Section):
     The only defaults outside conf/: elements of a list have no file of their own there.
     """
 
-    filters: int = value("number of filters", ge=1)
-    kernel: int = value("side of the filters, in pixels", ge=1)
-    stride: int = value("of the convolution, in pixels", default=1, ge=1)
-    padding: int = value("zeros added on each side, in pixels", default=0, ge=0)
+    filters: int = value("number of filters", ge=1, le=COUNT)
+    kernel: int = value("side of the filters, in pixels", ge=1, le=SIDE)
+    stride: int = value("of the convolution, in pixels", default=1, ge=1, le=SIDE)
+    padding: int = value("zeros added on each side, in pixels", default=0, ge=0, le=SIDE)
     batch_norm: bool = value("normalise over the batch before the activation", default=False)
     activation: str = value("after the convolution", default="relu", choices=ACTIVATIONS)
-    pool: int = value("side and stride of the max pooling, in pixels; 1 is none", default=1, ge=1)
+    pool: int = value("side and stride of the max pooling, in pixels; 1 is none", default=1, ge=1, le=SIDE)
     dropout: float = value("probability of dropping a unit", default=0.0, ge=0, lt=1)
 
 
 @dataclass
 class ConvNet(Model):
-    layers: list[ConvLayer] = value("the convolutions, from the image up")
+    layers: list[ConvLayer] = value("the convolutions, from the image up", most=1_000)
     head: str = value("how the last maps become a vector", choices=["flatten", "global_max", "global_average"])
-    hidden: list[int] = value("widths of dense ReLU layers before the last, in units", ge=1)
+    hidden: list[int] = value("widths of dense ReLU layers before the last, in units", ge=1, le=COUNT, most=1_000)
     dropout: float = value("probability of dropping a unit before the last layer", ge=0, lt=1)
 
 
 @dataclass
 class ResNet(Model):
-    depth: int = value("number of weighted layers: 6n + 2", ge=8)
-    width: int = value("filters of the first of the three groups; the others have twice and four times as many", ge=1)
+    depth: int = value("number of weighted layers: 6n + 2", ge=8, le=1202)
+    width: int = value("filters of the first of the three groups; the others have twice and four times as many", ge=1, le=COUNT)
     residual: bool = value("add each block's input to its output")
 
 
 @dataclass
 class Optimizer(Section):
-    name: str = value("the algorithm")
-    lr: float = value("learning rate (of the one-cycle schedule: its peak)", gt=0)
-    weight_decay: float = value("L2 penalty (adamw: decoupled)", ge=0)
+    name: str = value("the algorithm", text="name")
+    lr: float = value("learning rate (of the one-cycle schedule: its peak)", ge=1e-30, le=1e6)
+    weight_decay: float = value("L2 penalty (adamw: decoupled)", ge=0, le=1e6)
 
 
 @dataclass
@@ -126,7 +139,7 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     beta1: float = value("decay of the mean gradient", ge=0, lt=1)
     beta2: float = value("decay of the mean squared gradient", ge=0, lt=1)
-    eps: float = value("added to the denominator", gt=0)
+    eps: float = value("added to the denominator", ge=1e-30, le=1)
 
 
 @dataclass
@@ -137,12 +150,12 @@ class AdamW(Adam):
 @dataclass
 class Adadelta(Optimizer):
     rho: float = value("decay of the running averages", ge=0, lt=1)
-    eps: float = value("added to the denominators", gt=0)
+    eps: float = value("added to the denominators", ge=1e-30, le=1)
 
 
 @dataclass
 class Schedule(Section):
-    name: str = value("how the learning rate moves over the training")
+    name: str = value("how the learning rate moves over the training", text="name")
 
 
 @dataclass
@@ -153,8 +166,8 @@ class Constant(Schedule):
 @dataclass
 class OneCycle(Schedule):
     warmup: float = value("share of the steps spent rising to lr", gt=0, lt=1)
-    start_div: float = value("the first learning rate is lr / start_div", gt=1)
-    end_div: float = value("the last learning rate is lr / (start_div * end_div)", gt=1)
+    start_div: float = value("the first learning rate is lr / start_div", gt=1, le=1e12)
+    end_div: float = value("the last learning rate is lr / (start_div * end_div)", gt=1, le=1e12)
 
 
 @dataclass
@@ -165,13 +178,13 @@ class Cosine(Schedule):
 
 @dataclass
 class Step(Schedule):
-    every: int = value("epochs between two drops", ge=1)
+    every: int = value("epochs between two drops", ge=1, le=COUNT)
     factor: float = value("the learning rate is multiplied by this at each drop", gt=0, le=1)
 
 
 @dataclass
 class Augment(Section):
-    name: str = value("how training images are varied, a whole batch at a time")
+    name: str = value("how training images are varied, a whole batch at a time", text="name")
 
 
 @dataclass
@@ -181,32 +194,32 @@ class NoAugment(Augment):
 
 @dataclass
 class Shift(Augment):
-    pixels: int = value("largest shift in each direction, in whole pixels; zeros come in", ge=1)
+    pixels: int = value("largest shift in each direction, in whole pixels; zeros come in", ge=1, le=SIDE)
 
 
 @dataclass
 class Affine(Augment):
     degrees: float = value("largest rotation either way, in degrees", ge=0, le=180)
-    pixels: float = value("largest shift in each direction, in pixels", ge=0)
+    pixels: float = value("largest shift in each direction, in pixels", ge=0, le=SIDE)
     scale: float = value("largest change of size: factors in [1 - scale, 1 + scale]", ge=0, lt=1)
 
 
 @dataclass
 class Trainer(Section):
     accelerator: str = value("where to compute; auto takes a GPU if there is one", choices=["auto", "cpu", "gpu"])
-    devices: int = value("how many processes or GPUs", ge=1)
+    devices: int = value("how many processes or GPUs", ge=1, le=1024)
     strategy: str = value("auto is one process; ddp one per device", choices=["auto", "ddp"])
     precision: str = value("auto is bf16 where the processor has it in hardware, else 32", choices=["auto", "32", "bf16"])
     channels_last: bool = value("memory layout of images and filters; faster convolutions")
-    threads: int = value("CPU threads; 0 is one per core", ge=0)
-    max_epochs: int = value("passes over the training images, at most", ge=1)
-    batch_size: int = value("images per step, over all devices", ge=1)
+    threads: int = value("CPU threads; 0 is one per core", ge=0, le=1024)
+    max_epochs: int = value("passes over the training images, at most", ge=1, le=1_000_000)
+    batch_size: int = value("images per step, over all devices", ge=1, le=COUNT)
     scaling: str = value(
         "of the pixels: unit is [0, 1]; standard has mean 0, variance 1 over the training images", choices=["unit", "standard"]
     )
     label_smoothing: float = value("probability taken from the true class and spread over all", ge=0, lt=1)
     monitor: str = value("the validation metric that chooses the epoch", choices=["validation/accuracy", "validation/loss"])
-    patience: int = value("epochs without a better one before training stops; max_epochs or more never stops", ge=1)
+    patience: int = value("epochs without a better one before training stops; max_epochs or more never stops", ge=1, le=1_000_000)
 
 
 @dataclass
@@ -215,14 +228,14 @@ class Tracking(Section):
         "local: mlflow.db at the root; server: uri (or MLFLOW_TRACKING_URI); off: nothing is logged",
         choices=["local", "server", "off"],
     )
-    uri: str = value("of the server, e.g. http://127.0.0.1:5000; empty: MLFLOW_TRACKING_URI names it")
-    experiment: str = value("MLflow experiment that holds the runs")
+    uri: str = value("of the server, e.g. http://127.0.0.1:5000; empty: MLFLOW_TRACKING_URI names it", text="server")
+    experiment: str = value("MLflow experiment that holds the runs", text="name")
     system_metrics: bool = value("sample processor, memory, disk, network (and GPU) during training")
 
 
 @dataclass
 class Config(Section):
-    experiment: str = value("the file of conf/experiment/ that was chosen, or none")
+    experiment: str = value("the file of conf/experiment/ that was chosen, or none", text="name")
     data: Data = MISSING
     model: Model = MISSING
     optimizer: Optimizer = MISSING
@@ -230,7 +243,7 @@ class Config(Section):
     augment: Augment = MISSING
     trainer: Trainer = MISSING
     tracking: Tracking = MISSING
-    seed: int = value("of the weights, the order of the batches, the augmentation and dropout", ge=0)
+    seed: int = value("of the weights, the order of the batches, the augmentation and dropout", **SEEDS)
 
 
 # family name -> schema, a menu each; one entry where the menu's options share a schema

@@ -11,6 +11,8 @@ from itertools import pairwise
 from filterlab.config import schema
 from filterlab.errors import UserError
 
+LARGEST = 2**31  # numbers; 8.6 GB of parameters, and as much again for their gradients and for each of an optimizer's moments
+
 
 class ShapeError(UserError):
     """An architecture that cannot be built as ordered, or not for images of this size."""
@@ -43,7 +45,8 @@ class LayerShape:
 def layers(model: schema.Model, *, channels: int, height: int, width: int, classes: int) -> list[LayerShape]:
     """The layers of `model` for images of (channels, height, width) pixels and `classes` logits.
 
-    Raises ShapeError if an image is too small for a filter or a pool, or if a residual network's depth is not 6n + 2.
+    Raises ShapeError if an image is too small for a filter or a pool, if a residual network's depth is not 6n + 2, or if a
+    network would take more than LARGEST numbers, as parameters or as outputs for one image.
     """
     trace = _Trace(model.name, channels, height, width)
     match model:
@@ -63,12 +66,35 @@ def layers(model: schema.Model, *, channels: int, height: int, width: int, class
         case _:
             raise TypeError(f"no trace for a model of type {type(model).__name__}")
     trace.dense(classes)
+    for what, counts in {
+        "parameters": [layer.parameters for layer in trace.layers],
+        "outputs for one image": [_outputs(layer) for layer in trace.layers],
+    }.items():
+        if (total := sum(counts)) > LARGEST:
+            most = max(counts)
+            raise ShapeError(
+                f"model {model.name}: {total:,} {what} take {_gigabytes(total)} as 32-bit numbers, {_gigabytes(most)} of it in "
+                f"{trace.layers[counts.index(most)].name}; expected at most {_gigabytes(LARGEST)}: take fewer or smaller layers"
+            )
     return trace.layers
 
 
 def parameter_count(layers: list[LayerShape]) -> int:
     """Parameters that training changes, over all layers."""
     return sum(layer.parameters for layer in layers)
+
+
+def unit_count(layers: list[LayerShape]) -> int:
+    """Outputs for one image, over all layers."""
+    return sum(map(_outputs, layers))
+
+
+def _outputs(layer: LayerShape) -> int:
+    return layer.channels * layer.height * layer.width
+
+
+def _gigabytes(numbers: int) -> str:
+    return f"{4 * numbers / 1e9:,.1f} GB"
 
 
 def flat_size(model: schema.Model, *, channels: int, height: int, width: int, classes: int) -> int:

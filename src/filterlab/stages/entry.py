@@ -60,6 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     sweep = sweeps.current()
     conf = sweep.conf if sweep else root / "conf"
     given = get_args_parser().parse_intermixed_args(words)
+    check(given)
     if given.help:
         print(HELP.format(menus="\n".join(f"  {menu:<12}{', '.join(compose.options(conf, menu))}" for menu in compose.MENUS)))
         return
@@ -94,6 +95,14 @@ def start(conf: Path) -> None:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(job)()
     except HydraException as error:
         raise ConfigError([compose.explanation(error)]) from error
+
+
+def check(given: Namespace) -> None:
+    """Raises ConfigError: a word that may not be said, or a flag by which Hydra reads, or unpickles, what is not in conf/."""
+    elsewhere = {flag: getattr(given, flag) for flag in ("config_path", "config_name", "config_dir", "experimental_rerun")}
+    if said := [f"--{flag.replace('_', '-')}" for flag, value in elsewhere.items() if value is not None]:
+        raise ConfigError([f"{flag}: there are only the options in conf/, not files elsewhere" for flag in said])
+    compose.parse(given.overrides)
 
 
 def flags(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:

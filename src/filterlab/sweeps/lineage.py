@@ -34,7 +34,7 @@ def show(root: Path) -> None:
         raise UserError("the pipeline's model was trained with tracking off: it has no run")
     with tracking.reading(config.tracking, root=root) as store:
         run = known(store, run_id)
-        trained = compose.from_dict(yaml.safe_load(store.read_artifact(run.id, compose.RECEIPT.name)))
+        trained = promotion.receipt(store, run)
         if sweeps.key(trained) != sweeps.key(config):
             raise UserError(f"run {run.id} was trained with another configuration than {compose.RECEIPT} says: run `dvc repro`")
         print(f"dvc.lock      {RECORD} md5 {locked}")

@@ -51,6 +51,8 @@ def plan(conf: Path, overrides: Sequence[str]) -> Plan:
     brought = {str(key): f"{key}={values}" for key, values in (settings.sweeper.get("params") or {}).items()}
     parsed = compose.parse(overrides)
     given = {override.get_key_element() for override in parsed}
+    if hydras := [override.input_line for override in compose.parse(list(brought.values())) if compose.is_hydras(override)]:
+        raise ConfigError([f"hydra.sweeper.params: {hydras[0]} is no value of a training; an experiment sweeps values"])
     words = [*(line for key, line in brought.items() if key not in given), *overrides]
     keys = [override.get_key_element() for override in compose.parse(words) if override.is_sweep_override()]
     if not keys:

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ruamel.yaml import YAML
 
 from filterlab import files, tracking
-from filterlab.config import compose, schema
+from filterlab.config import compose, document, schema
 from filterlab.data.arrays import Card
-from filterlab.errors import UserError
+from filterlab.errors import ConfigError, UserError
 from filterlab.sweeps import objective, survey, table
 from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun, provenance
@@ -38,11 +37,12 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
     with tracking.reading(settings, root=root) as store:
         found = winner(root, store, sweep=sweep, metric=best) if best else one(store, run)
         check(root, found)
-        config = repeated(found, compose.from_dict(yaml.safe_load(store.read_artifact(found.id, compose.RECEIPT.name))))
+        config = repeated(found, receipt(store, found))
     check_data(root, found, config)
     path = root / "params.yaml"
+    made = choices(root / "conf", config, prefer=compose.read_order(path))
     before = path.read_text(encoding="utf-8")
-    after = rewrite(before, choices(root / "conf", config, prefer=compose.read_order(path)))
+    after = rewrite(before, made)
     files.write(path, after)
     files.write(root / MARK, json.dumps({"run": found.id, "point": sweeps.key(config)}, indent=2) + "\n")
     print(
@@ -59,6 +59,14 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
 
 def order(root: Path) -> list[str]:
     return compose.to_overrides(compose.read_order(root / "params.yaml"))
+
+
+def receipt(store: NullRun, run: Found) -> schema.Config:
+    """The configuration a run was trained with. Raises UserError: its receipt in the store is damaged."""
+    try:
+        return compose.from_text(store.read_artifact(run.id, compose.RECEIPT.name))
+    except (document.Unreadable, ConfigError) as error:
+        raise UserError(f"the {compose.RECEIPT.name} of run {run.id} is damaged: {error}") from None
 
 
 def one(store: NullRun, run: str) -> Found:

@@ -101,7 +101,7 @@ def current() -> Sweep | None:
 
 def find(root: Path, name: str) -> Sweep:
     """Raises UserError: there is no sweep of that name; says which there are."""
-    folder = root / FOLDER / name
+    folder = root / FOLDER / check_name(name)
     if not (folder / "sweep.json").exists():
         raise UserError(f"there is no sweep {name!r} below {FOLDER}/; there are: {', '.join(names(root)) or 'none'}")
     return load(folder)
@@ -163,17 +163,18 @@ def title(words: Sequence[str], *, swept: Sequence[str]) -> str:
     trials a search makes, at once or in all: it may be given more.
     """
     other = r"[+~]*(hydra[./](launcher|job|verbose)|hydra\.sweeper\.n_(trials|jobs)|tracking)\b"
-    said = sorted(word for word in words if not re.match(other, word))
-    digest = hashlib.sha256("\n".join(said).encode()).hexdigest()[:6]
+    kept = sorted(word for word in words if not re.match(other, word))
+    digest = hashlib.sha256("\n".join(kept).encode()).hexdigest()[:6]
     chosen = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
     parts = chosen if chosen and chosen != ["none"] else [key.rpartition(".")[2] for key in swept]
-    return "-".join([*(re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts[:4]), digest])
+    said = filter(None, (re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts[:4]))
+    return f"{'-'.join(said)[:90]}-{digest}".lstrip("-")
 
 
 def check_name(name: str) -> str:
     """Raises ConfigError where a folder can't be called that."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ConfigError([f"--sweep {name!r}: expected up to 100 letters, digits, '.', '_' and '-', a letter or digit first"])
+        raise ConfigError([f"sweep {name!r}: expected up to 100 letters, digits, '.', '_' and '-', a letter or digit first"])
     return name
 
 

@@ -1,0 +1,149 @@
+"""What conf/ may hold, and the words: values. Nothing in them names code to be run, a file to be read or a variable of a machine.
+
+Hydra instantiates what `_target_` names in its own section (launcher, sweeper, callbacks), and logging what `class` and `()`
+name there; it reads further menus from hydra.searchpath, and sets the variables of hydra.job.env_set. So of that section only
+KNOWN can be said; the classes of launchers and sweepers come from the packages that are installed.
+"""
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource as Source
+from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from filterlab.config import document, schema
+from filterlab.config.faults import explanation, short
+from filterlab.errors import ConfigError
+
+MENUS = [*schema.FAMILIES, "experiment"]
+CHOSEN = ["hydra/launcher", "hydra/sweeper"]
+KNOWN = ["hydra.launcher", "hydra.sweeper", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"]
+KNOWN += ["hydra.job.name", "hydra.output_subdir", "hydra.verbose"]
+CODE = ["_target_", "_args_", "_partial_", "_recursive_", "_convert_", "()"]  # of Hydra's instantiate and of logging
+REFERENCE = re.compile(r"\$\{[A-Za-z_][\w.]*\}")  # ${trainer.max_epochs}: another value, by its place
+OF_A_RUN = re.compile(r"\$\{(now:[^{}$]*|hydra(\.\w+)+)\}")  # what Hydra itself fills in, in the names of folders
+
+
+def options(conf: Path, menu: str) -> list[str]:
+    """What conf/<menu>/ offers, sorted."""
+    return sorted(path.stem for path in (conf / menu).glob("*.yaml"))
+
+
+def is_hydras(override: Override) -> bool:
+    return re.match(r"hydra\b", override.get_key_element().lstrip("+~")) is not None
+
+
+def refused(override: Override) -> str | None:
+    """Why this can't be said on a command line or in params.yaml; None where it can."""
+    key = override.get_key_element()
+    plain = key.lstrip("+~")
+    if is_hydras(override) and not (key in CHOSEN or (key[0] != "~" and below(plain, KNOWN))):
+        return f"{key}: of Hydra's own section there can be said: {', '.join(CHOSEN)}, {', '.join(KNOWN)}"
+    return next(misplaced(override.value(), plain), None)
+
+
+def misplaced(value: Any, place: str) -> Iterator[str]:
+    """What in a tree of values is none, a sentence each."""
+    if code := next((part for part in place.split(".") if part in CODE), None):
+        yield f"{place}: {code} would run code that a configuration names; leave it out"
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            where = f"{place}.{key}" if place else str(key)
+            if isinstance(key, str):
+                yield from misplaced(inner, where)
+            else:
+                yield f"{where}: a key is {key!r}, expected text (in quotes, where YAML takes it for something else)"
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from misplaced(inner, f"{place}.{index}")
+    elif isinstance(value, str):
+        said = OF_A_RUN.sub("", value) if re.match(r"hydra\b", place) else value
+        if "${" in said and not REFERENCE.fullmatch(said):
+            yield (
+                f"{place} is {short(value)}: what is written down says the same everywhere, so that ${{...}} can only be the "
+                "place of another value, alone, e.g. ${trainer.max_epochs}"
+            )
+
+
+class FileConfigSource(Source):
+    """Every file of conf/ that Hydra reads passes here. (Hydra takes no source of another name in its own one's place.)"""
+
+    def place(self, config_path: str) -> tuple[Path, str]:
+        """The file, and what messages call it. Raises ConfigError: it is outside of conf/."""
+        folder = Path(self.path)
+        path = Path(os.path.normpath(folder / self._normalize_file_name(config_path)))
+        if not path.is_relative_to(folder):
+            raise ConfigError([f"{config_path}: there are only the options in {folder.name}/, not files elsewhere"])
+        return path, str(Path(folder.name) / path.relative_to(folder))
+
+    def is_config(self, config_path: str) -> bool:
+        """A link to nothing and a folder are files too: whoever chooses them is told what is wrong with them."""
+        return os.path.lexists(self.place(config_path)[0])
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Raises ConfigError with every fault of the file."""
+        path, name = self.place(config_path)
+        try:
+            text = document.text(path)
+            config = document.yaml_1_1(text, load=lambda text: OmegaConf.load(io.StringIO(text)))
+            header = self._get_header_dict(text[:512])
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise ConfigError([f"{name} is a link to nothing"]) from None
+            raise ConfigLoadError(f"no {name}") from None
+        except (ValueError, OSError, OmegaConfBaseException) as error:
+            raise ConfigError([f"{name}: {explanation(error)}"]) from None
+        content = OmegaConf.to_container(config, resolve=False)
+        if told := list(faults(content, path=path.relative_to(self.path), package=header["package"])):
+            raise ConfigError([f"{name}: {fault}" for fault in told])
+        return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
+
+
+def faults(content: Any, *, path: Path, package: str | None) -> Iterator[str]:
+    """What a file of conf/ can't hold, a sentence each. path: below conf/; package: of its header."""
+    if not isinstance(content, dict):
+        yield f"holds a {type(content).__name__}, expected `key: value` lines"
+        return
+    group = path.parent.as_posix()
+    if group not in (".", *MENUS, *CHOSEN):
+        yield f"there are menus in conf/ for {', '.join([*MENUS, *CHOSEN])}, and none for {group}"
+    if package not in (None, "_global_"):
+        yield f"its header says package {package}, expected none, or _global_"
+    yield from stray(content.get("defaults", []))
+    values = {key: value for key, value in content.items() if key != "defaults"}
+    yield from misplaced(values, group.replace("/", ".") if group in CHOSEN else "")
+    known = [*KNOWN, "hydra.job.chdir"] if group == "." else ["hydra.sweeper"]
+    for place, _ in leaves({"hydra": values.get("hydra", {})}):
+        if not below(place, known):
+            yield f"{place}: of Hydra's own section there can be said here: {', '.join(known)}"
+
+
+def stray(defaults: Any) -> Iterator[str]:
+    """What of a file's defaults list can't stand there, a sentence each."""
+    for entry in defaults if isinstance(defaults, list) else [defaults]:
+        pair = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
+        name, chosen = pair
+        if not (isinstance(name, str) and isinstance(chosen, str | None)) or "${" in f"{name}{chosen}":
+            yield f"defaults has {entry!r}, expected options such as mnist, or menu: option (off and such in quotes)"
+        elif name.partition("@")[2] not in ("", "_here_"):
+            yield f"defaults has {entry!r}: an option's values stay in their menu; after @ there can only be _here_"
+
+
+def below(place: str, known: list[str]) -> bool:
+    return any(place == key or place.startswith(f"{key}.") for key in known)
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values, e.g. {trainer: {max_epochs: 3}} -> ("trainer.max_epochs", 3)."""
+    for key, leaf in tree.items():
+        if isinstance(leaf, dict):
+            yield from leaves(leaf, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", leaf

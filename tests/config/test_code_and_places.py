@@ -1,0 +1,216 @@
+"""A configuration names no code to run, no file elsewhere and no variable of a machine, wherever it comes from."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+import pytest
+
+from filterlab.config import compose, schema
+from filterlab.config.bounds import check
+from filterlab.errors import ConfigError
+
+Order = Callable[..., schema.Config]
+
+
+def faults(make: Callable[[], object]) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        make()
+    assert all(fault and "\n" not in fault for fault in raised.value.faults)
+    return raised.value.faults
+
+
+class Payload:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str, bytes]]:
+        return Path.write_bytes, (self.marker, b"")  # type: ignore[return-value]
+
+
+def test_the_payload_is_code(tmp_path: Path) -> None:
+    joblib.dump(Payload(tmp_path / "marker"), tmp_path / "payload")
+    joblib.load(tmp_path / "payload")
+    assert (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('override: {"+hydra": {callbacks: {x: {_target_: joblib.load, filename: f}}}}', "override.+hydra: Hydra's own section"),
+        ("override: {hydra: {job: {env_set: {LD_PRELOAD: x}}}}", "override.hydra: Hydra's own section"),
+        ("override: {hydra.launcher.setup: [x]}", "override.hydra.launcher.setup: Hydra's own section"),
+        ('override: {"hydra/job_logging": none}', "override.hydra/job_logging: Hydra's own section"),
+        ("override: {optimizer: {_target_: joblib.load}}", "optimizer._target_: _target_ would run code"),
+        ("override: {model: {layers: [{_target_: a.b}]}}", "model.layers.0._target_: _target_ would run code"),
+        ("override: {model: {layers: [{_args_: [1]}]}}", "model.layers.0._args_: _args_ would run code"),
+        ('override: {"seed=1,2 trainer": 3}', "override.seed=1,2 trainer: no key is called 'seed=1,2 trainer'"),
+        ('override: {"model@optimizer": mlp}', "override.model@optimizer: no key is called"),
+        ('override: {"~model": null}', "override.~model: no key is called"),
+        ("override: {1.5: 2}", "override.1.5: no key is called 1.5"),
+        ("override: {trainer: {true: 2}}", "override.trainer.True: no key is called True"),
+        ("override: {null: 2}", "override.None: no key is called None"),
+        ("override: {2020-01-01: 2}", "override.2020-01-01: no key is called datetime.date(2020, 1, 1)"),
+        ("override: false", "override is False, expected a mapping"),
+        ('experiment: ""', "experiment: no option ''"),
+        ("experiment: false", "experiment: no option False"),
+        ("data: ../../elsewhere", "data: no option '../../elsewhere'"),
+        ("data: /etc/passwd", "data: no option '/etc/passwd'"),
+        (
+            "override: {data: {folder: ../../elsewhere}}",
+            "data.folder is '../../elsewhere', expected the name of one file or folder",
+        ),
+        ("override: {tracking: {experiment: '${oc.env:HOME}'}}", "tracking.experiment is '${oc.env:HOME}': what is written down"),
+        ("override: {data: {classes: ['${oc.env:HOME}', b]}}", "data.classes.0 is '${oc.env:HOME}'"),
+        ("override: {tracking: {experiment: 'a ${oc.env:HOME}'}}", "tracking.experiment is 'a ${oc.env:HOME}'"),
+        ("override: {tracking: {experiment: 'a ${trainer.threads}'}}", "tracking.experiment is 'a ${trainer.threads}'"),
+        ("override: {tracking: {experiment: '\\${oc.env:HOME}'}}", "tracking.experiment is "),
+        ("seed: ${oc.decode:3}", "seed is '${oc.decode:3}'"),
+        ("override: {trainer: {threads: '${hydra.job.num}'}}", "trainer.threads: Interpolation key 'hydra.job.num' not found"),
+        ("seed: ${seed}", "Recursive interpolation"),
+    ],
+)
+def test_order(order: Order, text: str, expected: str) -> None:
+    [fault] = faults(lambda: order(f"{text}\n"))
+    assert expected in fault
+
+
+def test_another_value_by_its_place(order: Order) -> None:
+    """It stays what it was in Hydra, and the receipt has the value."""
+    config = order(
+        "override: {trainer: {patience: '${trainer.max_epochs}', max_epochs: 7}}\n", "optimizer.momentum=${data.validation}"
+    )
+    assert (config.trainer.patience, config.optimizer.momentum) == (7, 0.1)  # type: ignore[attr-defined]
+    assert "$" not in compose.dump(config)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("+hydra.callbacks.x._target_=joblib.load", "+hydra.callbacks.x._target_: of Hydra's own section there can be said:"),
+        ("hydra.callbacks={x: {_target_: joblib.load}}", "hydra.callbacks: of Hydra's own section"),
+        ("+hydra={callbacks: {x: {_target_: joblib.load}}}", "+hydra: of Hydra's own section"),
+        ("+hydra/callbacks=x", "+hydra/callbacks: of Hydra's own section"),
+        ("hydra/job_logging=none", "hydra/job_logging: of Hydra's own section"),
+        ("hydra.job_logging.handlers.console.class=joblib.load", "hydra.job_logging.handlers.console.class: of Hydra's own"),
+        ("+hydra.hydra_logging.formatters.x={class: joblib.load}", "+hydra.hydra_logging.formatters.x: of Hydra's own"),
+        ("hydra.searchpath=[/tmp]", "hydra.searchpath: of Hydra's own section"),
+        ("+hydra.job.env_set.LD_PRELOAD=x", "+hydra.job.env_set.LD_PRELOAD: of Hydra's own section"),
+        ("hydra.job.env_copy=[HOME]", "hydra.job.env_copy: of Hydra's own section"),
+        ("hydra.mode=MULTIRUN", "hydra.mode: of Hydra's own section"),
+        ("hydra.job.chdir=true", "hydra.job.chdir: of Hydra's own section"),
+        ("~hydra.sweeper", "~hydra.sweeper: of Hydra's own section"),
+        ("+hydra/launcher=joblib", "+hydra/launcher: of Hydra's own section"),
+        ("hydra/launcher@hydra.callbacks=joblib", "hydra/launcher@hydra.callbacks: of Hydra's own section"),
+        ("hydra.launcher._target_=joblib.load", "hydra.launcher._target_: _target_ would run code"),
+        ("hydra.launcher={_target_: joblib.load}", "hydra.launcher._target_: _target_ would run code"),
+        ("+hydra.launcher.x=[{_target_: joblib.load}]", "hydra.launcher.x.0._target_: _target_ would run code"),
+        ("+hydra.sweeper.x._partial_=true", "hydra.sweeper.x._partial_: _partial_ would run code"),
+        ("hydra.run.dir=${oc.env:HOME}", "hydra.run.dir is '${oc.env:HOME}'"),
+        ("optimizer={_target_: joblib.load}", "optimizer._target_: _target_ would run code"),
+        ("+x._target_=joblib.load", "x._target_: _target_ would run code"),
+        ("tracking.experiment=${oc.env:HOME}", "tracking.experiment is '${oc.env:HOME}'"),
+        ("tracking.experiment='${${x}:HOME}'", "tracking.experiment is '${${x}:HOME}'"),
+        ("seed=${oc.create:3}", "seed is '${oc.create:3}'"),
+        ("model=../data/mnist", "model: no option '../data/mnist'"),
+        ("+data=/etc/passwd", "+data: menus are neither added nor removed"),
+        ("model@optimizer=mlp", "model@optimizer: no key"),
+    ],
+)
+def test_command_line(conf: Path, word: str, expected: str) -> None:
+    [fault] = faults(lambda: compose.compose(conf, [word]))
+    assert expected in fault
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.run.dir='runs/${now:%Y}/${hydra.job.num}'", "hydra.verbose=true"],
+)
+def test_what_of_hydras_can_be_said(conf: Path, word: str) -> None:
+    assert compose.compose(conf, [word]) == compose.compose(conf, [])
+
+
+GLOBAL = "# @package _global_\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("experiment/small", GLOBAL + "hydra: {callbacks: {x: {_target_: joblib.load}}}", "callbacks.x._target_: _target_ would"),
+        ("experiment/small", GLOBAL + "hydra: {callbacks: {x: {}, y: 3}}", "hydra.callbacks.y: of Hydra's own section"),
+        ("experiment/small", GLOBAL + "hydra: {launcher: {setup: [x]}}", "hydra.launcher.setup: of Hydra's own section"),
+        ("experiment/small", GLOBAL + "hydra: {job_logging: {handlers: {x: {(): a.b}}}}", "(): () would run code"),
+        ("experiment/small", GLOBAL + "hydra: {sweeper: {params: {a._target_: b}}}", "_target_ would run code"),
+        ("experiment/small", GLOBAL + "optimizer: {_target_: joblib.load}", "optimizer._target_: _target_ would run code"),
+        ("experiment/small", "# @package hydra.callbacks\nx: {y: 3}", "its header says package hydra.callbacks, expected none"),
+        ("experiment/small", GLOBAL + "defaults: [{model@hydra.callbacks: mlp}]", "there can only be _here_"),
+        ("experiment/small", GLOBAL + "defaults: [../../elsewhere]", "there are only the options in conf/, not files elsewhere"),
+        ("experiment/small", GLOBAL + "tracking: {experiment: '${oc.env:HOME}'}", "tracking.experiment is '${oc.env:HOME}'"),
+        ("experiment/small", GLOBAL + "defaults: [{override /model: '${oc.env:HOME}'}]", "defaults has {'override /model'"),
+        ("model/cnn", "defaults: [/schema/model/cnn@_here_]\n_target_: joblib.load", "_target_ would run code"),
+        ("config", "defaults: [{/schema/config@hydra.callbacks: x}]", "there can only be _here_"),
+        ("config", "hydra: {searchpath: [/tmp]}", "hydra.searchpath: of Hydra's own section"),
+        ("config", "hydra: {run: {dir: '${oc.env:HOME}'}}", "hydra.run.dir is '${oc.env:HOME}'"),
+        ("config", "hydra: {hydra_logging: {root: {level: DEBUG}}}", "hydra.hydra_logging.root.level: of Hydra's own section"),
+    ],
+)
+def test_menu(menu: Path, file: str, text: str, expected: str) -> None:
+    """Each is said of the file."""
+    (menu / f"{file}.yaml").write_text(f"{text}\n")
+    words = ["experiment=small"] if file.startswith("experiment") else []
+    told = faults(lambda: compose.compose(menu, words))
+    assert any(expected in fault for fault in told), told
+    assert all(fault.startswith((f"conf/{file}.yaml: ", "experiment/../../elsewhere", "../../")) for fault in told)
+
+
+def test_hydras_own_options_come_from_conf_and_the_packages(menu: Path) -> None:
+    (menu / "hydra/callbacks").mkdir()
+    (menu / "hydra/callbacks/x.yaml").write_text("x: {}\n")
+    (menu.parent / "elsewhere.yaml").write_text("n_jobs: 3\n")
+    config = menu / "config.yaml"
+    assert compose.hydra_settings(menu, ["hydra/launcher=joblib"]).launcher.n_jobs == -1
+    told = faults(lambda: compose.hydra_settings(menu, ["hydra/launcher=../../../elsewhere"]))
+    assert told == ["hydra/launcher/../../../elsewhere: there are only the options in conf/, not files elsewhere"]
+    text = config.read_text()
+    config.write_text(text.replace("- experiment: none\n", "- experiment: none\n  - override /hydra/callbacks: x\n"))
+    [fault] = faults(lambda: compose.compose(menu, []))
+    assert fault.startswith("conf/hydra/callbacks/x.yaml: there are menus in conf/ for ") and "none for hydra/callbacks" in fault
+
+
+def test_receipt_follows_no_reference(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    text = compose.dump(compose.compose(conf, []))
+    for new in ("${oc.env:HOME}", "${data.name}"):
+        (tmp_path / compose.RECEIPT).write_text(text.replace("experiment: filterlab", f"experiment: {new}"))
+        [fault] = faults(lambda: compose.load(tmp_path))
+        assert f"tracking.experiment is '{new}', which is no value of a receipt" in fault
+
+
+@pytest.mark.parametrize(
+    "old, new", [("seed: 0", "seed: '0'"), ("channels_last: true", "channels_last: 1"), ("threads: 0", "threads: 0.0")]
+)
+def test_receipt_says_the_very_values(conf: Path, tmp_path: Path, old: str, new: str) -> None:
+    (tmp_path / "results").mkdir()
+    text = compose.dump(compose.compose(conf, []))
+    assert old in text
+    (tmp_path / compose.RECEIPT).write_text(text.replace(old, new))
+    [fault] = faults(lambda: compose.load(tmp_path))
+    assert fault.startswith("results/config.yaml is no configuration (")
+
+
+NAMES = ["", " ", ".", "..", "a/b", "/etc", "../up", "a\0b", "a\nb", "a\x7fb", "a\u2028b", "\udcff", "x" * 256, "ü" * 128]
+
+
+@pytest.mark.parametrize("place", ["data.folder", "data.name", "tracking.experiment", "data.files"])
+def test_names_that_leave_their_folder(conf: Path, place: str) -> None:
+    config = compose.compose(conf, [])
+    menu, key = place.split(".")
+    for name in NAMES:
+        value = {name: "0" * 32} if key == "files" else name
+        changed = dataclasses.replace(config, **{menu: dataclasses.replace(getattr(config, menu), **{key: value})})
+        [fault] = check(changed)
+        assert place in fault and "expected the name of one file or folder: 1 to 255 bytes of visible text" in fault, name
+        assert "\n" not in fault

@@ -1,0 +1,144 @@
+"""Damaged parameters, menus and receipts: what the text really says, or a ConfigError; nothing else, and soon.
+
+FILTERLAB_MUTATIONS=200 is the full count of each kind of file; the suite makes a few.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+import yaml
+from ruamel.yaml import YAML
+
+from filterlab.config import compose, schema
+from filterlab.errors import ConfigError
+from mutations import mutations
+
+COUNT = int(os.environ.get("FILTERLAB_MUTATIONS", "16"))
+SECONDS = 30  # one takes some .2 s
+ORDER = """data: digits            # mnist, fashion_mnist, digits
+model: conv_net
+optimizer: adam
+tracking: off
+experiment: none
+seed: 3
+override:
+  optimizer: {lr: 3.0e-3, eps: 1.0e-7}
+  model: {layers: [{filters: 8, kernel: 3, batch_norm: true}], hidden: [32, 16]}
+  trainer: {max_epochs: 3, precision: "32", patience: "${trainer.max_epochs}"}
+  tracking.experiment: "it's a, b"
+"""
+CONF = sorted(path.relative_to(Path(__file__).parents[2]) for path in (Path(__file__).parents[2] / "conf").rglob("*.yaml"))
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """A block that takes longer fails. The loops that a text can start are Python's, which the signal interrupts."""
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"not done after {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def outcome(make: Callable[[], schema.Config]) -> schema.Config | None:
+    """The configuration; None where it was refused, each fault in one line."""
+    with soon():
+        try:
+            return make()
+        except ConfigError as error:
+            assert error.faults and all(fault and "\n" not in fault and len(fault) < 2000 for fault in error.faults)
+            return None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_params(menu: Path, tmp_path: Path, seed: int) -> None:
+    """One that composes says what the text says: put into it again, value by value, nothing changes."""
+    path = tmp_path / "params.yaml"
+    composer = compose.Composer(menu)
+    for damaged in mutations(ORDER.encode(), seed=seed, count=COUNT // 4):
+        path.write_bytes(damaged)
+        if config := outcome(lambda: composer(compose.to_overrides(compose.read_order(path)))):
+            said = YAML(typ="safe", pure=True).load(damaged.decode()) or {}
+            assert set(said) <= {*compose.MENUS, "seed", "override"}
+            for key, value in compose.leaves(said.get("override") or {}):
+                assert_says(value, at(config, key), damaged)
+            if "seed" in said and "seed" not in (said.get("override") or {}):
+                assert config.seed == said["seed"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_receipt(conf: Path, tmp_path: Path, seed: int) -> None:
+    """One that is read is written again to the same values."""
+    (tmp_path / "results").mkdir()
+    text = compose.dump(compose.compose(conf, ["model=conv_net", "trainer.max_epochs=3"]))
+    for damaged in mutations(text.encode(), seed=seed, count=COUNT // 4):
+        (tmp_path / compose.RECEIPT).write_bytes(damaged)
+        if config := outcome(lambda: compose.load(tmp_path)):
+            assert yaml.safe_load(compose.dump(config)) == yaml.safe_load(damaged.decode())
+
+
+@pytest.mark.parametrize("file", CONF, ids=str)
+def test_menu(menu: Path, file: Path) -> None:
+    """An option that composes says what its file says."""
+    path = menu.parent / file
+    group, option = path.parent.relative_to(menu).as_posix(), path.stem
+    words = [f"{group}={option}"] if group != "." else []
+    for damaged in mutations(path.read_bytes(), seed=len(str(file)), count=max(1, COUNT // 16)):
+        path.write_bytes(damaged)
+        if group.startswith("hydra/"):
+            with soon():
+                try:
+                    compose.hydra_settings(menu, words)
+                except ConfigError as error:
+                    assert all("\n" not in fault for fault in error.faults)
+        elif config := outcome(lambda: compose.compose(menu, words)):
+            said = yaml.load(damaged.decode(), Loader=loader()) or {}
+            where = config if group in (".", "experiment") else getattr(config, group)
+            for key, value in compose.leaves({key: value for key, value in said.items() if key not in ("defaults", "hydra")}):
+                assert_says(value, at(where, key), damaged)
+
+
+def loader() -> type[yaml.SafeLoader]:
+    from omegaconf._utils import get_yaml_loader
+
+    return get_yaml_loader()
+
+
+def at(config: object, key: str) -> object:
+    found: object = config
+    for part in key.split("."):
+        if isinstance(found, list):
+            found = found[int(part)]
+        elif isinstance(found, dict):
+            found = found[part]
+        else:
+            found = getattr(found, part)
+    return found
+
+
+def assert_says(said: object, resolved: object, damaged: bytes) -> None:
+    """Equal, but for what the schema's type makes of it: 3 as text, "3" as a number; and ${...} is another value."""
+    if isinstance(said, str) and said.startswith("${"):
+        return
+    if isinstance(said, list):
+        assert isinstance(resolved, list) and len(said) == len(resolved), damaged
+        for one, other in zip(said, resolved, strict=True):
+            assert_says(one, other, damaged)
+    elif isinstance(said, dict):
+        for key, value in said.items():
+            assert_says(value, at(resolved, key), damaged)
+    elif isinstance(resolved, str):
+        assert str(said) == resolved, damaged
+    else:
+        assert type(resolved)(said) == resolved, damaged
