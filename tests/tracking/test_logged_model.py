@@ -173,7 +173,7 @@ def sweep(root: Path) -> Callable[..., str]:
     """A parent run, begun or gone on with."""
 
     def opened(run_id: str = "") -> str:
-        with tracking.start(Settings(), root=root, name="sweep", tags={}, run_id=run_id) as run:
+        with tracking.start(Settings(), root=root, name="sweep", tags={}, identity=run_id) as run:
             run.wait()
         return run.id
 
