@@ -122,9 +122,10 @@ def dispatch(arguments: list[str]) -> None:
 
         promotion.promote(root, run=chosen.run, best=chosen.best, sweep=chosen.sweep)
     elif chosen.verb == "lineage":
+        from filterlab.stages import results
         from filterlab.sweeps import lineage
 
-        lineage.show(root)
+        lineage.show(root, run_id=results.run_id(root))
     elif chosen.verb == "sweep":
         from filterlab.sweeps import desk
 

@@ -26,7 +26,7 @@ from mlflow.models import Model, infer_signature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
-from filterlab.tracking.store import RESTORED
+from filterlab.tracking.store import MODELS, RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
@@ -93,8 +93,10 @@ class Recorder:
         if self.knows(run_id):
             self.run_id = run_id
             return
-        heirs = self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'")
-        if whole := [heir.info.run_id for heir in heirs if heir.info.status == "FINISHED"]:
+        last_first = ["start_time DESC"]
+        heirs = self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'", order_by=last_first)
+        trained = self.client.search_runs([self.experiment], f"tags.`{MODELS}` = '{run_id}'", order_by=last_first)
+        if whole := [found.info.run_id for found in [*trained, *heirs] if found.info.status == "FINISHED"]:
             self.run_id = whole[0]
         else:
             for heir in heirs:
