@@ -16,7 +16,7 @@ def find_root(start: Path) -> Path:
 
 
 def folder_md5(folder: Path) -> str:
-    """MD5 (hex) over the files below `folder`, their names and bytes, as in dvc.lock but for its ending .dir; empty without one."""
+    """MD5 (hex) over the names and bytes of all files below `folder`, as in dvc.lock but for its ending .dir; "" without it."""
     if not folder.is_dir():
         return ""
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}

@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.fs.local import LocalFileSystem

@@ -25,7 +25,10 @@ class Evaluation:
     mistakes: NDArray[np.int64]  # indices of the wrong predictions, the surest first
 
     def numbers(self) -> dict[str, Any]:
-        """Nested dict for metrics.json, a column of `dvc exp show` each: each number repeats exactly with the same logits. accuracy_low/high: Wilson, 95 %."""
+        """Nested dict for metrics.json: each number repeats exactly with the same logits. accuracy_low/high: Wilson, 95 %.
+
+        Each is a column of `dvc exp show`: scores of single classes are in results/evaluation/ alone.
+        """
         examples, errors = len(self.labels), len(self.mistakes)
         low, high = intervals.wilson(examples - errors, examples, confidence=0.95)
         scores = self.by_class

@@ -55,8 +55,8 @@ def write(evaluation: "Evaluation", root: Path) -> None:
     files.write_table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
     scores = evaluation.by_class
     measured = zip(*(column.tolist() for column in (scores.precision, scores.recall, scores.f1, scores.support)), strict=True)
-    rows = ([name, *values] for name, values in zip(classes, measured, strict=True))
-    files.write_table(folder / results.PER_CLASS.name, results.SCORES, rows)
+    by_class = ([name, *values] for name, values in zip(classes, measured, strict=True))
+    files.write_table(folder / results.PER_CLASS.name, results.SCORES, by_class)
     columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))

@@ -1,6 +1,5 @@
 """From the pipeline's model to its run, and from the run to where it came from; each step checked both ways."""
 
-import json
 from pathlib import Path
 
 import yaml
