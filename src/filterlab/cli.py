@@ -33,7 +33,7 @@ def dispatch(arguments: list[str]) -> None:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     verbs.add_parser("pipeline", help="dvc repro, with a summary; without a network, on scikit-learn's digits")
-    stage = verbs.add_parser("stage", help="one stage of dvc.yaml, by itself")
+    stage = verbs.add_parser("stage", help="one stage of dvc.yaml, by itself; to keep what it makes: dvc repro -fs STAGE")
     stage.add_argument("name", choices=STAGES)
     verbs.add_parser("train", help="train with Hydra's command line: filterlab train --help", add_help=False)
     sweep = verbs.add_parser("sweep", help="what `filterlab train --multirun` will do, does and did").add_subparsers(
@@ -122,9 +122,10 @@ def dispatch(arguments: list[str]) -> None:
 
         promotion.promote(root, run=chosen.run, best=chosen.best, sweep=chosen.sweep)
     elif chosen.verb == "lineage":
+        from filterlab.stages import results
         from filterlab.sweeps import lineage
 
-        lineage.show(root)
+        lineage.show(root, run_id=results.run_id(root))
     elif chosen.verb == "sweep":
         from filterlab.sweeps import desk
 

@@ -1,5 +1,7 @@
-"""Where the repository is, whichever folder of it a command is given in."""
+"""Where the repository is, whichever folder of it a command is given in, and how DVC names a folder of it."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from filterlab.errors import UserError
@@ -16,3 +18,16 @@ def find_root(start: Path) -> Path:
         if is_root(folder):
             return folder
     raise UserError(f"{start} is in no filterlab repository: neither it nor a folder above has dvc.yaml and conf/")
+
+
+def folder_md5(folder: Path) -> str:
+    """MD5 (hex) over the names and bytes of all files below `folder`, as in dvc.lock but for its ending .dir; "" without it."""
+    if not folder.is_dir():
+        return ""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    listed = [{"md5": md5(paths[name].read_bytes()), "relpath": name} for name in sorted(paths)]
+    return md5(json.dumps(listed).encode())
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

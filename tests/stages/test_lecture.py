@@ -1,5 +1,6 @@
 """The lecture's stage: what a topic leaves, the page and the table of all of them, and what goes wrong."""
 
+import contextlib
 import json
 import re
 from html.parser import HTMLParser
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 
 from filterlab.cli import main
 from filterlab.errors import DataError, UserError
@@ -27,6 +29,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text("tracking: off\n")
     monkeypatch.setattr(topics, "TOPICS", ONLY)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "lecture/dvc.yaml:page")
     return tmp_path
 
 
@@ -78,6 +81,25 @@ def test_the_small_budget_lies_elsewhere_and_says_so(root: Path) -> None:
     assert json.loads((folder / "lecture.json").read_text())["1"]["budget"] == "quick"
     assert "<b>quick</b> budget" in (folder / "lecture.html").read_text()
     assert not (root / "results/lecture").exists()
+
+
+def test_by_hand_it_lies_where_dvc_keeps_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """`dvc exp run` deletes what lies at a place of DVC's and is not in its cache."""
+    monkeypatch.delenv("DVC_STAGE")
+    lecture.run(root, "all", quick=False)
+    names = ["01_line/findings.json", "01_line/line.png", "lecture.html", "lecture.json"]
+    assert list(written(root)) == [f"results/lecture-by-hand/{name}" for name in names]
+    said = capsys.readouterr().out
+    assert "results/lecture-by-hand/01_line/\n" in said and "results/lecture-by-hand/lecture.html" in said
+    kept = {out for stage in stages(REPOSITORY) for out in stage}
+    assert not [out for out in kept if out.startswith(("results/lecture-by-hand", "results/lecture-quick"))]
+    assert "results/lecture/01_line" in kept
+
+
+def stages(root: Path) -> list[list[str]]:
+    """The outputs of each stage of both pipelines."""
+    with contextlib.chdir(root), Repo() as repository:
+        return [[Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs] for stage in repository.index.stages]
 
 
 class Fails:

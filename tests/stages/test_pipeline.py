@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from filterlab.config import compose
+from filterlab.repository import folder_md5
 from filterlab.stages import pipeline, results, runs
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +162,7 @@ def finished(tmp_path: Path) -> Path:
     (tmp_path / "results").mkdir()
     metrics = {"data": "digits", "examples": 1360, "accuracy": 0.98125, "accuracy_low": 0.95, "accuracy_high": 0.99}
     (tmp_path / results.METRICS).write_text(json.dumps(dict.fromkeys(results.SHOWN, 0) | metrics))
-    (tmp_path / results.RUN).write_text(json.dumps({"run_id": "abc"}))
+    (tmp_path / results.RUN).write_text(json.dumps({"run_id": "abc", "models": ""}))
     return tmp_path
 
 
@@ -192,10 +193,13 @@ def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:2")
     last, _ = summary(finished, "tracking=server")
     assert "holds a password" in last and "secret" not in last
+    (finished / "models").mkdir()  # another model, which DVC has brought
+    last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
+    assert last == f"MLflow    http://here:1 (the run tagged filterlab.models={folder_md5(finished / 'models')})"
 
 
 def test_summary_of_a_training_without_tracking(finished: Path) -> None:
-    (finished / results.RUN).write_text(json.dumps({"run_id": ""}))
+    (finished / results.RUN).write_text(json.dumps({"run_id": "", "models": ""}))
     assert summary(finished, "tracking=local")[0] == "model     models/model.safetensors", "there is no run to look at"
 
 

@@ -102,7 +102,16 @@ def test_reruns_give_the_same_bytes_and_count_every_test_image(tmp_path: Path) -
     rows = list(csv.DictReader(first["results/evaluation/predictions.csv"].decode().splitlines()))
     assert metrics["examples"] == len(rows) == 1005
     assert metrics["errors"] == sum(row["actual"] != row["predicted"] for row in rows)
-    assert {row["actual"] for row in rows} == set(metrics["per_class"])
+    scores = list(csv.DictReader(first["results/evaluation/per_class.csv"].decode().splitlines()))
+    assert [int(score["support"]) for score in scores] == [
+        sum(row["actual"] == score["class"] for row in rows) for score in scores
+    ]
+    assert sum(int(score["support"]) for score in scores) == 1005
+    assert sum(float(score["f1"]) for score in scores) / 10 == pytest.approx(metrics["macro"]["f1"], rel=1e-12)
+    page = first["results/report.html"].decode()
+    for score in scores:
+        numbers = "".join(f"<td>{float(score[name]):.4f}</td>" for name in ("precision", "recall", "f1"))
+        assert f"<tr><td>{score['class']}</td><td>{int(score['support']):,}</td>{numbers}</tr>" in page
     bins = list(csv.DictReader(first["results/evaluation/calibration.csv"].decode().splitlines()))
     assert len(bins) == 15 and sum(int(row["count"]) for row in bins) == 1005
     assert all((row["accuracy"] == "") == (row["count"] == "0") for row in bins)
@@ -125,6 +134,10 @@ def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     make(tmp_path, NETWORKS["softmax"])
     with pytest.raises(DataError, match=r"metrics\.json is missing"):
+        report.run(tmp_path)
+    evaluate.run(tmp_path)
+    (tmp_path / "results/evaluation/per_class.csv").unlink()
+    with pytest.raises(DataError, match=r"per_class\.csv is missing"):
         report.run(tmp_path)
     (tmp_path / "results/metrics.json").write_text('{"data": ')
     with pytest.raises(DataError, match=r"metrics\.json is damaged"):

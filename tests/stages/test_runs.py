@@ -28,6 +28,6 @@ def test_without_a_record_of_a_run_nothing_is_resumed(tmp_path: Path) -> None:
 def test_a_damaged_record_ends_before_anything_is_logged(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results/run.json").write_text('{"run_id": "a')
-    with pytest.raises(DataError, match=r"results/run\.json is damaged: .*; `dvc repro train` makes it anew"):
+    with pytest.raises(DataError, match=r"results/run\.json is damaged: .*; remove it, and the run is found"):
         runs.resumed(compose.compose(CONF, []), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["results"], "no store was made"

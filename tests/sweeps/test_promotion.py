@@ -39,7 +39,7 @@ stages:
     cmd: python -m filterlab.cli stage train
     params:
       - results/config.yaml: [model, optimizer, schedule, augment, trainer, seed]
-    outs: [models, results/curves.csv, results/run.json]
+    outs: [models, results/curves.csv]
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from tracking_settings import Settings
 
 from filterlab import tracking
-from filterlab.tracking.store import Store, find, locate
+from filterlab.tracking.store import MODELS, Store, find, locate
 
 
 @pytest.fixture
@@ -24,6 +24,14 @@ def test_a_run_is_found_under_its_id_and_that_of_the_one_it_was_restored_from(st
         run.wait()
     assert find(store, trained) == find(store, run.id) == run.id != trained
     assert find(store, "cafe") == find(store, "") == "", "no other tag stands for a run"
+    for name in ("first", "second"):
+        with tracking.start(Settings(), root=database, name=name, tags={MODELS: "feed"}) as training:
+            training.wait()
+            assert find(store, "feed") != training.id, "it has not trained them yet"
+    assert find(store, "feed") == training.id, "the last that trained these models"
+    with tracking.resume(Settings(), root=database, run_id="feed", restore=lambda run: pytest.fail("it is known")) as again:
+        again.wait()
+    assert again.id == training.id
     client = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}")
     client.delete_run(run.id)
     assert find(store, trained) == find(store, run.id) == "", "what was deleted is not shown"

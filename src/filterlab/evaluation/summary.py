@@ -25,7 +25,10 @@ class Evaluation:
     mistakes: NDArray[np.int64]  # indices of the wrong predictions, the surest first
 
     def numbers(self) -> dict[str, Any]:
-        """Nested dict for metrics.json: each number repeats exactly with the same logits. accuracy_low/high: Wilson, 95 %."""
+        """Nested dict for metrics.json: each number repeats exactly with the same logits. accuracy_low/high: Wilson, 95 %.
+
+        Each is a column of `dvc exp show`: scores of single classes are in results/evaluation/ alone.
+        """
         examples, errors = len(self.labels), len(self.mistakes)
         low, high = intervals.wilson(examples - errors, examples, confidence=0.95)
         scores = self.by_class
@@ -42,15 +45,6 @@ class Evaluation:
                 "precision": float(scores.precision.mean()),
                 "recall": float(scores.recall.mean()),
                 "f1": float(scores.f1.mean()),
-            },
-            "per_class": {
-                name: {
-                    "precision": float(scores.precision[k]),
-                    "recall": float(scores.recall[k]),
-                    "f1": float(scores.f1[k]),
-                    "support": int(scores.support[k]),
-                }
-                for k, name in enumerate(self.classes)
             },
         }
 

@@ -18,7 +18,7 @@ class Topic:
 
     @property
     def folder(self) -> str:
-        """Where its results lie, below results/lecture/."""
+        """Where its results lie, below the lecture's."""
         return f"{self.number:02d}_{self.module}"
 
     def load(self) -> ModuleType:

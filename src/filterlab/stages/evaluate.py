@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from filterlab import files
 from filterlab.config import compose
 from filterlab.data.arrays import Card, LabelledImages
-from filterlab.stages import runs
+from filterlab.stages import results, runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def run(root: Path) -> None:
         predictor = artifact.load(root / "models")
         logits = predict(predictor, test.images)
         evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
-        write(evaluation, root / "results")
+        write(evaluation, root)
         subject = f"{predictor.data_name} test set, {config.model.name}"
         figures.write(draw(evaluation, test, subject=subject), root / "results/figures", run=record)
 
@@ -47,16 +47,16 @@ def run(root: Path) -> None:
             record.log_artifact(path, folder="evaluation")
 
 
-def write(evaluation: "Evaluation", results: Path) -> None:
+def write(evaluation: "Evaluation", root: Path) -> None:
     numbers, classes, bins = evaluation.numbers(), evaluation.classes, evaluation.reliability
-    folder = results / "evaluation"
-    files.write(results / "metrics.json", json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
+    folder = root / results.PER_CLASS.parent
+    files.write(root / results.METRICS, json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
     files.write_table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
-    scores = numbers["per_class"]
-    files.write_table(
-        folder / "per_class.csv", ["class", *scores[classes[0]]], ([name, *scores[name].values()] for name in classes)
-    )
+    scores = evaluation.by_class
+    measured = zip(*(column.tolist() for column in (scores.precision, scores.recall, scores.f1, scores.support)), strict=True)
+    by_class = ([name, *values] for name, values in zip(classes, measured, strict=True))
+    files.write_table(folder / results.PER_CLASS.name, results.SCORES, by_class)
     columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))

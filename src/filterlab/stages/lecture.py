@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,12 +27,12 @@ EXPERIMENT = "lecture"  # of MLflow
 def run(root: Path, what: str, *, quick: bool) -> None:
     """Run a topic by its number, or every one ("all"), or make the page of what was run ("page", which "all" ends with).
 
-    Results lie in results/lecture/, of the quick budget in results/lecture-quick/.
+    Results lie in results/lecture/ where DVC runs it, as lecture/dvc.yaml says; by hand in results/lecture-by-hand/, of the quick
+    budget in results/lecture-quick/: what lies at a place of DVC's without being in its cache, `dvc exp run` deletes.
 
     Raises UserError: there is no such topic, data are missing, or a check failed (what came out is written all the same).
     """
-
-    results = root / ("results/lecture-quick" if quick else "results/lecture")
+    results = root / "results" / ("lecture-quick" if quick else "lecture" if "DVC_STAGE" in os.environ else "lecture-by-hand")
     chosen = (
         [topic for topic in topics.TOPICS if topic.module] if what == "all" else [] if what == "page" else [topics.find(what)]
     )
@@ -64,7 +66,8 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
         for name in findings.figures:
             record.log_image(name, folder / f"{name}.png")
         record.log_artifact(folder)
-    print(f"  {passed} of {len(findings.checks)} checks hold; {time.perf_counter() - started:.1f} s", flush=True)
+    print(f"  {passed} of {len(findings.checks)} checks hold; {time.perf_counter() - started:.1f} s; {folder.relative_to(root)}/")
+    sys.stdout.flush()
     for found in findings.hypotheses:
         print(f"  {found.claim}: {found.verdict} ({found.difference:+.3g} [{found.low:.3g}, {found.high:.3g}] {found.unit})")
     return [

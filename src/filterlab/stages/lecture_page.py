@@ -25,7 +25,7 @@ def write(results: Path, *, quick: bool) -> None:
     files.write(results / "lecture.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     text = page.render("lecture.html.jinja", filters={"math": math, "value": value, "code": code}, entries=entries, quick=quick)
     files.write(results / "lecture.html", text)
-    print(f"  {results.name}/lecture.html, lecture.json", flush=True)
+    print(f"  results/{results.name}/lecture.html, lecture.json", flush=True)
 
 
 def entry(topic: topics.Topic, results: Path, *, flag: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from filterlab import files
 from filterlab.config import compose, schema
 from filterlab.errors import TrackingError, UnreachableError
+from filterlab.repository import folder_md5
 from filterlab.stages import results, runs
 from filterlab.tracking import store
 
@@ -100,5 +101,6 @@ def history(config: schema.Config, root: Path, run_id: str) -> str:
     except TrackingError as error:  # of an order that came after the results
         return str(error)
     if config.tracking.backend == "server":
-        return f"{located.uri} (run {run_id})"
+        named = f"the run tagged {store.MODELS}={run_id}" if run_id == folder_md5(root / "models") else f"run {run_id}"
+        return f"{located.uri} ({named})"
     return f"make ui, then open http://127.0.0.1:5000 (run {store.find(located, run_id) or run_id})"

@@ -35,6 +35,7 @@ def render(config: schema.Config, root: Path) -> str:
         config=config,
         receipt=page.read(root / compose.RECEIPT, maker=MAKER),
         metrics=results.metrics(root),
+        per_class=results.per_class(root),
         epochs=len(table["epoch"]),
         kept={name: column[kept] for name, column in table.items()},
         layers=layers,

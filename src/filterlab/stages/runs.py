@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from filterlab import tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import LabelledImages
+from filterlab.repository import folder_md5
 from filterlab.stages import curves, results
+from filterlab.tracking.store import MODELS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +34,7 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
 
     Raises DataError: some of it is missing or damaged.
     """
+    run.set_tags({MODELS: folder_md5(root / "models")})
     run.log_params(parameters(config))
     run.log_artifact(root / compose.RECEIPT)
     table = curves.read(root / "results/curves.csv")
@@ -58,9 +61,8 @@ def best(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def test_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of results/metrics.json as the run's metrics, but for those of single classes."""
-    numbers = flatten({name: given for name, given in metrics.items() if name != "per_class"})
-    return {f"test/{name.replace('.', '/')}": number for name, number in numbers if not isinstance(number, str)}
+    """The numbers of results/metrics.json as the run's metrics."""
+    return {f"test/{name.replace('.', '/')}": number for name, number in flatten(metrics) if not isinstance(number, str)}
 
 
 def log_model(run: tracking.NullRun, out: Path, *, example: "np.ndarray") -> None:

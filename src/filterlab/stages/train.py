@@ -12,10 +12,12 @@ from filterlab import files, tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.prepare import is_prepared, prepare
+from filterlab.repository import folder_md5
 from filterlab.stages import results, run_folder, runs
 from filterlab.stages.unfinished import Unfinished
 from filterlab.sweeps import promotion
 from filterlab.tracking import process, provenance
+from filterlab.tracking.store import MODELS
 from filterlab.training import devices
 
 if TYPE_CHECKING:
@@ -113,6 +115,8 @@ def train(
             state = "pruned" if fitted.pruned else "done"
             if main:
                 write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled)
+                if out == root:
+                    record.set_tags({MODELS: folder_md5(out / "models")})
                 summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
                 record.log_metrics(summary | best | {"training/images_per_second": fitted.images / fitted.seconds})
                 record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})
@@ -155,6 +159,7 @@ def write_facts(out: Path, fitted: "Fitted", *, run_id: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts in KiB
     facts = {
         "run_id": run_id,
+        "models": folder_md5(out / "models"),
         "seconds": round(fitted.seconds, 2),
         "images_per_second": round(fitted.images / fitted.seconds, 1),
         "peak_memory_mib": round(peak),

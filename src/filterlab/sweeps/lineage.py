@@ -1,7 +1,5 @@
 """From the pipeline's model to its run, and from the run to where it came from; each step checked both ways."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import yaml
@@ -9,27 +7,32 @@ import yaml
 from filterlab import tracking
 from filterlab.config import compose
 from filterlab.errors import UserError
+from filterlab.repository import folder_md5
 from filterlab.sweeps import promotion, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun
+from filterlab.tracking.store import MODELS as TRAINED
+from filterlab.tracking.store import RESTORED
 
-RECORD = "results/run.json"  # train's output that names the run
+MODELS = "models"  # train's output, which results/run.json names the run of
 
 
-def show(root: Path) -> None:
+def show(root: Path, *, run_id: str) -> None:
     """Print the steps from dvc.lock back to the sweep.
+
+    Args:
+        run_id: of the run that trained models/, or the MD5 of models/; empty where tracking was off.
 
     Raises:
         UserError: a step does not hold: the files are not those of dvc.lock, the store does not know the run, or the run
             was trained with another configuration than the receipt says.
     """
     locked = lock(root)
-    if digest(root / RECORD) != locked:
+    if folder_md5(root / MODELS) != locked:
         raise UserError(
-            f"{RECORD} is not the file that dvc.lock names (md5 {locked}): `dvc repro` or `dvc checkout` brings them together"
+            f"{MODELS}/ is not the folder that dvc.lock names (md5 {locked}): `dvc repro` or `dvc checkout` brings them together"
         )
     config = compose.load(root)
-    run_id = json.loads((root / RECORD).read_text(encoding="utf-8"))["run_id"]
     if not run_id:
         raise UserError("the pipeline's model was trained with tracking off: it has no run")
     with tracking.reading(config.tracking, root=root) as store:
@@ -37,7 +40,7 @@ def show(root: Path) -> None:
         trained = promotion.receipt(store, run)
         if sweeps.key(trained) != sweeps.key(config):
             raise UserError(f"run {run.id} was trained with another configuration than {compose.RECEIPT} says: run `dvc repro`")
-        print(f"dvc.lock      {RECORD} md5 {locked}")
+        print(f"dvc.lock      {MODELS} md5 {locked}.dir")
         print(f"  run         {describe(run)}")
         if origin := run.tags.get(promotion.PROMOTED):
             source = known(store, origin)
@@ -50,27 +53,22 @@ def show(root: Path) -> None:
 
 
 def lock(root: Path) -> str:
-    """MD5 of results/run.json by dvc.lock."""
+    """MD5 of models/ by dvc.lock, without its ending .dir."""
     path = root / "dvc.lock"
     if not path.exists():
         raise UserError("dvc.lock is missing: `dvc repro` writes it")
     stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
     outs = {out["path"]: out["md5"] for out in stages.get("train", {}).get("outs", [])}
-    if RECORD not in outs:
+    if MODELS not in outs:
         raise UserError("dvc.lock holds no training yet: `dvc repro` makes it")
-    return str(outs[RECORD])
-
-
-def digest(path: Path) -> str:
-    """MD5, as DVC names files; empty where there is none."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.exists() else ""
+    return str(outs[MODELS]).removesuffix(".dir")
 
 
 def known(store: NullRun, run_id: str) -> Found:
-    """The run, or the one that was restored from it."""
-    for where in (f"attributes.run_id = '{run_id}'", f"tags.`filterlab.restored_from` = '{run_id}'"):
+    """The run; by the MD5 of its models/, the last one that trained them; or the one that was restored from it."""
+    for where in (f"attributes.run_id = '{run_id}'", f"tags.`{TRAINED}` = '{run_id}'", f"tags.`{RESTORED}` = '{run_id}'"):
         if found := store.search(where):
-            return found[0]
+            return found[-1]
     raise UserError(f"this store does not know run {run_id}: `filterlab pipeline` restores it from results/")
 
 

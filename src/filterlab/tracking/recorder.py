@@ -25,7 +25,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_
 from filterlab.errors import TrackingError
 from filterlab.tracking import database
 from filterlab.tracking.logged_model import LoggedModel
-from filterlab.tracking.store import ARTIFACTS, IDENTITY, RESTORED
+from filterlab.tracking.store import ARTIFACTS, IDENTITY, MODELS, RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
@@ -114,8 +114,10 @@ class Recorder:
         if self.knows(run_id):
             self.run_id = run_id
             return
-        heirs = self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'")
-        if whole := [heir.info.run_id for heir in heirs if heir.info.status == "FINISHED"]:
+        last_first = ["start_time DESC"]
+        heirs = self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'", order_by=last_first)
+        trained = self.client.search_runs([self.experiment], f"tags.`{MODELS}` = '{run_id}'", order_by=last_first)
+        if whole := [found.info.run_id for found in [*trained, *heirs] if found.info.status == "FINISHED"]:
             self.run_id = whole[0]
         else:
             for heir in heirs:

@@ -278,6 +278,7 @@ def resume(settings: Settings, *, root: Path, run_id: str, restore: Callable[[Nu
     """The finished run `run_id`, to add to.
 
     Args:
+        run_id: its id, or the MD5 of the models/ that it trained: of several, the last.
         restore: where the store has never seen `run_id` (results that came from DVC's cache), a new run is made, tagged
             filterlab.restored_from, and at the end of the block `restore` fills it.
 

@@ -13,14 +13,15 @@ from filterlab.errors import TrackingError
 
 IDENTITY = "filterlab.id"  # the tag of the id that a training has from its first record to its last
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"  # of a local store, in its folder
-RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/: the id of the one that trained
+RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/: the id of the one that trained, or its models'
+MODELS = "filterlab.models"  # the tag of a pipeline's training: the MD5 of the models/ that it made
 FIND = """
     select run_uuid from runs
     where lifecycle_stage = 'active' and (
         run_uuid = :id
-        or status = 'FINISHED' and run_uuid in (select run_uuid from tags where key = :tag and value = :id)
+        or status = 'FINISHED' and run_uuid in (select run_uuid from tags where key in (:restored, :models) and value = :id)
     )
-    order by run_uuid != :id
+    order by run_uuid != :id, rowid desc
 """
 
 
@@ -98,7 +99,10 @@ def home(root: Path) -> Path:
 
 
 def find(store: Store, run_id: str) -> str:
-    """The id under which a local store has a run: its own, or that of the run restored from it; empty where it has neither.
+    """The id of the run that a local store has for `run_id`; empty where it has none.
+
+    run_id: a run's own id, the one it was restored from, or the MD5 of the models/ it trained, of which the last run counts.
+
 
     Asked of SQLite alone, read-only: MLflow would take seconds.
     """
@@ -106,7 +110,7 @@ def find(store: Store, run_id: str) -> str:
     database = store.folder / DATABASE
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            found = connection.execute(FIND, {"id": run_id, "tag": RESTORED}).fetchone()
+            found = connection.execute(FIND, {"id": run_id, "restored": RESTORED, "models": MODELS}).fetchone()
     except sqlite3.Error:  # no file, no tables, no database: who writes to it says what is wrong
         return ""
     return str(found[0]) if found else ""
