@@ -28,6 +28,22 @@ class Section:
         super().__setattr__(name, new)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The names of two files that belong together."""
+
+    images: str
+    labels: str
+
+
+# What preprocess reads: each published with .gz after its name, and unpacked by download.
+FILES = {
+    "train": Pair(images="train-images-idx3-ubyte", labels="train-labels-idx1-ubyte"),
+    "test": Pair(images="t10k-images-idx3-ubyte", labels="t10k-labels-idx1-ubyte"),
+}
+DIGITS = ("digits", "Digits")  # name and folder of scikit-learn's digits, the only data set whose files are made here
+
+
 @dataclass
 class Data(Section):
     name: str = value("the data set, as figures, metrics and runs name it")
@@ -37,7 +53,7 @@ class Data(Section):
     height: int = value("of an image, in pixels", ge=8)
     width: int = value("of an image, in pixels", ge=8)
     mirrors: list[str] = value("URLs of folders that hold the files, tried in this order")
-    files: dict[str, str] = value("file name -> published MD5; empty where the data come with a library")
+    files: dict[str, str] = value("the four files' names -> published MD5; empty for scikit-learn's digits alone")
     take: str = value("which training images: all, the first take_n, or take_n per class", choices=["all", "first", "per_class"])
     take_n: int = value("how many, for first (in all) and per_class (of each); 0 with all", ge=0)
     validation: float = value("share of the training images kept for validation", gt=0, lt=1)

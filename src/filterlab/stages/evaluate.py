@@ -1,14 +1,14 @@
 """Measure the network on the official test set: the only stage that reads it."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filterlab import files
 from filterlab.config import compose
-from filterlab.data.arrays import Card, LabelledImages
-from filterlab.stages import runs
+from filterlab.data import arrays
+from filterlab.data.arrays import LabelledImages
+from filterlab.stages import results, runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,14 +31,15 @@ def run(root: Path) -> None:
         from filterlab.stages import figures
 
         folder = root / "data/processed/test"
-        test, card = LabelledImages.load(folder, "test"), Card.load(folder / "card.json")
+        card, parts = arrays.load(folder)
+        test = parts["test"]
         record.log_dataset(
             name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="evaluation", profile=card.counts
         )
         predictor = artifact.load(root / "models")
         logits = predict(predictor, test.images)
         evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
-        write(evaluation, root / "results")
+        write(evaluation, root)
         subject = f"{predictor.data_name} test set, {config.model.name}"
         figures.write(draw(evaluation, test, subject=subject), root / "results/figures", run=record)
 
@@ -47,10 +48,10 @@ def run(root: Path) -> None:
             record.log_artifact(path, folder="evaluation")
 
 
-def write(evaluation: "Evaluation", results: Path) -> None:
+def write(evaluation: "Evaluation", root: Path) -> None:
     numbers, classes, bins = evaluation.numbers(), evaluation.classes, evaluation.reliability
-    folder = results / "evaluation"
-    files.write(results / "metrics.json", json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
+    folder = root / "results/evaluation"
+    results.write_metrics(root, numbers)
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
     files.write_table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
     scores = numbers["per_class"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from filterlab import tracking
 from filterlab.config import compose, schema
-from filterlab.data.arrays import LabelledImages
+from filterlab.data import arrays
 from filterlab.stages import curves, results
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     """
     run.log_params(parameters(config))
     run.log_artifact(root / compose.RECEIPT)
-    table = curves.read(root / "results/curves.csv")
+    table = curves.read(root)
     for row in zip(*table.values(), strict=True):
         metrics = dict(zip(table, row, strict=True))
         epoch, chosen = int(metrics.pop("epoch")), metrics.pop("chosen") == 1
         run.log_metrics(metrics, step=epoch)
         if chosen:
             run.log_metrics({"best_epoch": epoch} | best(metrics))
-    log_model(run, root, example=LabelledImages.load(root / "data/processed/train", "train").images[:2])
-    if (root / results.METRICS).exists():
+    log_model(run, root, example=arrays.load(root / "data/processed/train")[1]["train"].images[:2])
+    if results.has_metrics(root):
         run.log_metrics(test_metrics(results.metrics(root)))
     figures = root / "results/figures"
     for path in sorted(figures.rglob("*.png")):

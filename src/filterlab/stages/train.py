@@ -2,20 +2,20 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filterlab import files, tracking
+from filterlab import files, seal, tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages
-from filterlab.data.prepare import is_prepared, prepare
+from filterlab.data.prepare import training_data
 from filterlab.stages import runs
 from filterlab.stages.unfinished import Unfinished
-from filterlab.sweeps import promotion
+from filterlab.sweeps import frozen, promotion
+from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import process, provenance
 from filterlab.training import devices
 
@@ -123,27 +123,23 @@ def train(
 
 
 def prepared(config: schema.Config, root: Path) -> tuple[Card, LabelledImages, LabelledImages]:
-    """Card, training and validation images: preprocess's where it made what is asked for, else made in memory from data/raw."""
-    folder = root / "data/processed/train"
-    if is_prepared(config.data, folder.parent):
-        return Card.load(folder / "card.json"), LabelledImages.load(folder, "train"), LabelledImages.load(folder, "validation")
-    made = prepare(config.data, raw=root / "data/raw")
-    return made.train_card, made.train, made.validation
+    """Card, training and validation images: a sweep's own copy, or the pipeline's; see `training_data`."""
+    if sweep := sweeps.current():
+        return frozen.training_data(sweep, config.data)
+    return training_data(config.data, raw=root / "data/raw", processed=root / "data/processed")
 
 
 def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any], run_id: str) -> None:
     """The model, its first layer by epoch, the curves, the facts; each file whole or not at all. Raises DataError naming it."""
     import torch
-    from safetensors.torch import save
 
     from filterlab.models import artifact
 
-    artifact.save(out / "models", fitted.predictor.network, model=config.model, card=card)
     first_layers = torch.stack([epoch.first_layer for epoch in fitted.epochs])
-    files.write(out / "models/filters.safetensors", save({"first_layer": first_layers}))
+    artifact.save(out / "models", fitted.predictor.network, model=config.model, card=card, first_layers=first_layers)
     finished = fitted.epochs[1:]
     rows = [[epoch.number, *epoch.metrics.values(), int(epoch.number == fitted.best_epoch)] for epoch in finished]
-    files.write_table(out / "results/curves.csv", ["epoch", *finished[0].metrics, "chosen"], rows)
+    curves = files.write_table(out / "results/curves.csv", ["epoch", *finished[0].metrics, "chosen"], rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts in KiB
     facts = {
         "run_id": run_id,
@@ -152,8 +148,9 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
         "peak_memory_mib": round(peak),
         "device": fitted.device,
         "precision": fitted.precision,
+        "curves": curves,  # their SHA-256
     }
-    files.write(out / "results/run.json", json.dumps(facts, indent=2) + "\n")
+    seal.write(out / "results/run.json", facts)
 
 
 def line(epoch: "Epoch", *, of: int) -> str:

@@ -1,12 +1,11 @@
 """From the pipeline's model to its run, and from the run to where it came from; each step checked both ways."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import yaml
 
-from filterlab import tracking
+from filterlab import seal, tracking
 from filterlab.config import compose
 from filterlab.errors import UserError
 from filterlab.sweeps import promotion, survey
@@ -29,7 +28,7 @@ def show(root: Path) -> None:
             f"{RECORD} is not the file that dvc.lock names (md5 {locked}): `dvc repro` or `dvc checkout` brings them together"
         )
     config = compose.load(root)
-    run_id = json.loads((root / RECORD).read_text(encoding="utf-8"))["run_id"]
+    run_id = seal.read(root / RECORD, remedy="`dvc repro train` makes it anew")["run_id"]
     if not run_id:
         raise UserError("the pipeline's model was trained with tracking off: it has no run")
     with tracking.reading(config.tracking, root=root) as store:
@@ -54,8 +53,12 @@ def lock(root: Path) -> str:
     path = root / "dvc.lock"
     if not path.exists():
         raise UserError("dvc.lock is missing: `dvc repro` writes it")
-    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
-    outs = {out["path"]: out["md5"] for out in stages.get("train", {}).get("outs", [])}
+    try:
+        stages = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)["stages"]  # an MD5 of digits alone stays text
+        outs = {out["path"]: out["md5"] for out in stages.get("train", {}).get("outs", []) if "md5" in out}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        why = compose.explanation(error) if isinstance(error, yaml.YAMLError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"dvc.lock is damaged ({why}): `git checkout dvc.lock` or `dvc repro` brings it back") from error
     if RECORD not in outs:
         raise UserError("dvc.lock holds no training yet: `dvc repro` makes it")
     return str(outs[RECORD])
