@@ -6,7 +6,7 @@ Subclasses of Model, Optimizer, Schedule and Augment are told apart by `name`, w
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import MISSING
 
@@ -28,8 +28,7 @@ class Section:
         super().__setattr__(name, new)
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """The names of two files that belong together."""
 
     images: str

@@ -40,7 +40,9 @@ def download(data: schema.Data, *, raw: Path, partial: Path, progress: Progress)
 
         unpacked = digits.files(height=data.height, width=data.width)
     ours = (raw / data.folder / published.DIGESTS).exists()
-    for name, content in (packed | unpacked).items():
+    for name, content in unpacked.items():
+        if data.files:
+            _write(folder / f"{name}.gz", packed[f"{name}.gz"], ours=ours)
         _write(folder / name, content, ours=ours)
     published.write_digests(raw, data, {name: sha256(content) for name, content in unpacked.items()})
     for name, md5 in data.files.items():
