@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.config import compose, schema
+from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.augment import variation
 from filterlab.data.datamodule import Batches
@@ -30,8 +31,8 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
     order = compose.read_order(root / "params.yaml")
     config = compose.compose(root / "conf", [*compose.to_overrides(order), f"trainer.max_epochs={EPOCHS}"])
     folder = root / "data/processed/train"
-    card = Card.load(folder / "card.json")
-    train, validation = LabelledImages.load(folder, "train"), LabelledImages.load(folder, "validation")
+    card, parts = arrays.load(folder)
+    train, validation = parts["train"], parts["validation"]
 
     def plain() -> float:
         return EPOCHS * len(train.labels) / bare_loop(network(config, card), train, validation, config)

@@ -1,9 +1,7 @@
 """What all tests share: the real MNIST, a disk that is full, and the rule that in CI nothing is skipped."""
 
-import gzip
 import os
 import resource
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,6 +10,9 @@ import pytest
 
 import measuring  # noqa: F401 (before a test starts a process)
 from filterlab import garbage
+from filterlab.config import compose
+from filterlab.data import sources
+from filterlab.data.progress import Progress
 
 garbage.search_less()
 
@@ -36,12 +37,10 @@ def mirror() -> Path:
 @pytest.fixture(scope="session")
 def raw(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/raw with MNIST, as the download stage leaves it; to be linked to, not written to."""
-    folder = tmp_path_factory.mktemp("data") / "raw"
-    (folder / "MNIST/raw").mkdir(parents=True)
-    for packed in sorted(mirror.glob("*-ubyte.gz")):
-        with gzip.open(packed) as source, (folder / "MNIST/raw" / packed.stem).open("wb") as target:
-            shutil.copyfileobj(source, target)
-    return folder
+    folder = tmp_path_factory.mktemp("data")
+    data = compose.compose(Path(__file__).parents[1] / "conf", ["experiment=none", "data=mnist"]).data
+    sources.download(data, raw=folder / "raw", partial=folder / "partial", progress=Progress())
+    return folder / "raw"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import csv
+import hashlib
 import io
 import os
 import secrets
@@ -41,17 +42,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """The whole content, text in UTF-8. Raises DataError as `replacing` does."""
+def write(path: Path, content: str | bytes) -> str:
+    """The whole content, text in UTF-8. Gives its SHA-256 (hex). Raises DataError as `replacing` does."""
+    whole = content.encode() if isinstance(content, str) else content
     with replacing(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(whole)
+    return hashlib.sha256(whole).hexdigest()
 
 
-def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """CSV, the header first. Raises DataError as `replacing` does."""
+def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """CSV, the header first. Gives and raises what `write` does."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write(path, text.getvalue())
+    return write(path, text.getvalue())
 
 
 @contextmanager

@@ -205,3 +205,45 @@ def test_damaged_receipt(tmp_path: Path, damaged: bytes) -> None:
 
 def test_missing_receipt(tmp_path: Path) -> None:
     assert faults(lambda: compose.load(tmp_path)) == ["results/config.yaml is missing: `dvc repro compose` writes it"]
+
+
+MINE = "defaults: [{base}, _self_]\nname: mine\nfolder: Mine\n{files}"
+OWN = "files: {own-images.gz: 00000000000000000000000000000000}\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "files", "expected"),
+    [
+        (
+            "digits",
+            "",
+            "data.files is empty with data.name 'mine' and data.folder 'Mine': only scikit-learn's digits (name digits, ",
+        ),
+        ("digits", "files: {}", "data.files is empty with data.name 'mine'"),
+        ("mnist", OWN, "data.files names own-images.gz, expected exactly t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz, "),
+        ("digits", OWN, "data.files names own-images.gz, expected exactly t10k-images-idx3-ubyte.gz"),
+        (
+            "digits",
+            "files: {train-images-idx3-ubyte.gz: 00000000000000000000000000000000}",
+            "data.files lacks t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz, train-labels-idx1-ubyte.gz, expected exactly",
+        ),
+    ],
+)
+def test_data_sets_of_ones_own_under_names_that_are_not_read(
+    menu: Path, order: Order, base: str, files: str, expected: str
+) -> None:
+    """Another data set's files, or none, would be trained on under this one's name."""
+    (menu / "data/mine.yaml").write_text(MINE.format(base=base, files=files))
+    (fault,) = faults(lambda: order("data: mine\n"))
+    assert fault.startswith(expected)
+
+
+def test_data_sets_of_ones_own_under_the_names_that_are_read(menu: Path, order: Order) -> None:
+    """The four names with other sums; and the digits, with whatever is said of the subset."""
+    names = [f"{name}.gz" for pair in schema.FILES.values() for name in (pair.images, pair.labels)]
+    text = "files:\n" + "".join(f"  {name}: a{'0' * 31}\n" for name in names)
+    (menu / "data/mine.yaml").write_text(MINE.format(base="mnist", files=text))
+    assert order("data: mine\n").data.files == dict.fromkeys(names, "a" + "0" * 31)
+    assert order("data: digits\noverride: {data: {take: first, take_n: 100}}\n").data.files == {}
+    (fault,) = faults(lambda: order("data: digits\noverride: {data: {name: mine}}\n"))
+    assert fault.startswith("data.files is empty with data.name 'mine' and data.folder 'Digits'")

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from filterlab.config import schema
-from filterlab.data import idx
-from filterlab.data.prepare import FILES
+from filterlab.config.schema import FILES
+from filterlab.data import idx, published
+from filterlab.seal import sha256
 
 
 @dataclass
@@ -131,10 +132,22 @@ def make_data(files: dict[str, bytes]):
 
 
 @pytest.fixture
-def raw(tmp_path: Path, files: dict[str, bytes]) -> Path:
+def put(tmp_path: Path, make_data):
+    """put(contents, **changes) -> data/raw that holds these unpacked files, recorded as download does."""
+
+    def write(contents: dict[str, bytes], **changes: object) -> Path:
+        data = make_data(**changes)
+        folder = published.place(tmp_path / "raw", data)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        published.write_digests(tmp_path / "raw", data, {path.name: sha256(path.read_bytes()) for path in folder.iterdir()})
+        return tmp_path / "raw"
+
+    return write
+
+
+@pytest.fixture
+def raw(files: dict[str, bytes], put) -> Path:
     """data/raw with the unpacked files of `files` in place."""
-    folder = tmp_path / "raw" / "Noise" / "raw"
-    folder.mkdir(parents=True)
-    for name, content in files.items():
-        (folder / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
-    return tmp_path / "raw"
+    return put({name.removesuffix(".gz"): gzip.decompress(content) for name, content in files.items()})

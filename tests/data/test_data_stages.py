@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from filterlab.config import compose
-from filterlab.data.arrays import Card, LabelledImages
+from filterlab.data import arrays
 from filterlab.data.prepare import prepare
 from filterlab.errors import DataError
 from filterlab.stages import download, preprocess
@@ -33,12 +33,13 @@ def test_stages_write_what_the_others_read(root: Path, make_data, capsys) -> Non
     preprocess.run(root)
     processed = root / "data" / "processed"
     prepared = prepare(make_data(), raw=root / "data" / "raw")
-    for folder, name in [("train", "train"), ("train", "validation"), ("test", "test")]:
-        expected, found = getattr(prepared, name), LabelledImages.load(processed / folder, name)
+    (card, parts), (test_card, test) = arrays.load(processed / "train"), arrays.load(processed / "test")
+    for name, found in (parts | test).items():
+        expected = getattr(prepared, name)
         np.testing.assert_array_equal(found.images, expected.images, strict=True)
         np.testing.assert_array_equal(found.labels, expected.labels, strict=True)
-    assert Card.load(processed / "train" / "card.json") == prepared.train_card
-    assert Card.load(processed / "test" / "card.json") == prepared.test_card
+    assert list(parts | test) == ["train", "validation", "test"]
+    assert (card, test_card) == (prepared.train_card, prepared.test_card)
     assert len(list((processed / "train").iterdir())) == 5 and len(list((processed / "test").iterdir())) == 3
     assert not (root / "data" / "partial").exists()
 
@@ -50,7 +51,7 @@ def test_again_the_same_bytes(root: Path) -> None:
     download.run(root)
     preprocess.run(root)
     first = outputs()
-    assert len(first) == 16
+    assert len(first) == 17
     for path in first:
         path.unlink()
     download.run(root)

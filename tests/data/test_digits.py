@@ -11,8 +11,13 @@ from filterlab.data.digits import enlarge
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
-    digits.write(folder, height=28, width=28)
+    write(folder)
     return folder
+
+
+def write(folder: Path) -> None:
+    for name, content in digits.files(height=28, width=28).items():
+        (folder / name).write_bytes(content)
 
 
 def test_the_last_fifth_is_the_test_set(folder: Path) -> None:
@@ -25,7 +30,7 @@ def test_the_last_fifth_is_the_test_set(folder: Path) -> None:
 
 
 def test_twice_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    digits.write(tmp_path, height=28, width=28)
+    write(tmp_path)
     for path in folder.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes()
 

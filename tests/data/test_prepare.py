@@ -1,4 +1,3 @@
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -59,13 +58,12 @@ def test_cards(raw: Path, make_data) -> None:
     assert (card.name, card.classes, card.channels, card.height, card.width) == ("noise", [*"0123456789"], 1, 8, 8)
 
 
-def test_statistics_do_not_see_validation_or_test(raw: Path, make_data) -> None:
+def test_statistics_do_not_see_validation_or_test(raw: Path, make_data, put) -> None:
     before = prepare(make_data(), raw=raw)
-    folder = raw / "Noise" / "raw"
     images, labels = stored(raw, "train-images-idx3-ubyte").copy(), stored(raw, "train-labels-idx1-ubyte")
     images[split(labels, validation=0.1, how="stratified", seed=0)[1]] = 255
-    idx.write(folder / "train-images-idx3-ubyte", images)
-    idx.write(folder / "t10k-images-idx3-ubyte", np.full((50, 8, 8), 255, np.uint8))
+    white = np.full((50, 8, 8), 255, np.uint8)
+    put({"train-images-idx3-ubyte": idx.encode(images), "t10k-images-idx3-ubyte": idx.encode(white)})
     after = prepare(make_data(), raw=raw)
     assert after.validation.images.min() == after.test.images.min() == 255
     assert (after.train_card.mean, after.train_card.std) == (before.train_card.mean, before.train_card.std)
@@ -85,18 +83,29 @@ def test_statistics_of_one_value_are_exact(value: int) -> None:
     assert pixel_statistics(np.full((1000, 1, 28, 28), value, np.uint8)) == (value / 255, 0.0)
 
 
-def test_color(tmp_path: Path, make_data) -> None:
-    folder = tmp_path / "color" / "Noise" / "raw"
+def test_color(make_data, put) -> None:
     images = np.arange(20 * 3 * 8 * 8, dtype=np.uint64).astype(np.uint8).reshape(20, 3, 8, 8)
-    for prefix in ("train", "t10k"):
-        idx.write(folder / f"{prefix}-images-idx3-ubyte", images)
-        idx.write(folder / f"{prefix}-labels-idx1-ubyte", np.arange(20, dtype=np.uint8) % 2)
-    np.testing.assert_array_equal(prepare(make_data(channels=3), raw=tmp_path / "color").test.images, images)
+    raw = put(
+        {f"{prefix}-images-idx3-ubyte": idx.encode(images) for prefix in ("train", "t10k")}
+        | {f"{prefix}-labels-idx1-ubyte": idx.encode(np.arange(20, dtype=np.uint8) % 2) for prefix in ("train", "t10k")}
+    )
+    np.testing.assert_array_equal(prepare(make_data(channels=3), raw=raw).test.images, images)
 
 
-def test_missing_files_are_downloads(tmp_path: Path, make_data) -> None:
-    with pytest.raises(DataError, match=r"Noise/raw/train-images-idx3-ubyte is missing: `dvc repro download` makes it"):
-        prepare(make_data(), raw=tmp_path)
+def test_missing_files_are_downloads(raw: Path, make_data) -> None:
+    (raw / "Noise/raw/train-images-idx3-ubyte").unlink()
+    with pytest.raises(DataError, match=r"Noise/raw/train-images-idx3-ubyte is missing: `dvc repro download` brings it"):
+        prepare(make_data(), raw=raw)
+    (raw / "Noise/digests.json").unlink()
+    with pytest.raises(DataError, match=r"Noise/digests\.json is missing: `dvc repro download` brings it"):
+        prepare(make_data(), raw=raw)
+
+
+def test_another_data_sets_files_are_not_taken(raw: Path, make_data) -> None:
+    """Two data sets of one folder: what lies there is the other one's."""
+    other = make_data(files=dict.fromkeys(make_data().files, "0" * 32))
+    with pytest.raises(DataError, match=r"raw/Noise holds the files of another data set than noise: `dvc repro download`"):
+        prepare(other, raw=raw)
 
 
 @pytest.mark.parametrize(
@@ -115,15 +124,18 @@ def test_data_that_are_not_as_said(raw: Path, make_data, changes: dict, says: st
         prepare(make_data(**changes), raw=raw)
 
 
-def test_a_label_short(raw: Path, make_data) -> None:
-    path = raw / "Noise" / "raw" / "t10k-labels-idx1-ubyte"
-    idx.write(path, idx.read(path)[:-1])
+def test_a_label_short(raw: Path, make_data, put) -> None:
+    put({"t10k-labels-idx1-ubyte": idx.encode(stored(raw, "t10k-labels-idx1-ubyte")[:-1])})
     with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte has 50 images, t10k-labels-.* has labels of shape \(49,\)"):
         prepare(make_data(), raw=raw)
 
 
-def test_damage_is_named(raw: Path, files, make_data) -> None:
-    path = raw / "Noise" / "raw" / "t10k-images-idx3-ubyte"
-    path.write_bytes(gzip.decompress(files["t10k-images-idx3-ubyte.gz"])[:-5])
-    with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte: 3,195 bytes after the header, expected 3,200"):
+def test_damage_is_named(raw: Path, make_data, put) -> None:
+    whole = (raw / "Noise/raw/t10k-labels-idx1-ubyte").read_bytes()
+    for damaged in (whole[:-5], whole[:-1] + b"\0"):  # the second is a file as sound as the first one
+        (raw / "Noise/raw/t10k-labels-idx1-ubyte").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte is damaged, .*; `dvc repro download` brings it anew"):
+            prepare(make_data(), raw=raw)
+    put({"t10k-labels-idx1-ubyte": whole[:-5]})
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte: 45 bytes after the header, expected 50"):
         prepare(make_data(), raw=raw)

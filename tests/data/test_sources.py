@@ -1,12 +1,13 @@
 import gzip
 import hashlib
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from filterlab.data import download as http
-from filterlab.data import sources
+from filterlab.data import published, sources
 from filterlab.data.progress import Progress
 from filterlab.errors import DataError, UnreachableError
 
@@ -42,6 +43,9 @@ def assert_in_place(tmp_path: Path, files: dict[str, bytes]) -> None:
     folder = tmp_path / "raw" / "Noise" / "raw"
     expected = files | {name.removesuffix(".gz"): gzip.decompress(content) for name, content in files.items()}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
+    digests = json.loads((folder.parent / "digests.json").read_text())["digests"]
+    unpacked = {name: content for name, content in expected.items() if not name.endswith(".gz")}
+    assert digests == {name: hashlib.sha256(content).hexdigest() for name, content in unpacked.items()}
     assert not (tmp_path / "partial").exists() or list((tmp_path / "partial").iterdir()) == []
 
 
@@ -256,6 +260,7 @@ def test_a_disk_full_while_unpacking_leaves_no_half_file(tmp_path, files, make_d
     with file_size_limit(4096), pytest.raises(DataError, match=r"cannot write .*raw/Noise/raw/train-images-idx3-ubyte: File too"):
         bring(data)
     assert [path.name for path in (tmp_path / "raw/Noise/raw").iterdir()] == [IMAGES]
+    assert not (tmp_path / "raw/Noise/digests.json").exists()
     bring(data)
     assert_in_place(tmp_path, squeezed)
 
@@ -268,8 +273,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, files, make_da
 
 
 def test_data_without_files_are_made(tmp_path: Path, make_data, bring, monkeypatch) -> None:
-    made = []
-    monkeypatch.setattr("filterlab.data.digits.write", lambda folder, **size: made.append((folder, size)))
+    monkeypatch.setattr("filterlab.data.digits.files", lambda *, height, width: {"images": bytes([height, width])})
     monkeypatch.setenv("FILTERLAB_MIRROR", "/no/such/folder")
-    bring(make_data(files={}, folder="Digits"))
-    assert made == [(tmp_path / "raw/Digits/raw", {"height": 8, "width": 8})]
+    data = make_data(files={}, folder="Digits")
+    bring(data)
+    (made,) = (tmp_path / "raw/Digits/raw").iterdir()
+    assert (made.name, made.read_bytes()) == ("images", bytes([8, 8]))
+    assert published.digests(tmp_path / "raw", data) == {"images": hashlib.sha256(bytes([8, 8])).hexdigest()}
+
+
+@pytest.mark.parametrize("with_files", [True, False])
+def test_no_file_of_another_hand_is_overwritten(tmp_path: Path, files, make_data, serve, bring, monkeypatch, with_files) -> None:
+    monkeypatch.setattr("filterlab.data.digits.files", lambda *, height, width: {"t10k-labels-idx1-ubyte": b"digits"})
+    data = make_data(mirrors=[serve(files).url]) if with_files else make_data(files={})
+    own = tmp_path / "raw/Noise/raw/t10k-labels-idx1-ubyte"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"a user's own labels")
+    with pytest.raises(DataError, match=rf"{own} is there and is not what would be written, .*: move it elsewhere"):
+        bring(data)
+    assert own.read_bytes() == b"a user's own labels"
+    assert not (tmp_path / "raw/Noise/digests.json").exists()

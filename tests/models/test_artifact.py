@@ -1,6 +1,9 @@
 """Networks on disk, and what answers from them."""
 
+import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +13,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from filterlab import seal
 from filterlab.config import schema
 from filterlab.errors import DataError
 from filterlab.models import artifact, pyfunc, registry
+from filterlab.models import folder as stored
 from filterlab.models.predictor import Predictor
 
 CLASSES = [str(digit) for digit in range(10)]
@@ -39,15 +44,26 @@ def raw(count: int = 4) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)
 
 
+LAYERS = torch.rand(4, 3, 1, 3, 3, generator=torch.Generator().manual_seed(2))
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    artifact.save(tmp_path / "models", trained(SMALL), model=SMALL, card=CARD)
+    artifact.save(tmp_path / "models", trained(SMALL), model=SMALL, card=CARD, first_layers=LAYERS)
     return tmp_path / "models"
 
 
 def edit(folder: Path, **values: object) -> None:
+    """Another description, with the digest that is right for it."""
     path = folder / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    seal.write(path, {**seal.read(path, remedy=""), **values})
+
+
+def replace(folder: Path, name: str, content: bytes) -> None:
+    """Another file, as the description says it."""
+    (folder / name).write_bytes(content)
+    files = seal.read(folder / "model.json", remedy="")["files"]
+    edit(folder, files=files | {name: seal.sha256(content)})
 
 
 def test_round_trip(option: schema.Model, tmp_path: Path) -> None:
@@ -72,15 +88,20 @@ def test_loading_draws_no_random_number(saved: Path) -> None:
 
 
 def test_files(saved: Path, tmp_path: Path) -> None:
-    assert sorted(path.name for path in saved.iterdir()) == ["model.json", "model.safetensors"]
+    names = ["filters.safetensors", "model.json", "model.safetensors"]
+    assert sorted(path.name for path in saved.iterdir()) == names
     description = json.loads((saved / "model.json").read_text())
-    assert list(description) == ["format", "model", "data", "mean", "std"]
-    assert description["format"] == 1
+    assert list(description) == ["format", "model", "data", "mean", "std", "files", "sha256"]
+    assert description["format"] == 2
     assert description["data"] == {key: CARD[key] for key in ("name", "classes", "channels", "height", "width")}
     assert registry.from_dict(description["model"]) == SMALL
-    artifact.save(tmp_path / "again", trained(SMALL), model=SMALL, card={**CARD, "digest": "not ours"})
-    for name in ("model.json", "model.safetensors"):
+    card = {**CARD, "digest": "not ours"}
+    digests = artifact.save(tmp_path / "again", trained(SMALL), model=SMALL, card=card, first_layers=LAYERS)
+    assert sorted(digests) == names
+    for name, digest in digests.items():
         assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == digest
+    np.testing.assert_array_equal(stored.first_layers(saved), LAYERS.numpy(), strict=True)
 
 
 def test_a_full_disk_leaves_the_old_files(saved: Path, file_size_limit: Callable) -> None:
@@ -91,6 +112,49 @@ def test_a_full_disk_leaves_the_old_files(saved: Path, file_size_limit: Callable
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
 
 
+def test_a_save_that_ends_early_mixes_no_two_models(saved: Path) -> None:
+    """The new weights are there and the new model.json is not: the old one does not take them for its own."""
+    weights = safetensors.torch.save(trained(SMALL).state_dict() | {"conv1.weight": torch.zeros(3, 1, 3, 3)})
+    (saved / "model.safetensors").write_bytes(weights)
+    with pytest.raises(DataError, match=r"model\.safetensors is damaged, or not the file that was written: its SHA-256 "):
+        artifact.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("said", "other"),
+    [('"kernel": 3', '"kernel": 1'), ('"mean": 0.1307', '"mean": 0.1308'), ('"3"', '"8"'), ('"mnist"', '"minst"')],
+)
+def test_a_description_that_was_changed(saved: Path, said: str, other: str) -> None:
+    text = (saved / "model.json").read_text()
+    assert said in text
+    (saved / "model.json").write_text(text.replace(said, other, 1))
+    with pytest.raises(DataError, match=r"model\.json is damaged .*: its content is not what sha256 says; `dvc repro train`"):
+        artifact.load(saved)
+
+
+def test_first_layers_that_are_damaged_or_missing(saved: Path) -> None:
+    path = saved / "filters.safetensors"
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"filters\.safetensors is damaged, or not the file that was written"):
+            stored.first_layers(saved)
+    path.unlink()
+    with pytest.raises(DataError, match=r"filters\.safetensors is missing"):
+        stored.first_layers(saved)
+    artifact.save(saved, trained(SMALL), model=SMALL, card=CARD)
+    with pytest.raises(DataError, match=r"model\.json names no filters\.safetensors"):
+        stored.first_layers(saved)
+
+
+def test_reading_first_layers_needs_no_torch(saved: Path) -> None:
+    code = f"import pathlib, sys; from filterlab.models import folder; folder.first_layers(pathlib.Path({str(saved)!r})); "
+    ran = subprocess.run(
+        [sys.executable, "-c", code + "print('torch' in sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "False\n"
+
+
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
 def test_missing_file(saved: Path, name: str) -> None:
     (saved / name).unlink()
@@ -98,17 +162,19 @@ def test_missing_file(saved: Path, name: str) -> None:
         artifact.load(saved)
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"[1]", "holds a list")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"{", "Expecting property"), (b"\xff\xfe", "'utf-8' codec|Expecting|'utf-16"), (b"[1]", "it holds a list")],
+)
 def test_description_that_is_none(saved: Path, content: bytes, message: str) -> None:
     (saved / "model.json").write_bytes(content)
-    with pytest.raises(DataError, match=rf"model\.json {message}"):
+    with pytest.raises(DataError, match=rf"model\.json is damaged .*: ({message})"):
         artifact.load(saved)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": 2}, "its format is 2, but this version of filterlab reads 1"),
         ({"model": {"name": "vgg"}}, "no architecture is called 'vgg'"),
         ({"model": 3}, "TypeError"),
         ({"model": {"name": "mlp", "hidden": [-3], "activation": "relu"}}, "negative"),
@@ -128,9 +194,22 @@ def test_description_of_no_network(saved: Path, values: dict[str, object], messa
         artifact.load(saved)
 
 
+@pytest.mark.parametrize("other", [1, 3, None])
+def test_another_format(saved: Path, other: int | None) -> None:
+    """Format 1 had no digests."""
+    edit(saved, format=other)
+    with pytest.raises(DataError, match=rf"model\.json .*: its format is {other}, but this version of filterlab reads 2; "):
+        artifact.load(saved)
+
+
 def test_damaged_weights(saved: Path) -> None:
     path = saved / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-5])
+    whole = path.read_bytes()
+    for damaged in (whole[:-5], whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"model\.safetensors is damaged, or not the file that was written: its SHA-256 "):
+            artifact.load(saved)
+    replace(saved, "model.safetensors", whole[:-5])
     with pytest.raises(DataError, match=r"model\.safetensors is damaged"):
         artifact.load(saved)
 
@@ -142,7 +221,7 @@ def test_weights_of_another_network(saved: Path) -> None:
     tensors["conv9.weight"] = torch.zeros(1)
     tensors["fc1.weight"] = torch.zeros(10, 5)
     tensors["fc1.bias"] = torch.zeros(10, dtype=torch.float64)
-    safetensors.torch.save_file(tensors, path)
+    replace(saved, path.name, safetensors.torch.save(tensors))
     with pytest.raises(DataError) as caught:
         artifact.load(saved)
     message = str(caught.value)

@@ -19,7 +19,7 @@ import yaml
 
 from filterlab import tracking
 from filterlab.config import compose, schema
-from filterlab.data.arrays import LabelledImages
+from filterlab.data import arrays
 from filterlab.models import artifact
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ def test_the_run_holds_what_made_it(project: Any) -> None:
     (logged,) = client.search_logged_models([run.info.experiment_id])
     assert (logged.source_run_id, logged.status.value) == (run_id, "READY")
     assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
-    images = LabelledImages.load(project.root / "data/processed/test", "test").images[:8]
+    images = arrays.load(project.root / "data/processed/test")[1]["test"].images[:8]
     with torch.inference_mode():
         expected = artifact.load(project.root / "models")(torch.tensor(images)).softmax(dim=1).numpy()
     loaded = mlflow.pyfunc.load_model(logged.artifact_location)

@@ -20,8 +20,10 @@ from hydra.types import HydraContext
 from omegaconf import OmegaConf
 from submitit.core.utils import UncompletedJobError
 
+from filterlab import seal
 from filterlab.config import compose as composition
 from filterlab.errors import UserError
+from filterlab.sweeps.sweep import SUBMITTED
 from hydra_plugins.filterlab_launchers import job_states, slurm
 
 ROOT = Path(__file__).parents[2]
@@ -146,7 +148,7 @@ def test_more_jobs_than_an_array_may_have(
     commands(sbatch=sbatch, srun="", squeue="", scontrol="echo MaxArraySize = 3", sacct="exit 1")
     returns = launcher.launch([["model=mlp", f"seed={seed}", "hydra.job.name=a"] for seed in range(5)], 0)
     assert (tmp_path / "scripts").read_text().splitlines() == ["#SBATCH --array=0-2%3", "#SBATCH --array=0-1%2"]
-    lines = (tmp_path / slurm.SUBMITTED).read_text().splitlines()
+    lines = (tmp_path / SUBMITTED).read_text().splitlines()
     assert [json.loads(line)["job"] for line in lines] == ["1_0", "1_1", "1_2", "2_0", "2_1"]
     assert [returned.overrides for returned in returns] == [["model=mlp", f"seed={seed}"] for seed in range(5)]
     for returned in returns:
@@ -197,8 +199,8 @@ def test_what_was_submitted_is_written_down(
     monkeypatch.setenv(slurm.VARIABLE, str(tmp_path))
     launcher.on_submitted([(["seed=0", "model=mlp"], "7_0"), (["seed=1"], "7_1")])
     launcher.on_submitted([(["seed=2"], "8")])
-    lines = (tmp_path / slurm.SUBMITTED).read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [
+    lines = (tmp_path / SUBMITTED).read_text().splitlines()
+    assert [seal.parse(line.encode()) for line in lines] == [
         {"overrides": ["seed=0", "model=mlp"], "job": "7_0"},
         {"overrides": ["seed=1"], "job": "7_1"},
         {"overrides": ["seed=2"], "job": "8"},

@@ -2,19 +2,34 @@ from pathlib import Path
 
 import pytest
 
+from filterlab import files
 from filterlab.errors import DataError
+from filterlab.models import folder
 from filterlab.stages import curves
 
 HEADER = "epoch,lr,train/loss,train/accuracy,validation/loss,validation/accuracy,chosen\n"
 SOUND = HEADER + "1,0.1,1.5,0.5,nan,0.625,0\n2,0.1,1.0,0.75,1.5,0.5,1\n"
 
 
+def put(root: Path, content: bytes) -> None:
+    """The table, as the model that it belongs to knows it."""
+    sha256 = files.write(root / curves.CURVES, content)
+    folder.write(root / "models", {}, {}, beside={curves.CURVES.name: sha256})
+
+
 def test_columns_by_name(tmp_path: Path) -> None:
-    (tmp_path / "curves.csv").write_text(SOUND)
-    found = curves.read(tmp_path / "curves.csv")
+    put(tmp_path, SOUND.encode())
+    found = curves.read(tmp_path)
     assert list(found) == curves.COLUMNS
     assert (found["epoch"], found["train/accuracy"], found["chosen"]) == ([1, 2], [0.5, 0.75], [0, 1])
     assert str(found["validation/loss"]) == "[nan, 1.5]", "a loss that diverged is no damage"
+
+
+def test_another_number_is_seen(tmp_path: Path) -> None:
+    put(tmp_path, SOUND.encode())
+    (tmp_path / curves.CURVES).write_text(SOUND.replace("0.75", "0.85"))
+    with pytest.raises(DataError, match=r"curves\.csv is damaged, or not the file that was written: .*; `dvc repro train`"):
+        curves.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -31,12 +46,15 @@ def test_columns_by_name(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_named(tmp_path: Path, content: bytes, said: str) -> None:
-    path = tmp_path / "curves.csv"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"curves\.csv is damaged: {said}.*; `dvc repro train` makes it anew"):
-        curves.read(path)
+    put(tmp_path, content)
+    with pytest.raises(DataError, match=rf"curves\.csv is no table of curves: {said}.*; `dvc repro train` makes it anew"):
+        curves.read(tmp_path)
 
 
 def test_absence_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"model\.json is missing: train a model first"):
+        curves.read(tmp_path)
+    put(tmp_path, SOUND.encode())
+    (tmp_path / curves.CURVES).unlink()
     with pytest.raises(DataError, match=r"curves\.csv is missing: `dvc repro train` makes it"):
-        curves.read(tmp_path / "curves.csv")
+        curves.read(tmp_path)

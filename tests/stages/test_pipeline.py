@@ -1,8 +1,8 @@
 """`filterlab pipeline`: whose exit code it ends with, and what the fallback does to params.yaml. DVC is a stand-in here."""
 
 import contextlib
-import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from filterlab import files, seal
 from filterlab.config import compose
 from filterlab.repository import folder_md5
 from filterlab.stages import pipeline, results, runs
@@ -107,8 +108,15 @@ def test_stages_find_filterlab(tmp_path: Path, dvc: Path) -> None:
     assert (tmp_path / "path.txt").read_text().split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
+def asked(root: Path, *overrides: str) -> None:
+    """conf/, and the receipt that the compose stage writes before a mirror is asked."""
+    shutil.copytree(ROOT / "conf", root / "conf", dirs_exist_ok=True)
+    files.write(root / compose.RECEIPT, compose.dump(compose.compose(root / "conf", overrides)))
+
+
 def test_only_unreachable_data_falls_back(tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Damaged data (3) ends the pipeline; no mirror (69) has it run once more, with digits, and only once."""
+    asked(tmp_path, "data.take=first", "data.take_n=60")
     before = order.read_text()
     dvc.write_text(FAIL.format(codes=(3, 255)))
     assert pipeline.run(tmp_path) == 3
@@ -123,6 +131,7 @@ def test_under_an_experiment_the_way_out_is_said(
     tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`data: digits` alone would change nothing."""
+    asked(tmp_path, "experiment=tutorial")
     order.write_text(order.read_text().replace("experiment: none", "experiment: tutorial"))
     before = order.read_text()
     dvc.write_text(FAIL.format(codes=(69, 255)))
@@ -131,6 +140,31 @@ def test_under_an_experiment_the_way_out_is_said(
     said = capsys.readouterr().out
     assert "params.yaml says `experiment: tutorial`" in said
     assert "write `experiment: none` as well as `data: digits`" in said
+
+
+MINE = """\
+defaults: [mnist, _self_]
+{name}
+mirrors: [http://127.0.0.1:9/]
+files:
+  train-images-idx3-ubyte.gz: 00000000000000000000000000000000
+"""
+
+
+@pytest.mark.parametrize("name", ["mine", "mnist", "fashion_mnist"])
+def test_digits_stand_in_for_no_other_data_set(
+    tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """An own data set, one that is based on mnist's and keeps its name, and one that is shipped."""
+    (tmp_path / "conf/data").mkdir(parents=True)
+    (tmp_path / "conf/data/own.yaml").write_text(MINE.format(name=f"name: {name}"))
+    asked(tmp_path, "data=fashion_mnist" if name == "fashion_mnist" else "data=own")
+    order.write_text(order.read_text().replace("data: mnist", "data: own"))
+    before = order.read_text()
+    dvc.write_text(FAIL.format(codes=(69, 255)))
+    assert pipeline.run(tmp_path) == 69
+    assert (tmp_path / "runs.txt").read_text() == "run\n" and order.read_text() == before
+    assert f"digits stand in for mnist alone, and {name} was asked for: params.yaml is as it was" in capsys.readouterr().out
 
 
 def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
@@ -156,13 +190,17 @@ def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
     assert (tmp_path / "in_order").exists()
 
 
+def trained(root: Path, run_id: str) -> None:
+    seal.write(root / results.RUN, {"run_id": run_id, "models": folder_md5(root / "models")})
+
+
 @pytest.fixture
 def finished(tmp_path: Path) -> Path:
     """A root with results of run abc."""
     (tmp_path / "results").mkdir()
     metrics = {"data": "digits", "examples": 1360, "accuracy": 0.98125, "accuracy_low": 0.95, "accuracy_high": 0.99}
-    (tmp_path / results.METRICS).write_text(json.dumps(dict.fromkeys(results.SHOWN, 0) | metrics))
-    (tmp_path / results.RUN).write_text(json.dumps({"run_id": "abc", "models": ""}))
+    results.write_measured(tmp_path, dict.fromkeys(results.SHOWN, 0) | metrics, by_class=[])
+    trained(tmp_path, "abc")
     return tmp_path
 
 
@@ -199,7 +237,7 @@ def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_summary_of_a_training_without_tracking(finished: Path) -> None:
-    (finished / results.RUN).write_text(json.dumps({"run_id": "", "models": ""}))
+    trained(finished, "")
     assert summary(finished, "tracking=local")[0] == "model     models/model.safetensors", "there is no run to look at"
 
 

@@ -1,6 +1,7 @@
 """evaluate, visualize and report in turn, on a small network and small data: what they write, and that it repeats."""
 
 import csv
+import dataclasses
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
+from filterlab import files, seal
 from filterlab.config import compose, schema
+from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
 from filterlab.errors import DataError
@@ -34,22 +36,23 @@ def make(root: Path, overrides: list[str]) -> schema.Config:
     (root / "results").mkdir()
     (root / compose.RECEIPT).write_text(compose.dump(config), encoding="utf-8")
     draw = np.random.default_rng(0)
-    for part, name, n in [("train", "train", 60), ("train", "validation", 30), ("test", "test", 1005)]:
-        folder = root / "data/processed" / part
-        folder.mkdir(parents=True, exist_ok=True)
-        labels = draw.permutation(np.arange(n, dtype=np.uint8) % 10)
-        images = LabelledImages(images=draw.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), labels=labels)
-        images.save(folder, name)
-    data, whole = config.data, digest({name: images})  # of the test set, the last
-    Card(data.name, data.classes, 1, 28, 28, {name: n}, 0.5, 0.3, whole, made_from(data)).save(folder / "card.json")
+    data = config.data
+    for folder, counts in [("train", {"train": 60, "validation": 30}), ("test", {"test": 1005})]:
+        parts = {}
+        for name, n in counts.items():
+            labels = draw.permutation(np.arange(n, dtype=np.uint8) % 10)
+            parts[name] = LabelledImages(images=draw.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), labels=labels)
+        card = Card(data.name, data.classes, 1, 28, 28, counts, 0.5, 0.3, digest(parts), made_from(data))
+        arrays.save(root / "data/processed" / folder, parts, card)
     network = registry.build(config.model, channels=1, height=28, width=28, classes=10, seed=0)
-    card = {"name": config.data.name, "classes": config.data.classes, "channels": 1, "height": 28, "width": 28}
-    artifact.save(root / "models", network, model=config.model, card=card | {"mean": 0.5, "std": 0.3})
     weights = [m.weight.detach() for kind in (torch.nn.Conv2d, torch.nn.Linear) for m in network.modules() if isinstance(m, kind)]
-    save_file({"first_layer": torch.stack([weights[0], weights[0] + 0.1, weights[0] - 0.1])}, root / "models/filters.safetensors")
-    (root / "results/curves.csv").write_text(
-        "epoch,lr,train/loss,train/accuracy,validation/loss,validation/accuracy,chosen\n1,0.1,1.5,0.5,1.25,0.625,1\n2,0.1,1.0,0.7,1.5,0.5,0\n"
+    layers = torch.stack([weights[0], weights[0] + 0.1, weights[0] - 0.1])
+    artifact.save(root / "models", network, model=config.model, card=dataclasses.asdict(card), first_layers=layers)
+    curves = files.write(
+        root / "results/curves.csv",
+        "epoch,lr,train/loss,train/accuracy,validation/loss,validation/accuracy,chosen\n1,0.1,1.5,0.5,1.25,0.625,1\n2,0.1,1.0,0.7,1.5,0.5,0\n",
     )
+    seal.write(root / "results/run.json", {"run_id": "", "curves": curves})
     return config
 
 
@@ -133,7 +136,7 @@ def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
 
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     make(tmp_path, NETWORKS["softmax"])
-    with pytest.raises(DataError, match=r"metrics\.json is missing"):
+    with pytest.raises(DataError, match=r"evaluation/digests\.json is missing: `dvc repro evaluate` makes it anew"):
         report.run(tmp_path)
     evaluate.run(tmp_path)
     (tmp_path / "results/evaluation/per_class.csv").unlink()
@@ -148,3 +151,12 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "results/curves.csv").unlink()
     with pytest.raises(DataError, match=r"curves\.csv is missing"):
         report.run(tmp_path)
+
+
+def test_a_damaged_file_of_first_layers_is_one_sentence(tmp_path: Path) -> None:
+    make(tmp_path, NETWORKS["softmax"])
+    path = tmp_path / "models/filters.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match=r"filters\.safetensors is damaged, or not the file that was written: .*; train a model"):
+        visualize.run(tmp_path)
+    assert not (tmp_path / "results/figures").exists()

@@ -1,27 +1,35 @@
+"""What train and evaluate say of themselves, read back: as it was written, or an error."""
+
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.fs.local import LocalFileSystem
 
+from filterlab import files, seal
 from filterlab.errors import DataError
 from filterlab.repository import folder_md5
 from filterlab.stages import results
 
+MEASURED = dict.fromkeys(results.SHOWN, 0.5) | {"data": "nøise", "macro": {"f1": 0.25}}
 
-def write(root: Path, file: Path, content: bytes) -> None:
-    (root / "results").mkdir(exist_ok=True)
-    (root / file).write_bytes(content)
+
+def measure(root: Path, numbers: dict[str, Any] = MEASURED) -> None:
+    results.write_measured(root, numbers, by_class=[["a", 0.5, 1.0, 0.75, 7]])
 
 
 def test_read_back(tmp_path: Path) -> None:
     assert results.run_id(tmp_path) == "", "nothing was trained"
-    measured = dict.fromkeys(results.SHOWN, 0.5) | {"data": "nøise"}
-    write(tmp_path, results.METRICS, json.dumps(measured, ensure_ascii=False).encode())
-    write(tmp_path, results.RUN, b'{"run_id": "abc", "models": "", "seconds": 1.5}')
-    assert (results.metrics(tmp_path), results.run_id(tmp_path)) == (measured, "abc")
+    assert not results.has_metrics(tmp_path)
+    measure(tmp_path)
+    seal.write(tmp_path / results.RUN, {"run_id": "abc", "seconds": 1.5, "models": ""})
+    assert (results.metrics(tmp_path), results.run_id(tmp_path)) == (MEASURED, "abc")
+    assert results.per_class(tmp_path) == [{"class": "a", "precision": "0.5", "recall": "1.0", "f1": "0.75", "support": "7"}]
+    assert results.has_metrics(tmp_path)
+    assert json.loads((tmp_path / results.METRICS).read_text()) == MEASURED, "for `dvc metrics`: nothing but metrics"
 
 
 @pytest.mark.parametrize(
@@ -31,58 +39,78 @@ def test_read_back(tmp_path: Path) -> None:
         (b'{"run_id": "ab', "Unterminated string"),
         (b"\xff", "'utf-8' codec can't decode"),
         (b"[]", "it holds a list, expected an object"),
-        (b"{}", "it lacks (run_id, models|data, examples, errors, .*)"),
+        (b"{}", "it lacks sha256, the digest of its content"),
+        (b"[" * 100_000, "it is nested too deeply"),
     ],
 )
 def test_damage_is_named(tmp_path: Path, content: bytes, said: str) -> None:
-    write(tmp_path, results.RUN, content)
-    write(tmp_path, results.METRICS, content)
+    files.write(tmp_path / results.RUN, content)
     with pytest.raises(DataError, match=rf"results/run\.json is damaged: {said}.*; remove it, and the run is found"):
         results.run_id(tmp_path)
-    with pytest.raises(DataError, match=rf"results/metrics\.json is damaged: {said}.*; `dvc repro evaluate` makes it"):
+    measure(tmp_path)
+    for file, read in [(results.METRICS, results.metrics), (results.PER_CLASS, results.per_class)]:
+        (tmp_path / file).write_bytes(content)
+        with pytest.raises(DataError, match=rf"{file} is damaged, or .*; `dvc repro evaluate` makes it anew"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("key", [*results.SHOWN, "f1"])
+def test_metrics_without_a_key(tmp_path: Path, key: str) -> None:
+    """Taken out by hand, or written so by another version."""
+    measure(tmp_path)
+    text = (tmp_path / results.METRICS).read_text()
+    (tmp_path / results.METRICS).write_text(text.replace(f'"{key}"', '"other"'))
+    with pytest.raises(DataError, match=r"metrics\.json is damaged, or not the file that was written: .*; `dvc repro evaluate`"):
         results.metrics(tmp_path)
+    if key in MEASURED:
+        measure(tmp_path, {name: given for name, given in MEASURED.items() if name != key})
+        with pytest.raises(DataError, match=rf"metrics\.json lacks {key}: another version wrote it; `dvc repro evaluate`"):
+            results.metrics(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "its columns are none, expected class, precision"),
-        (b"class,recall\n", "its columns are class, recall, expected class, precision"),
-        (b"class,precision,recall,f1,support\n0,1.0,0.5\n", "class 0 has 2 values, expected 4"),
-        (b"class,precision,recall,f1,support\n0,1.0,half,1,2\n", "could not convert string to float: 'half'"),
-        (b"\xff", "'utf-8' codec can't decode"),
-    ],
-)
-def test_damaged_scores_are_named(tmp_path: Path, content: bytes, said: str) -> None:
-    (tmp_path / "results/evaluation").mkdir(parents=True)
-    write(tmp_path, results.PER_CLASS, content)
-    with pytest.raises(DataError, match=rf"per_class\.csv is damaged: {said}.*; `dvc repro evaluate` makes it"):
-        results.per_class(tmp_path)
+def test_another_number_is_seen(tmp_path: Path) -> None:
+    measure(tmp_path)
+    seal.write(tmp_path / results.RUN, {"run_id": "abc", "models": ""})
+    for file, read, said, other in [
+        (results.METRICS, results.metrics, "0.5", "0.6"),
+        (results.PER_CLASS, results.per_class, "0.5", "0.6"),
+        (results.DIGESTS, results.metrics, ": ", ":  0"),
+        (results.RUN, results.run_id, "abc", "abd"),
+    ]:
+        text = (tmp_path / file).read_text()
+        (tmp_path / file).write_text(text.replace(said, other, 1))
+        with pytest.raises(DataError, match="is damaged"):
+            read(tmp_path)
+        (tmp_path / file).write_text(text)
+        read(tmp_path)
 
 
 def test_absence_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"results/metrics\.json is missing: `dvc repro evaluate` makes it"):
-        results.metrics(tmp_path)
-    with pytest.raises(DataError, match=r"results/evaluation/per_class\.csv is missing: `dvc repro evaluate` makes it"):
-        results.per_class(tmp_path)
+    measure(tmp_path)
+    for file, read in [
+        (results.METRICS, results.metrics),
+        (results.PER_CLASS, results.per_class),
+        (results.DIGESTS, results.metrics),
+    ]:
+        (tmp_path / file).unlink()
+        with pytest.raises(DataError, match=rf"{file} is missing: `dvc repro evaluate` makes it"):
+            read(tmp_path)
 
 
 def test_a_record_is_of_the_model_that_it_names(tmp_path: Path) -> None:
     """DVC brings models from its cache, and leaves results/run.json as the last training wrote it."""
-    (tmp_path / "models/below").mkdir(parents=True)
-    write(tmp_path, Path("models/model.safetensors"), b"weights")
-    write(tmp_path, Path("models/below/ä.json"), b"{}")
+    files.write(tmp_path / "models/model.safetensors", b"weights")
+    files.write(tmp_path / "models/below/ä.json", b"{}")
     models = folder_md5(tmp_path / "models")
     assert results.run_id(tmp_path) == models, "without a record the model leads to its run"
-    write(tmp_path, results.RUN, json.dumps({"run_id": "abc", "models": models}).encode())
+    seal.write(tmp_path / results.RUN, {"run_id": "abc", "models": models})
     assert results.run_id(tmp_path) == "abc"
-    write(tmp_path, Path("models/model.safetensors"), b"other weights")
+    files.write(tmp_path / "models/model.safetensors", b"other weights")
     assert results.run_id(tmp_path) == folder_md5(tmp_path / "models") != models
 
 
 def test_a_folder_is_named_as_dvc_names_it(tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    write(tmp_path, Path("results/unused"), b"")
     (folder / "b").mkdir(parents=True)
     for name in ("b/c", "a b.json", "ä", "b.json", "B"):
         (folder / name).write_bytes(name.encode())

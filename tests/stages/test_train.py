@@ -7,7 +7,6 @@ import os
 import pty
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -19,7 +18,9 @@ import numpy as np
 import pytest
 import torch
 
+from filterlab import seal
 from filterlab.config import compose
+from filterlab.data import arrays, idx, published
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
 from filterlab.errors import DataError, UserError
@@ -52,9 +53,7 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
             "train": LabelledImages(images=images[:300], labels=labels[:300]),
             "validation": LabelledImages(images=images[300:], labels=labels[300:]),
         }
-        for part, arrays in parts.items():
-            arrays.save(root / "data/processed/train", part)
-        counts = {part: len(arrays) for part, arrays in parts.items()}
+        counts = {name: len(part) for name, part in parts.items()}
         classes = [str(label) for label in range(10)]
         shutil.copytree(ROOT / "conf", root / "conf")
         (root / "dvc.yaml").write_text("stages: {}\n")
@@ -62,7 +61,7 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
         config = compose.compose(root / "conf", [*ORDER, *overrides])
         (root / compose.RECEIPT).write_text(compose.dump(config))
         card = Card("noise", classes, 1, 28, 28, counts, 0.45, 0.2, digest(parts), made_from(config.data))
-        card.save(root / "data/processed/train/card.json")
+        arrays.save(root / "data/processed/train", parts, card)
         return root
 
     return make
@@ -71,15 +70,14 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
 def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[..., Path]) -> None:
     """The receipt has changed and preprocess has not run since: they are made from data/raw, in memory."""
     root = make_root("root")
+    raw, data = root / "data/raw", compose.load(root).data
     for part, count in [("train", 20), ("t10k", 10)]:
         labels = (np.arange(count) % 10).astype(np.uint8)
-        for kind, dimensions, content in [
-            ("images-idx3", (count, 28, 28), np.repeat(labels, 28 * 28)),
-            ("labels-idx1", (count,), labels),
-        ]:
-            path = root / f"data/raw/MNIST/raw/{part}-{kind}-ubyte"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(struct.pack(f">HBB{len(dimensions)}I", 0, 8, len(dimensions), *dimensions) + content.tobytes())
+        images = np.repeat(labels, 28 * 28).reshape(count, 28, 28)
+        idx.write(published.place(raw, data) / f"{part}-images-idx3-ubyte", images)
+        idx.write(published.place(raw, data) / f"{part}-labels-idx1-ubyte", labels)
+    paths = published.place(raw, data).iterdir()
+    published.write_digests(raw, data, {path.name: seal.sha256(path.read_bytes()) for path in paths})
     assert len(prepared(compose.load(root), root)[1]) == 300
     changed = compose.compose(root / "conf", [*ORDER, "data.validation=0.5"])
     (root / compose.RECEIPT).write_text(compose.dump(changed))

@@ -16,6 +16,7 @@ import pytest
 
 from filterlab import cli
 from filterlab.config import compose, schema
+from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
 
@@ -95,11 +96,9 @@ def noise(root: Path, data: schema.Data) -> None:
         "train": LabelledImages(images=images[:300], labels=labels[:300]),
         "validation": LabelledImages(images=images[300:], labels=labels[300:]),
     }
-    for part, arrays in parts.items():
-        arrays.save(root / "data/processed/train", part)
-    counts = {part: len(arrays) for part, arrays in parts.items()}
+    counts = {name: len(part) for name, part in parts.items()}
     card = Card("mnist", [str(label) for label in range(10)], 1, 28, 28, counts, 0.45, 0.2, digest(parts), made_from(data))
-    card.save(root / "data/processed/train/card.json")
+    arrays.save(root / "data/processed/train", parts, card)
 
 
 @pytest.fixture(scope="session")

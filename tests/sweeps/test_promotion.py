@@ -1,5 +1,6 @@
 """From a sweep's winner to the order, by `dvc repro` to the same metric, and back by lineage. The tests build on each other."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from filterlab.config import compose
+from filterlab.data import arrays
 from filterlab.sweeps import promotion
 from filterlab.sweeps import sweep as sweeps
 
@@ -124,11 +126,14 @@ def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
     code.write_text(kept)
     assert promotion.PROMOTED not in lab.tags(dirty), "the pipeline's own training alone is marked"
     assert "was never committed" in lab.here("promote", dirty, code=2)
-    labels = lab.root / "data/processed/train/card.json"
-    card = labels.read_text()
-    labels.write_text(card.replace('"digest": "', '"digest": "0'))
+    folder = lab.root / "data/processed/train"
+    card, parts = arrays.load(folder)
+    other = parts | {"train": dataclasses.replace(parts["train"], labels=parts["train"].labels[::-1].copy())}
+    arrays.save(folder, other, card)
+    assert "the arrays are damaged, or not those that card.json describes" in lab.here("promote", run_id, code=3)
+    arrays.save(folder, other, dataclasses.replace(card, digest=arrays.digest(other)))
     assert "learned from other data" in lab.here("promote", run_id, code=2)
-    labels.write_text(card)
+    arrays.save(folder, parts, card)
     assert "no run in this store" in lab.here("promote", "zzz", code=2)
     assert "no choice is made on the test set" in lab.here("promote", "--best", "test/accuracy", "--sweep", "widths", code=2)
     assert path.read_text() == before

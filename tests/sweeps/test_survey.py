@@ -1,17 +1,18 @@
 """A sweep as its store, its folder and its scheduler tell it, without any of the three."""
 
-import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import yaml
 
-from filterlab.config import compose
-from filterlab.errors import UserError
-from filterlab.sweeps import driver, promotion, survey
+from filterlab import seal
+from filterlab.errors import DataError, UserError
+from filterlab.models import folder
+from filterlab.sweeps import desk, driver, promotion, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
 from filterlab.tracking import Found, NullRun, process
@@ -61,8 +62,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def submit(sweep: Sweep, **jobs: list[str]) -> None:
-    lines = [json.dumps({"overrides": words, "job": job}) + "\n" for job, words in jobs.items()]
-    (sweep.folder / sweeps.SUBMITTED).write_text("".join(lines))
+    sweeps.submit(sweep.folder, [(words, job) for job, words in jobs.items()])
 
 
 def statuses(sweep: Sweep, store: NullRun) -> list[tuple[str, str]]:
@@ -89,13 +89,70 @@ def test_a_searchs_queued_trainings_are_seen(tmp_path: Path, held: Callable[...,
     assert statuses(sweep, Store([run("a", seed="0")])) == [("0", "done"), ("1", "queued")]
 
 
+def model(place: Path) -> None:
+    """Eight filters after each of two epochs; the architecture is none of this code's."""
+    layers = np.arange(3 * 8 * 3 * 5 * 5, dtype=np.float32).reshape(3, 8, 3, 5, 5)
+    description = {"model": {"name": "later"}, "data": {"channels": 3, "height": 8, "width": 9}}
+    folder.write(place, description, {folder.FIRST_LAYERS: folder.write_first_layers(layers)})
+
+
+def test_a_damaged_file_of_first_layers_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = Sweep(tmp_path / "s", swept=["seed"])
+    store = Store([run("a", value=0.7, seed="0"), run("b", value=0.9, seed="1"), run("c", value=0.8, seed="2")])
+    points = survey.begun(sweep, store)
+    for key in "ab":
+        model(sweep.point(key) / "models")
+    path = sweep.point("a") / "models/filters.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    found = [driver.first_layer(sweep, replace(point, metrics=point.metrics | {"best_epoch": 2.0})) for point in points]
+    assert found[0] is None and found[2] is None, "damaged; on another machine"
+    np.testing.assert_array_equal(found[1], np.arange(1200, 1800, dtype=np.float32).reshape(8, 3, 5, 5))
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and f"left out of the report's filters: {path} is damaged" in said
+    (sweep.point("a") / "models/model.json").write_text("{")
+    assert driver.image_shape(sweep, points) == (3, 8, 9), "the other point's"
+
+
+def test_what_a_sweep_wrote_down_is_checked(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path / "runs/s", swept=["seed"], points={"a": ["seed=0"]})
+    sweep.save()
+    assert sweeps.load(sweep.folder) == sweep
+    path = sweep.folder / "sweep.json"
+    written = path.read_text()
+    for damaged in (written[:-9], written.replace("seed=0", "seed=1"), "[]", written.replace('"swept"', '"kept"')):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match=r"sweep\.json is damaged: .*; bring it back from a copy, or begin another sweep"):
+            sweeps.find(tmp_path, "s")
+    seal.write(path, {"later": 1})
+    with pytest.raises(DataError, match=r"sweep\.json is of another version of filterlab"):
+        sweeps.load(sweep.folder)
+    sweep.save()
+    submit(sweep, j1=["seed=0"], j2=["seed=1"])
+    assert list(sweeps.submitted(sweep)) == [(["seed=0"], "j1"), (["seed=1"], "j2")]
+    record = sweep.folder / sweeps.SUBMITTED
+    whole = record.read_text()
+    for damaged in (whole[:-9], whole.replace("seed=1", "seed=2")):
+        record.write_text(damaged)
+        with pytest.raises(DataError, match=r"submitted\.jsonl, line 2, is damaged: "):
+            list(sweeps.submitted(sweep))
+
+
+def test_one_damaged_sweep_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("sound", "spoiled"):
+        Sweep(tmp_path / "runs" / name).save()
+    (tmp_path / "runs/spoiled/sweep.json").write_text("{")
+    desk.status(tmp_path, "")
+    said = capsys.readouterr().out
+    assert "sound: not begun" in said and "runs/spoiled/sweep.json is damaged: " in said
+    with pytest.raises(DataError, match="is damaged"):
+        desk.status(tmp_path, "spoiled")
+
+
 def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
-    """With one more point in between, and by receipts of a schema that this code doesn't know."""
+    """With one more point in between, and by models of a schema that this code doesn't know."""
     sweep = Sweep(tmp_path / "s", swept=["seed"], points={key: [f"seed={seed}"] for seed, key in enumerate("abc")})
     for key in "ab":
-        receipt = sweep.point(key) / compose.RECEIPT
-        receipt.parent.mkdir(parents=True)
-        receipt.write_text(yaml.safe_dump({"data": {"channels": 3, "height": 8, "width": 9, "of": "later"}, "new": {}}))
+        model(sweep.point(key) / "models")
     store = Store([run("a", value=0.7, seed="0")])
     driver.collect(sweep, store, root=tmp_path)
     assert driver.image_shape(sweep, survey.begun(sweep, store)) == (3, 8, 9)

@@ -125,6 +125,7 @@ def disagreements(config: schema.Config) -> Iterator[str]:
         yield f"data.classes has {len(data.classes)} entries, expected at least 2"
     if twice := [name for name, count in Counter(data.classes).items() if count > 1]:
         yield f"data.classes names {short(twice[0])} more than once: each label needs a name of its own"
+    yield from files(data)
     if isinstance(optimizer, schema.SGD) and optimizer.nesterov and optimizer.momentum == 0:
         yield "optimizer.nesterov is true and optimizer.momentum is 0: nesterov needs momentum > 0"
     side = min(data.height, data.width)
@@ -139,3 +140,22 @@ def disagreements(config: schema.Config) -> Iterator[str]:
         yield f"tracking.uri is {uri!r} and tracking.backend is {backend}: a uri needs tracking=server"
     if isinstance(config.model, schema.ConvNet) and not config.model.layers:
         yield "model.layers is empty, expected at least one convolution"
+
+
+def files(data: schema.Data) -> Iterator[str]:
+    """Before anything is downloaded or made: under other names it would not be read, and another data set's would."""
+    expected = {f"{name}.gz" for pair in schema.FILES.values() for name in (pair.images, pair.labels)}
+    if data.files and data.files.keys() != expected:
+        other = sorted(data.files.keys() - expected)
+        what = f"names {', '.join(other)}" if other else f"lacks {', '.join(sorted(expected - data.files.keys()))}"
+        yield (
+            f"data.files {what}, expected exactly {', '.join(sorted(expected))}, which is what preprocess reads: give your files "
+            "these names (a data set whose `defaults` name another one has that one's files too, as mappings are merged)"
+        )
+    if not data.files and (data.name, data.folder) != schema.DIGITS:
+        name, folder = schema.DIGITS
+        yield (
+            f"data.files is empty with data.name {data.name!r} and data.folder {data.folder!r}: only scikit-learn's digits "
+            f"(name {name}, folder {folder}) come without files. Name the four files of {data.name} with their MD5, "
+            "or choose data=digits"
+        )

@@ -6,7 +6,7 @@ Subclasses of Model, Optimizer, Schedule and Augment are told apart by `name`, w
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import MISSING
 
@@ -39,6 +39,21 @@ class Section:
         super().__setattr__(name, new)
 
 
+class Pair(NamedTuple):
+    """The names of two files that belong together."""
+
+    images: str
+    labels: str
+
+
+# What preprocess reads: each published with .gz after its name, and unpacked by download.
+FILES = {
+    "train": Pair(images="train-images-idx3-ubyte", labels="train-labels-idx1-ubyte"),
+    "test": Pair(images="t10k-images-idx3-ubyte", labels="t10k-labels-idx1-ubyte"),
+}
+DIGITS = ("digits", "Digits")  # name and folder of scikit-learn's digits, the only data set whose files are made here
+
+
 @dataclass
 class Data(Section):
     name: str = value("the data set, as figures, metrics and runs name it", text="name")
@@ -49,7 +64,7 @@ class Data(Section):
     width: int = value("of an image, in pixels", ge=8, le=SIDE)
     mirrors: list[str] = value("URLs of folders that hold the files, tried in this order", text="url", most=100)
     files: dict[str, str] = value(
-        "file name -> published MD5; empty where the data come with a library", text="name", values="md5", most=1_000
+        "the four files' names -> published MD5; empty for scikit-learn's digits alone", text="name", values="md5", most=1_000
     )
     take: str = value("which training images: all, the first take_n, or take_n per class", choices=["all", "first", "per_class"])
     take_n: int = value("how many, for first (in all) and per_class (of each); 0 with all", ge=0, le=COUNT)

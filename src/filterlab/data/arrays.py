@@ -2,17 +2,19 @@
 
 import dataclasses
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from filterlab import seal
 from filterlab.errors import DataError
 from filterlab.files import replacing
 
-_MAKE_ANEW = "`dvc repro preprocess` makes it anew"
+CARD = "card.json"
+_REMEDY = "`dvc repro preprocess` makes it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +30,6 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def save(self, folder: Path, name: str) -> None:
-        """Write <name>_images.npy and <name>_labels.npy. Raises DataError if they cannot be written."""
-        for kind, array in [("images", self.images), ("labels", self.labels)]:
-            with replacing(folder / f"{name}_{kind}.npy") as file:
-                np.save(file, array, allow_pickle=False)
-
-    @classmethod
-    def load(cls, folder: Path, name: str) -> Self:
-        """Read what `save` wrote. Raises DataError if a file is missing or damaged, or if the two do not belong together."""
-        images, labels = _load(folder / f"{name}_images.npy", ndim=4), _load(folder / f"{name}_labels.npy", ndim=1)
-        if len(images) != len(labels):
-            raise DataError(
-                f"{folder}: {name}_images.npy has {len(images):,} images, {name}_labels.npy {len(labels):,} labels, "
-                f"expected one for each; {_MAKE_ANEW}"
-            )
-        return cls(images=images, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -68,21 +53,51 @@ class Card:
 
     def save(self, path: Path) -> None:
         """Write JSON, the same bytes for equal cards. Raises DataError if it cannot be written."""
-        with replacing(path) as file:
-            file.write((json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode())
+        seal.write(path, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote. Raises DataError if it is missing or not a card."""
+        """Read what `save` wrote. Raises DataError if it is missing, damaged or not a card."""
+        values = seal.read(path, remedy=_REMEDY)
         try:
-            return cls(**json.loads(path.read_bytes()))
-        except OSError as error:
-            raise _missing(path, error) from error
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{path}: expected the card of a data set, found something else ({error}); {_MAKE_ANEW}") from error
+            return cls(**values)
+        except TypeError as error:
+            raise DataError(f"{path} is not the card of a data set ({error}); {_REMEDY}") from error
 
 
-def digest(parts: dict[str, LabelledImages]) -> str:
+def save(folder: Path, parts: Mapping[str, LabelledImages], card: Card) -> None:
+    """Write <part>_images.npy and <part>_labels.npy of each part, then card.json. Raises DataError if one cannot be written."""
+    for name, part in parts.items():
+        for kind, array in [("images", part.images), ("labels", part.labels)]:
+            with replacing(folder / f"{name}_{kind}.npy") as file:
+                np.save(file, array, allow_pickle=False)
+    card.save(folder / CARD)
+
+
+def load(folder: Path) -> tuple[Card, dict[str, LabelledImages]]:
+    """Read what `save` wrote: the card and its parts, checked against the card's digest (MNIST: 33 ms).
+
+    Raises DataError if a file is missing or damaged, or if the arrays are not those that the card describes.
+    """
+    card = Card.load(folder / CARD)
+    parts = {}
+    for name in card.counts:
+        images, labels = (_load(folder / f"{name}_{kind}.npy", ndim=ndim) for kind, ndim in [("images", 4), ("labels", 1)])
+        if len(images) != len(labels):
+            raise DataError(
+                f"{folder}: {name}_images.npy has {len(images):,} images, {name}_labels.npy {len(labels):,} labels, "
+                f"expected one for each; {_REMEDY} anew"
+            )
+        parts[name] = LabelledImages(images=images, labels=labels)
+    if (found := digest(parts)) != card.digest:
+        raise DataError(
+            f"{folder}: the arrays are damaged, or not those that {CARD} describes: their digest begins with {found[:12]}, "
+            f"expected {card.digest[:12]}; {_REMEDY} anew"
+        )
+    return card, parts
+
+
+def digest(parts: Mapping[str, LabelledImages]) -> str:
     """SHA-256 (hex) over the parts in their order: names, shapes and bytes."""
     whole = hashlib.sha256()
     for name, part in parts.items():
@@ -96,15 +111,13 @@ def _load(path: Path, *, ndim: int) -> np.ndarray:
     try:
         with path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: {_REMEDY}") from None
     except OSError as error:
-        raise _missing(path, error) from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}; {_REMEDY} anew") from error
     except Exception as error:  # a header is Python source: besides ValueError, whatever its parser raises
-        raise DataError(f"{path}: expected an array, found a damaged file ({error}); {_MAKE_ANEW}") from error
+        raise DataError(f"{path}: expected an array, found a damaged file ({error}); {_REMEDY} anew") from error
     if array.dtype != np.uint8 or array.ndim != ndim:
         found = f"one of {array.dtype} and shape {array.shape}"
-        raise DataError(f"{path}: expected an array of uint8 with {ndim} dimensions, found {found}; {_MAKE_ANEW}")
+        raise DataError(f"{path}: expected an array of uint8 with {ndim} dimensions, found {found}; {_REMEDY} anew")
     return array
-
-
-def _missing(path: Path, error: OSError) -> DataError:
-    return DataError(f"cannot read {path}: {error.strerror or error}; `dvc repro preprocess` makes it")

@@ -1,30 +1,32 @@
 """scikit-learn's bundled digits as a stand-in for MNIST: Alpaydin and Kaynak's optdigits, 1,797 images of 8x8."""
 
-from pathlib import Path
-
 import numpy as np
 
+from filterlab.config.schema import FILES
 from filterlab.data import idx
-from filterlab.data.prepare import FILES
 
 TEST = 360  # the last fifth of the 1,797
 WHITE = 16  # the brightest value in the file
 
 
-def write(folder: Path, *, height: int, width: int) -> None:
-    """Write MNIST's four files, unpacked, with the digits brought to height x width.
+def files(*, height: int, width: int) -> dict[str, bytes]:
+    """The content of MNIST's four files, unpacked, by name, with the digits brought to height x width.
 
-    The last fifth (360 images) is the test set. Raises DataError if a file cannot be written.
+    The last fifth (360 images) is the test set.
     """
     from sklearn.datasets import load_digits  # takes seconds
 
     digits = load_digits()
     images = enlarge(digits.images, height=height, width=width)
     labels = digits.target.astype(np.uint8)
-    idx.write(folder / FILES["train"].images, images[:-TEST])
-    idx.write(folder / FILES["train"].labels, labels[:-TEST])
-    idx.write(folder / FILES["test"].images, images[-TEST:])
-    idx.write(folder / FILES["test"].labels, labels[-TEST:])
+    train, test = FILES["train"], FILES["test"]
+    arrays = {
+        train.images: images[:-TEST],
+        train.labels: labels[:-TEST],
+        test.images: images[-TEST:],
+        test.labels: labels[-TEST:],
+    }
+    return {name: idx.encode(array) for name, array in arrays.items()}
 
 
 def enlarge(images: np.ndarray, *, height: int, width: int) -> np.ndarray:

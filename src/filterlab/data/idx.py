@@ -22,13 +22,19 @@ MAX_DIMENSIONS = 4  # labels have 1, grey images 3, color images 4
 def read(path: Path) -> np.ndarray:
     """The array in an IDX file, gzipped if its name ends with .gz: uint8, of 1 to 4 dimensions, none of them 0, read-only.
 
-    The header is believed only where the file is as long as it says. Raises DataError otherwise, naming the file, what was
-    found and what was expected.
+    Raises DataError as `parse` does, and where the file can't be read.
     """
     with blaming(path, verb="read"):
         content = path.read_bytes()
-    if path.suffix == ".gz":
-        content = _unzip(content, path)
+    return parse(_unzip(content, path) if path.suffix == ".gz" else content, path)
+
+
+def parse(content: bytes, path: Path) -> np.ndarray:
+    """The array in the content of the unpacked file `path`; see `read`.
+
+    The header is believed only where the file is as long as it says. Raises DataError otherwise, naming the file, what was
+    found and what was expected.
+    """
     if len(content) < 4:
         raise DataError(f"{path}: {len(content)} bytes, expected at least the 4 of the magic number of an IDX file")
     zeros, kind, dimensions = struct.unpack_from(">HBB", content)
@@ -56,14 +62,22 @@ def write(path: Path, array: np.ndarray) -> None:
 
     Raises DataError for any other array and for a file that cannot be written.
     """
-    if array.dtype != np.uint8 or not 1 <= array.ndim <= MAX_DIMENSIONS or array.size == 0:
-        raise DataError(
-            f"{path}: cannot hold an array of {array.dtype} and shape {array.shape}, "
-            f"expected uint8, 1 to {MAX_DIMENSIONS} dimensions, at least one element"
-        )
-    content = struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
+    try:
+        content = encode(array)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
     with replacing(path) as file:
         file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def encode(array: np.ndarray) -> bytes:
+    """The content of an unpacked file. Raises ValueError for anything but uint8 of 1 to 4 dimensions, none of them 0."""
+    if array.dtype != np.uint8 or not 1 <= array.ndim <= MAX_DIMENSIONS or array.size == 0:
+        raise ValueError(
+            f"cannot hold an array of {array.dtype} and shape {array.shape}, "
+            f"expected uint8, 1 to {MAX_DIMENSIONS} dimensions, at least one element"
+        )
+    return struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
 
 
 def _unzip(content: bytes, path: Path) -> bytes:

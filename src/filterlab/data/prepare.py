@@ -10,24 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from filterlab.config import schema
-from filterlab.data import idx
+from filterlab.data import arrays, published
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.split import split, subset
 from filterlab.errors import DataError
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The names of two files that belong together."""
-
-    images: str
-    labels: str
-
-
-FILES = {
-    "train": Pair(images="train-images-idx3-ubyte", labels="train-labels-idx1-ubyte"),
-    "test": Pair(images="t10k-images-idx3-ubyte", labels="t10k-labels-idx1-ubyte"),
-}
 
 
 @dataclass(frozen=True)
@@ -78,6 +64,18 @@ def prepare(data: schema.Data, *, raw: Path) -> Prepared:
     )
 
 
+def training_data(data: schema.Data, *, raw: Path, processed: Path) -> tuple[Card, LabelledImages, LabelledImages]:
+    """Card, training and validation images: preprocess's where it made what is asked for, else made in memory from `raw`.
+
+    Raises DataError: they are missing or damaged.
+    """
+    if is_prepared(data, processed):
+        card, parts = arrays.load(processed / "train")
+        return card, parts["train"], parts["validation"]
+    made = prepare(data, raw=raw)
+    return made.train_card, made.train, made.validation
+
+
 def made_from(data: schema.Data) -> str:
     """SHA-256 (hex) of the whole section; preprocess reruns where any of it changes."""
     return hashlib.sha256(json.dumps(dataclasses.asdict(data), sort_keys=True).encode()).hexdigest()
@@ -85,7 +83,7 @@ def made_from(data: schema.Data) -> str:
 
 def is_prepared(data: schema.Data, processed: Path) -> bool:
     """Whether what preprocess left in data/processed is what `data` asks for now. Raises DataError where its card is damaged."""
-    card = processed / "train/card.json"
+    card = processed / "train" / arrays.CARD
     return card.exists() and Card.load(card).made_from == made_from(data)
 
 
@@ -102,8 +100,8 @@ def pixel_statistics(images: np.ndarray) -> tuple[float, float]:
 
 def official(data: schema.Data, *, raw: Path, part: str) -> LabelledImages:
     """All images of a part, "train" or "test", as they were published. Raises DataError as `prepare` does."""
-    folder, files = raw / data.folder / "raw", FILES[part]
-    images, labels = _read_file(folder / files.images), _read_file(folder / files.labels)
+    folder, files = published.place(raw, data), schema.FILES[part]
+    images, labels = published.read(raw, data, part)
     expected = (data.height, data.width) if data.channels == 1 else (data.channels, data.height, data.width)
     if images.shape[1:] != expected:
         raise DataError(
@@ -121,12 +119,6 @@ def official(data: schema.Data, *, raw: Path, part: str) -> LabelledImages:
             f"as data {data.name} has {len(data.classes)} classes ({unknown.size:,} such labels)"
         )
     return LabelledImages(images=images.reshape(-1, data.channels, data.height, data.width), labels=labels)
-
-
-def _read_file(path: Path) -> np.ndarray:
-    if not path.exists():
-        raise DataError(f"{path} is missing: `dvc repro download` makes it")
-    return idx.read(path)
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -7,36 +7,44 @@ import time
 from pathlib import Path
 
 from filterlab.config import schema
+from filterlab.data import published
 from filterlab.data.download import MirrorError
 from filterlab.data.download import download as download_file
 from filterlab.data.progress import Progress
 from filterlab.errors import DataError, UnreachableError
 from filterlab.files import blaming, replacing
+from filterlab.seal import sha256
 
 VARIABLE = "FILTERLAB_MIRROR"
 
 
 def download(data: schema.Data, *, raw: Path, partial: Path, progress: Progress) -> None:
-    """Bring the files of a data set to raw/<data.folder>/raw/, gzipped as published and unpacked beside it.
+    """Bring the files of a data set to raw/<data.folder>/raw/, gzipped as published and unpacked beside it, and their digests.
 
     Mirrors are asked in turn: the folder or URL that the environment names in FILTERLAB_MIRROR, then `data.mirrors`. `raw` is
     written only once every file has come and has its published MD5; until then what has come stays in `partial`. A data set
     without files is made from scikit-learn's bundled digits, as unpacked IDX files alone.
 
     Raises UnreachableError if no mirror has delivered a file; DataError if one has, but damaged, if FILTERLAB_MIRROR names
-    nothing that could be a mirror, and if the disk is full or a folder cannot be written.
+    nothing that could be a mirror, if a file of another hand stands where one would be written, and if the disk is full or a
+    folder cannot be written.
     """
-    folder = raw / data.folder / "raw"
-    if not data.files:
+    folder = published.place(raw, data)
+    packed: dict[str, bytes] = {}
+    if data.files:
+        fetcher = _Fetcher(data, partial=partial, progress=progress)
+        packed = {name: _in_place(folder / name, md5) or fetcher.fetch(name, md5) for name, md5 in data.files.items()}
+        unpacked = {name.removesuffix(".gz"): gzip.decompress(content) for name, content in packed.items()}
+    else:
         from filterlab.data import digits  # scikit-learn takes seconds to import
 
-        digits.write(folder, height=data.height, width=data.width)
-        return
-    fetcher = _Fetcher(data, partial=partial, progress=progress)
-    contents = {name: _in_place(folder / name, md5) or fetcher.fetch(name, md5) for name, md5 in data.files.items()}
-    for name, content in contents.items():
-        _write(folder / name, content)
-        _write(folder / name.removesuffix(".gz"), gzip.decompress(content))
+        unpacked = digits.files(height=data.height, width=data.width)
+    ours = (raw / data.folder / published.DIGESTS).exists()
+    for name, content in unpacked.items():
+        if data.files:
+            _write(folder / f"{name}.gz", packed[f"{name}.gz"], ours=ours)
+        _write(folder / name, content, ours=ours)
+    published.write_digests(raw, data, {name: sha256(content) for name, content in unpacked.items()})
     for name, md5 in data.files.items():
         _remove(_partial(partial, name, md5))
 
@@ -144,10 +152,14 @@ def _in_place(path: Path, md5: str) -> bytes | None:
     return content if _md5(content) == md5 else None
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, *, ours: bool) -> None:
+    """`ours`: download has written into this folder before, so that what differs is damaged or out of date."""
     with blaming(path, verb="read"):
-        if path.exists() and path.read_bytes() == content:
-            return
+        if path.exists():
+            if path.read_bytes() == content:
+                return
+            if not ours:
+                raise DataError(f"{path} is there and is not what would be written, nor was it written here: move it elsewhere")
     with replacing(path) as file:
         file.write(content)
 

@@ -1,7 +1,9 @@
-"""A trained network on disk: model.safetensors (the weights) and model.json (how to build it); nothing that can run."""
+"""A trained network on disk: model.safetensors (the weights) and model.json (how to build it); nothing that can run.
+
+filters.safetensors, the first layer's weights by epoch, lies with them where the training is known.
+"""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,28 +13,35 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from filterlab import files
 from filterlab.config import schema
 from filterlab.errors import DataError
+from filterlab.models import folder as stored
 from filterlab.models import registry
+from filterlab.models.folder import DESCRIPTION, FIRST_LAYERS, WEIGHTS
 from filterlab.models.predictor import Predictor
 
-FORMAT = 1
-WEIGHTS = "model.safetensors"
-DESCRIPTION = "model.json"
 _DATA_FIELDS = ["name", "classes", "channels", "height", "width"]
 
 
-def save(folder: Path, network: nn.Module, *, model: schema.Model, card: Mapping[str, Any]) -> None:
-    """Writes both files, each whole or not at all. The same network gives the same bytes.
+def save(
+    folder: Path,
+    network: nn.Module,
+    *,
+    model: schema.Model,
+    card: Mapping[str, Any],
+    first_layers: Tensor | None = None,
+    beside: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Writes the files, each whole or not at all; gives the SHA-256 (hex) of each by its name. Equal networks, equal bytes.
 
     card: name, classes, channels, height and width of the data, mean and std of the scaling that the network was trained
     under (pixels in [0, 1]; scaling "unit" is mean 0, std 1). Other keys, as a data card has them, are left out.
+    first_layers: (1 + epochs, *weight), the first layer's weight, before training first.
+    beside: SHA-256 (hex) of files of the same training elsewhere, by name, to be kept with those of the model's own.
 
     Raises DataError naming the file that could not be written.
     """
     description = {
-        "format": FORMAT,
         "model": dataclasses.asdict(model),
         "data": {key: card[key] for key in _DATA_FIELDS},
         "mean": float(card["mean"]),
@@ -40,16 +49,16 @@ def save(folder: Path, network: nn.Module, *, model: schema.Model, card: Mapping
     }
     # safetensors refuses other memory layouts, such as channels_last
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    files.write(folder / WEIGHTS, safetensors.torch.save(tensors))
-    files.write(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+    contents = {WEIGHTS: safetensors.torch.save(tensors)}
+    if first_layers is not None:
+        contents[FIRST_LAYERS] = stored.write_first_layers(first_layers.numpy())
+    return stored.write(folder, description, contents, beside=beside or {})
 
 
 def load(folder: Path) -> Predictor:
     """The network in eval mode, on the CPU, with its scaling. Raises DataError naming the file at fault."""
-    description = _read(folder / DESCRIPTION)
+    description = stored.describe(folder)
     try:
-        if description["format"] != FORMAT:
-            raise ValueError(f"its format is {description['format']}, but this version of filterlab reads {FORMAT}")
         data = {key: description["data"][key] for key in _DATA_FIELDS}
         shape = (data["channels"], data["height"], data["width"])
         model = registry.from_dict(description["model"])
@@ -67,31 +76,14 @@ def load(folder: Path) -> Predictor:
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # as torch raises them for sizes no network has
         raise DataError(f"{folder / DESCRIPTION} does not describe a network: {type(error).__name__}: {error}") from error
-    weights = _weights(folder / WEIGHTS, like=network.state_dict())
+    weights = _weights(stored.read(folder, WEIGHTS, description), folder / WEIGHTS, like=network.state_dict())
     network.load_state_dict(weights, assign=True)
     return predictor.eval()
 
 
-def _bytes(path: Path) -> bytes:
+def _weights(content: bytes, path: Path, *, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: train a model first, or restore one") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(_bytes(path))
-    except ValueError as error:  # not JSON, or not even UTF-8
-        raise DataError(f"{path} is not JSON: {error}") from error
-    if not isinstance(description, dict):
-        raise DataError(f"{path} holds a {type(description).__name__}, but a model's description is an object")
-    return description
-
-
-def _weights(path: Path, *, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    try:
-        tensors = safetensors.torch.load(_bytes(path))
+        tensors = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:
         raise DataError(f"{path} is damaged: {error}") from error
     faults = [f"{name} is missing" for name in like if name not in tensors]

@@ -1,21 +1,25 @@
-"""results/curves.csv, as train writes it, read back."""
+"""results/curves.csv, as train writes it, read back; models/model.json holds its digest, beside those of the model."""
 
 import csv
 from pathlib import Path
 
+from filterlab import seal
 from filterlab.errors import DataError
+from filterlab.models import folder
 
+CURVES = Path("results/curves.csv")
 COLUMNS = ["epoch", "lr", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "chosen"]
 
 
-def read(path: Path) -> dict[str, list[float]]:
-    """The columns by name, one value an epoch. Raises DataError where the file is missing or damaged."""
+def read(root: Path) -> dict[str, list[float]]:
+    """The columns by name, one value an epoch. Raises DataError where the file is missing, damaged or another training's."""
+    remedy = "`dvc repro train` makes it anew"
+    digests = folder.describe(root / "models")["files"]
+    content = seal.read_bytes(root / CURVES, sha256=digests.get(CURVES.name, "none"), remedy=remedy)
     try:
-        return columns(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: `dvc repro train` makes it") from None
+        return columns(content.decode("utf-8"))
     except (ValueError, csv.Error) as error:
-        raise DataError(f"{path} is damaged: {error}; `dvc repro train` makes it anew") from error
+        raise DataError(f"{root / CURVES} is no table of curves: {error}; {remedy}") from error
 
 
 def columns(text: str) -> dict[str, list[float]]:

@@ -137,7 +137,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
         launch.launch(root, overrides, named=ours.sweep, retry_failed=ours.retry_failed, detach=ours.detach)
         return
     plan = points.plan(sweep.conf, given.overrides)
-    points.check_here(plan, root)
+    points.check_launcher(plan)
     if plan.searched:
         asked = plan.settings
         sweep.metric = objective.check(asked.metric, direction=asked.direction)
@@ -151,6 +151,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
     driver.run(
         sweep,
         {} if plan.searched else plan.points,
+        data=plan.data,
         settings=plan.tracking,
         root=root,
         retry_failed=ours.retry_failed,

@@ -1,13 +1,13 @@
 """Measure the network on the official test set: the only stage that reads it."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filterlab import files
 from filterlab.config import compose
-from filterlab.data.arrays import Card, LabelledImages
+from filterlab.data import arrays
+from filterlab.data.arrays import LabelledImages
 from filterlab.stages import results, runs
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def run(root: Path) -> None:
         from filterlab.stages import figures
 
         folder = root / "data/processed/test"
-        test, card = LabelledImages.load(folder, "test"), Card.load(folder / "card.json")
+        card, parts = arrays.load(folder)
+        test = parts["test"]
         record.log_dataset(
             name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="evaluation", profile=card.counts
         )
@@ -48,15 +49,13 @@ def run(root: Path) -> None:
 
 
 def write(evaluation: "Evaluation", root: Path) -> None:
-    numbers, classes, bins = evaluation.numbers(), evaluation.classes, evaluation.reliability
-    folder = root / results.PER_CLASS.parent
-    files.write(root / results.METRICS, json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
-    pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
-    files.write_table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
-    scores = evaluation.by_class
+    classes, bins, scores = evaluation.classes, evaluation.reliability, evaluation.by_class
     measured = zip(*(column.tolist() for column in (scores.precision, scores.recall, scores.f1, scores.support)), strict=True)
     by_class = ([name, *values] for name, values in zip(classes, measured, strict=True))
-    files.write_table(folder / results.PER_CLASS.name, results.SCORES, by_class)
+    results.write_measured(root, evaluation.numbers(), by_class=by_class)
+    folder = root / results.PER_CLASS.parent
+    pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
+    files.write_table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
     columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))

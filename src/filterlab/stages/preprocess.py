@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from filterlab.config import compose
+from filterlab.data import arrays
 from filterlab.data.prepare import prepare
 
 
@@ -10,8 +11,5 @@ def run(root: Path) -> None:
     """Write data/processed/train/ and data/processed/test/. Raises DataError."""
     prepared = prepare(compose.load(root).data, raw=root / "data/raw")
     train, test = root / "data/processed/train", root / "data/processed/test"
-    prepared.train.save(train, "train")
-    prepared.validation.save(train, "validation")
-    prepared.train_card.save(train / "card.json")
-    prepared.test.save(test, "test")
-    prepared.test_card.save(test / "card.json")
+    arrays.save(train, {"train": prepared.train, "validation": prepared.validation}, prepared.train_card)
+    arrays.save(test, {"test": prepared.test}, prepared.test_card)

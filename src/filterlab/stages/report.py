@@ -27,7 +27,7 @@ def run(root: Path) -> None:
 def render(config: schema.Config, root: Path) -> str:
     """The page; the same text for the same results."""
     data = config.data
-    table = curves.read(root / "results/curves.csv")
+    table = curves.read(root)
     kept = table["chosen"].index(1)
     layers = shapes.layers(config.model, channels=data.channels, height=data.height, width=data.width, classes=len(data.classes))
     return page.render(

@@ -1,17 +1,21 @@
-"""results/run.json, results/metrics.json and the scores by class, as train and evaluate write them, read back."""
+"""What train and evaluate say of themselves (results/run.json, metrics.json, the scores by class), checked where it is read."""
 
 import csv
+import io
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from filterlab import files, seal
 from filterlab.errors import DataError
 from filterlab.repository import folder_md5
 
 RUN, METRICS = Path("results/run.json"), Path("results/metrics.json")
 PER_CLASS, SCORES = Path("results/evaluation/per_class.csv"), ["class", "precision", "recall", "f1", "support"]
-ANEW = "remove it, and the run is found by the model that it trained"
+DIGESTS = Path("results/evaluation/digests.json")  # of both: metrics.json holds nothing but metrics, which DVC shows
 SHOWN = ["data", "examples", "errors", "accuracy", "accuracy_low", "accuracy_high", "loss", "ece", "macro"]
+_REMEDY = "`dvc repro evaluate` makes it anew"
 
 
 def run_id(root: Path) -> str:
@@ -21,43 +25,50 @@ def run_id(root: Path) -> str:
     known by the model itself: by the MD5 of models/, with which training tags it. Raises DataError: results/run.json is damaged.
     """
     models = folder_md5(root / "models")
-    if (root / RUN).exists() and (record := read(root / RUN, keys=["run_id", "models"], way_out=ANEW))["models"] == models:
-        return str(record["run_id"])
+    if (root / RUN).exists():
+        remedy = "remove it, and the run is found by the model that it trained"
+        record = _with_keys(seal.read(root / RUN, remedy=remedy), ["run_id", "models"], root / RUN, remedy=remedy)
+        if record["models"] == models:
+            return str(record["run_id"])
     return models
+
+
+def write_measured(root: Path, numbers: Mapping[str, Any], *, by_class: Iterable[Iterable[object]]) -> None:
+    """Write results/metrics.json, the scores by class (rows of SCORES) and the digests of both. Raises DataError."""
+    digests = {
+        METRICS.name: files.write(root / METRICS, json.dumps(numbers, indent=2, ensure_ascii=False) + "\n"),
+        PER_CLASS.name: files.write_table(root / PER_CLASS, SCORES, by_class),
+    }
+    seal.write(root / DIGESTS, digests)
+
+
+def has_metrics(root: Path) -> bool:
+    """Whether evaluate's results are here: Git brings metrics.json alone."""
+    return (root / METRICS).exists() and (root / DIGESTS).exists()
 
 
 def metrics(root: Path) -> dict[str, Any]:
     """What evaluate measured. Raises DataError where the file is missing or damaged."""
-    return read(root / METRICS, keys=SHOWN, way_out="`dvc repro evaluate` makes it")
+    content = _measured(root, METRICS)
+    try:
+        found = seal.parse_object(content)
+    except ValueError as error:
+        raise DataError(f"{root / METRICS} is damaged: {error}; {_REMEDY}") from error
+    return _with_keys(found, SHOWN, root / METRICS, remedy=_REMEDY)
 
 
 def per_class(root: Path) -> list[dict[str, str]]:
     """A row a class, by the names of SCORES. Raises DataError where the file is missing or damaged."""
-    way_out, path = "`dvc repro evaluate` makes it", root / PER_CLASS
-    try:
-        header, *rows = [*csv.reader(path.read_text(encoding="utf-8").splitlines())] or [[]]
-        if header != SCORES:
-            raise ValueError(f"its columns are {', '.join(header) or 'none'}, expected {', '.join(SCORES)}")
-        for name, *numbers in rows:
-            if len(numbers) != len(SCORES) - 1:
-                raise ValueError(f"class {name} has {len(numbers)} values, expected {len(SCORES) - 1}")
-            [float(number) for number in numbers]
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: {way_out}") from None
-    except (ValueError, csv.Error) as error:
-        raise DataError(f"{path} is damaged: {error}; {way_out}") from error
-    return [dict(zip(SCORES, row, strict=True)) for row in rows]
+    return list(csv.DictReader(io.StringIO(_measured(root, PER_CLASS).decode())))
 
 
-def read(path: Path, *, keys: list[str], way_out: str) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}, expected an object")
-        if missing := [key for key in keys if key not in found]:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: {way_out}") from None
-    except ValueError as error:  # also: no JSON, no UTF-8
-        raise DataError(f"{path} is damaged: {error}; {way_out}") from error
+def _measured(root: Path, file: Path) -> bytes:
+    """The content of one of the files that `write_measured` wrote."""
+    digests = _with_keys(seal.read(root / DIGESTS, remedy=_REMEDY), [file.name], root / DIGESTS, remedy=_REMEDY)
+    return seal.read_bytes(root / file, sha256=str(digests[file.name]), remedy=_REMEDY)
+
+
+def _with_keys(found: dict[str, Any], keys: list[str], path: Path, *, remedy: str) -> dict[str, Any]:
+    if missing := [key for key in keys if key not in found]:
+        raise DataError(f"{path} lacks {', '.join(missing)}: another version wrote it; {remedy}")
     return found

@@ -1,7 +1,6 @@
 """How the stages meet their MLflow run: train starts it, the stages after it add to it."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from filterlab import tracking
 from filterlab.config import compose, schema
-from filterlab.data.arrays import LabelledImages
+from filterlab.data import arrays
+from filterlab.models import folder
 from filterlab.repository import folder_md5
 from filterlab.stages import curves, results
 from filterlab.tracking.store import MODELS
@@ -37,15 +37,16 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     run.set_tags({MODELS: folder_md5(root / "models")})
     run.log_params(parameters(config))
     run.log_artifact(root / compose.RECEIPT)
-    table = curves.read(root / "results/curves.csv")
+    table = curves.read(root)
     for row in zip(*table.values(), strict=True):
         metrics = dict(zip(table, row, strict=True))
         epoch, chosen = int(metrics.pop("epoch")), metrics.pop("chosen") == 1
         run.log_metrics(metrics, step=epoch)
         if chosen:
             run.log_metrics({"best_epoch": epoch} | best(metrics))
-    log_model(run, root, example=LabelledImages.load(root / "data/processed/train", "train").images[:2])
-    if (root / results.METRICS).exists():
+    example = arrays.load(root / "data/processed/train")[1]["train"].images[:2]
+    log_model(run, root, digests=folder.digests(root / "models"), example=example)
+    if results.has_metrics(root):
         run.log_metrics(test_metrics(results.metrics(root)))
     figures = root / "results/figures"
     for path in sorted(figures.rglob("*.png")):
@@ -65,8 +66,12 @@ def test_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {f"test/{name.replace('.', '/')}": number for name, number in flatten(metrics) if not isinstance(number, str)}
 
 
-def log_model(run: tracking.NullRun, out: Path, *, example: "np.ndarray") -> None:
-    """The network in out/models; `example` is a few images (N, C, H, W) uint8, whose answers make the signature."""
+def log_model(run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], example: "np.ndarray") -> None:
+    """The network in out/models.
+
+    digests: SHA-256 (hex) by name of the files that the training wrote there. example: a few images (N, C, H, W) uint8, whose
+    answers make the signature.
+    """
     from importlib.metadata import version
 
     import numpy as np
@@ -76,7 +81,7 @@ def log_model(run: tracking.NullRun, out: Path, *, example: "np.ndarray") -> Non
     scaled = example.astype(np.float32) / np.float32(255)
     run.log_model(
         out / "models",
-        digests={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (out / "models").iterdir()},
+        digests=digests,
         loader=pyfunc.__name__,
         code=Path(pyfunc.__file__).parents[1],
         example=scaled,

@@ -2,20 +2,20 @@
 
 import contextlib
 import dataclasses
-import json
 import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filterlab import files, tracking
+from filterlab import files, seal, tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages
-from filterlab.data.prepare import is_prepared, prepare
+from filterlab.data.prepare import training_data
 from filterlab.repository import folder_md5
-from filterlab.stages import results, run_folder, runs
+from filterlab.stages import curves, results, run_folder, runs
 from filterlab.stages.unfinished import Unfinished
-from filterlab.sweeps import promotion
+from filterlab.sweeps import frozen, promotion
+from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import process, provenance
 from filterlab.tracking.store import MODELS
 from filterlab.training import devices
@@ -114,7 +114,7 @@ def train(
             best = runs.best(fitted.epochs[fitted.best_epoch].metrics)
             state = "pruned" if fitted.pruned else "done"
             if main:
-                write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled)
+                digests = write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled)
                 if out == root:
                     record.set_tags({MODELS: folder_md5(out / "models")})
                 summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
@@ -122,8 +122,8 @@ def train(
                 record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})
                 if fitted.device == "cpu":  # their number decides the order of sums, and so the last bits
                     record.set_tags({promotion.THREADS: fitted.threads})
-                runs.log_model(record, out, example=training.images[:2])
-                record.log_artifact(out / "results/curves.csv")
+                runs.log_model(record, out, digests=digests, example=training.images[:2])
+                record.log_artifact(out / curves.CURVES)
         if main:  # last of all: where it is, the training is finished
             write_facts(out, fitted, run_id=record.id)
     names = [name for name in fitted.epochs[-1].metrics if name.startswith("validation/")]
@@ -131,27 +131,32 @@ def train(
 
 
 def prepared(config: schema.Config, root: Path) -> tuple[Card, LabelledImages, LabelledImages]:
-    """Card, training and validation images: preprocess's where it made what is asked for, else made in memory from data/raw."""
-    folder = root / "data/processed/train"
-    if is_prepared(config.data, folder.parent):
-        return Card.load(folder / "card.json"), LabelledImages.load(folder, "train"), LabelledImages.load(folder, "validation")
-    made = prepare(config.data, raw=root / "data/raw")
-    return made.train_card, made.train, made.validation
+    """Card, training and validation images: a sweep's own copy, or the pipeline's; see `training_data`."""
+    if sweep := sweeps.current():
+        return frozen.training_data(sweep, config.data)
+    return training_data(config.data, raw=root / "data/raw", processed=root / "data/processed")
 
 
-def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any]) -> None:
-    """The model, its first layer by epoch, the curves; each file whole or not at all. Raises DataError naming it."""
+def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any]) -> dict[str, str]:
+    """The curves, the model, its first layer by epoch; each file whole or not at all.
+
+    Gives the SHA-256 (hex) of models/'s files by name. Raises DataError naming the file that can't be written.
+    """
     import torch
-    from safetensors.torch import save
 
     from filterlab.models import artifact
 
-    artifact.save(out / "models", fitted.predictor.network, model=config.model, card=card)
-    first_layers = torch.stack([epoch.first_layer for epoch in fitted.epochs])
-    files.write(out / "models/filters.safetensors", save({"first_layer": first_layers}))
     finished = fitted.epochs[1:]
     rows = [[epoch.number, *epoch.metrics.values(), int(epoch.number == fitted.best_epoch)] for epoch in finished]
-    files.write_table(out / "results/curves.csv", ["epoch", *finished[0].metrics, "chosen"], rows)
+    digest = files.write_table(out / curves.CURVES, ["epoch", *finished[0].metrics, "chosen"], rows)
+    return artifact.save(
+        out / "models",
+        fitted.predictor.network,
+        model=config.model,
+        card=card,
+        first_layers=torch.stack([epoch.first_layer for epoch in fitted.epochs]),
+        beside={curves.CURVES.name: digest},
+    )
 
 
 def write_facts(out: Path, fitted: "Fitted", *, run_id: str) -> None:
@@ -166,7 +171,7 @@ def write_facts(out: Path, fitted: "Fitted", *, run_id: str) -> None:
         "device": fitted.device,
         "precision": fitted.precision,
     }
-    files.write(out / results.RUN, json.dumps(facts, indent=2) + "\n")
+    seal.write(out / results.RUN, facts)
 
 
 def line(epoch: "Epoch", *, of: int) -> str:

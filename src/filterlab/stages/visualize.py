@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from filterlab.config import compose
+from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
 from filterlab.stages import runs
 from filterlab.stages.curves import read
@@ -26,17 +27,15 @@ def run(root: Path) -> None:
     """
     config = compose.load(root)
     with runs.resumed(config, root) as record:
-        from safetensors.numpy import load_file
-
-        from filterlab.models import artifact
+        from filterlab.models import artifact, folder
         from filterlab.stages import figures
         from filterlab.visualization import curves, gallery
 
-        data = root / "data/processed/train"
-        train, validation = LabelledImages.load(data, "train"), LabelledImages.load(data, "validation")
+        _, parts = arrays.load(root / "data/processed/train")
+        train, validation = parts["train"], parts["validation"]
         predictor = artifact.load(root / "models")
-        table = read(root / "results/curves.csv")
-        history = load_file(root / "models/filters.safetensors")["first_layer"]
+        table = read(root)
+        history = folder.first_layers(root / "models")
         subject = f"{predictor.data_name}, {config.model.name}"
         drawn = {
             "training/examples": gallery.examples(train.images, train.labels, classes=predictor.classes, subject=subject),
@@ -44,11 +43,11 @@ def run(root: Path) -> None:
             **dict(filters(predictor, history, chosen=int(table["epoch"][table["chosen"].index(1)]), subject=subject)),
             **dict(maps(predictor, validation, subject=subject)),
         }
-        for folder in ("filters", "feature_maps"):
-            (root / "results/figures" / folder).mkdir(parents=True, exist_ok=True)  # DVC expects both, filled or not
+        for kind in ("filters", "feature_maps"):
+            (root / "results/figures" / kind).mkdir(parents=True, exist_ok=True)  # DVC expects both, filled or not
         figures.write(drawn, root / "results/figures", run=record)
-        for folder in ("training", "filters", "feature_maps"):
-            record.log_artifact(root / "results/figures" / folder, folder="figures")
+        for kind in ("training", "filters", "feature_maps"):
+            record.log_artifact(root / "results/figures" / kind, folder="figures")
 
 
 def filters(predictor: "Predictor", history: np.ndarray, *, chosen: int, subject: str) -> Iterator[tuple[str, "Figure"]]:

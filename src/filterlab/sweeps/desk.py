@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filterlab import tracking
 from filterlab.config import compose, schema
+from filterlab.errors import DataError
 from filterlab.sweeps import driver, points, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun
@@ -69,7 +70,13 @@ def estimate(config: schema.Config, past: Sequence[Found]) -> float | None:
 def status(root: Path, name: str) -> None:
     """Print a sweep's points and what failed ones said; without a name, a line for each sweep."""
     for each in [name] if name else sweeps.names(root):
-        sweep = sweeps.find(root, each)
+        try:
+            sweep = sweeps.find(root, each)
+        except DataError as error:
+            if name:
+                raise
+            print(error)  # of one sweep; the others are shown
+            continue
         if not sweep.parent:
             print(f"{each}: not begun")
             continue

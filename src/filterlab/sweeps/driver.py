@@ -4,6 +4,7 @@ Hydra makes the sweeper itself, and hands it no more than the configuration; so 
 by `driving`. There is one a process.
 """
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from filterlab import files, tracking
 from filterlab.config import compose, schema
-from filterlab.errors import UserError
-from filterlab.sweeps import report, survey
+from filterlab.errors import DataError, UserError
+from filterlab.models import folder
+from filterlab.sweeps import frozen, report, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.point import Point
 from filterlab.sweeps.sweep import Sweep
@@ -90,6 +90,7 @@ def run(
     sweep: Sweep,
     asked: dict[str, tuple[list[str], schema.Config]],
     *,
+    data: Sequence[schema.Data],
     settings: schema.Tracking,
     root: Path,
     retry_failed: bool,
@@ -99,11 +100,13 @@ def run(
 
     Args:
         asked: the overrides and the configuration of each point, by key; empty for a search.
+        data: what the trainings learn from; kept in the sweep's folder before anything is launched.
         launch: starts Hydra, whose sweeper asks for `driving()`.
 
     Raises:
         UnfinishedError: not every point is done. BusyError: the sweep is being run by another process.
         UserError: it is a search whose trials would be mixed with those of another one.
+        DataError: the data are neither in the sweep's folder nor here; nothing has been launched then.
         TrackingError: the store can't be reached; nothing has been launched then.
     """
     if not asked:
@@ -111,20 +114,22 @@ def run(
     for key, (words, config) in asked.items():
         sweep.points[key] = words
         files.write(sweep.point(key) / compose.RECEIPT, compose.dump(config))
-    with sweeps.alone(sweep), opened(sweep, settings, root=root) as store:
-        driver = Driver(sweep, store, {key: words for key, (words, _) in asked.items()}, retry_failed)
-        _driving.append(driver)
-        try:
-            launch()
-        except KeyboardInterrupt as error:
-            error.add_note("what is finished is kept: the same command runs the rest")
-            raise
-        finally:
-            _driving.pop()
-        points = collect(sweep, store, root=root)
-        # A search goes on over trials that fail, and says itself where none was done.
-        if left := [point for point in points if point.status not in ("done", "pruned") and point.key in asked]:
-            raise UnfinishedError(unfinished(sweep, left, errors=survey.errors(store, sweep)))
+    with sweeps.alone(sweep):
+        frozen.freeze(sweep, data, root=root)
+        with opened(sweep, settings, root=root) as store:
+            driver = Driver(sweep, store, {key: words for key, (words, _) in asked.items()}, retry_failed)
+            _driving.append(driver)
+            try:
+                launch()
+            except KeyboardInterrupt as error:
+                error.add_note("what is finished is kept: the same command runs the rest")
+                raise
+            finally:
+                _driving.pop()
+            points = collect(sweep, store, root=root)
+            # A search goes on over trials that fail, and says itself where none was done.
+            if left := [point for point in points if point.status not in ("done", "pruned") and point.key in asked]:
+                raise UnfinishedError(unfinished(sweep, left, errors=survey.errors(store, sweep)))
 
 
 def check_search(sweep: Sweep) -> None:
@@ -201,21 +206,24 @@ def write(sweep: Sweep, store: NullRun, *, root: Path) -> tuple[list[Point], lis
 
 
 def first_layer(sweep: Sweep, point: Point) -> Any:
-    """Weights of the first layer at the best epoch, float32; None where the training's files are on another machine."""
-    path = sweep.point(point.key) / "models/filters.safetensors"
-    if not path.exists():
+    """Weights of the first layer at the best epoch, float32; None where the training's files are on another machine, or damaged,
+    which is said."""
+    models = sweep.point(point.key) / "models"
+    if not models.exists():
         return None
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        return file.get_slice("first_layer")[int(point.metrics["best_epoch"])]
+    try:
+        return folder.first_layers(models)[int(point.metrics["best_epoch"])]
+    except DataError as error:
+        print(f"  left out of the report's filters: {error}", flush=True)
+        return None
 
 
 def image_shape(sweep: Sweep, points: Sequence[Point]) -> tuple[int, int, int]:
     """Channels, height and width of the images that the points were trained on."""
     for point in points:
-        if (receipt := sweep.point(point.key) / compose.RECEIPT).exists():
-            data = yaml.safe_load(receipt.read_text(encoding="utf-8"))["data"]  # by the schema it was written with
+        models = sweep.point(point.key) / "models"
+        with contextlib.suppress(DataError):  # first_layer has said it
+            data = folder.describe(models)["data"]
             return data["channels"], data["height"], data["width"]
     return 1, 28, 28
 

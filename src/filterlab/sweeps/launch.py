@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filterlab.config import compose
 from filterlab.errors import UserError
-from filterlab.sweeps import points
+from filterlab.sweeps import frozen, points
 from filterlab.sweeps import sweep as sweeps
 
 
@@ -26,7 +26,9 @@ def launch(root: Path, overrides: Sequence[str], *, named: str, retry_failed: bo
     name = sweeps.check_name(named) if named else sweeps.title(overrides, swept=keys)
     known = sweeps.has_begun(root, name)
     if not known:  # a sweep that has begun composes from what it froze: its driver checks the words
-        points.check_here(points.plan(root / "conf", overrides), root)
+        plan = points.plan(root / "conf", overrides)
+        points.check_launcher(plan)
+        frozen.check(plan.data, root=root)
     sweep = sweeps.begin(root, name)
     if known:
         print(f"sweep {name} goes on, with the code and the conf/ it began with (--sweep NAME begins another one)", flush=True)

@@ -57,8 +57,12 @@ def lock(root: Path) -> str:
     path = root / "dvc.lock"
     if not path.exists():
         raise UserError("dvc.lock is missing: `dvc repro` writes it")
-    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
-    outs = {out["path"]: out["md5"] for out in stages.get("train", {}).get("outs", [])}
+    try:
+        stages = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)["stages"]  # an MD5 of digits alone stays text
+        outs = {out["path"]: out["md5"] for out in stages.get("train", {}).get("outs", []) if "md5" in out}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        why = compose.explanation(error) if isinstance(error, yaml.YAMLError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"dvc.lock is damaged ({why}): `git checkout dvc.lock` or `dvc repro` brings it back") from error
     if MODELS not in outs:
         raise UserError("dvc.lock holds no training yet: `dvc repro` makes it")
     return str(outs[MODELS]).removesuffix(".dir")

@@ -10,8 +10,8 @@ from hydra.core.override_parser.types import Glob
 from omegaconf import DictConfig
 
 from filterlab.config import compose, schema
-from filterlab.data.prepare import FILES, is_prepared
-from filterlab.errors import ConfigError, DataError
+from filterlab.errors import ConfigError
+from filterlab.sweeps import frozen
 from filterlab.sweeps import sweep as sweeps
 
 GRID, SEARCH = "grid", "optuna"  # the sweepers; a search makes its points up as it goes
@@ -36,6 +36,11 @@ class Plan:
     tracking: schema.Tracking
     settings: DictConfig
     launcher: DictConfig
+
+    @property
+    def data(self) -> list[schema.Data]:
+        """The data that the points ask for."""
+        return frozen.sections(config for _, config in self.points.values())
 
 
 def ordered(conf: Path, order: dict[str, Any], given: Sequence[str]) -> list[str]:
@@ -128,15 +133,9 @@ def combinations(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
     return map(list, itertools.product(*axes))
 
 
-def check_here(plan: Plan, root: Path) -> None:
-    """Raises UserError where the launcher can't start a job on this machine, DataError where a job would not find its data."""
+def check_launcher(plan: Plan) -> None:
+    """Raises UserError where the launcher can't start a job on this machine."""
     from hydra_plugins.filterlab_launchers import slurm
 
     if plan.launcher["_target_"] == slurm.SlurmConf._target_:
         slurm.check_commands()
-    for data in {str(config.data): config.data for _, config in plan.points.values()}.values():
-        raw = root / "data/raw" / data.folder / "raw" / FILES["train"].images
-        if not raw.exists() and not is_prepared(data, root / "data/processed"):
-            raise DataError(
-                f"{raw.relative_to(root)} is missing: `dvc repro preprocess` with data={data.name} in params.yaml brings it"
-            )

@@ -3,16 +3,14 @@
 import dataclasses
 import difflib
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from filterlab import files, tracking
+from filterlab import files, seal, tracking
 from filterlab.config import compose, document, schema
-from filterlab.data.arrays import Card
 from filterlab.errors import ConfigError, UserError
 from filterlab.sweeps import objective, survey, table
 from filterlab.sweeps import sweep as sweeps
@@ -44,7 +42,7 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
     before = path.read_text(encoding="utf-8")
     after = rewrite(before, made)
     files.write(path, after)
-    files.write(root / MARK, json.dumps({"run": found.id, "point": sweeps.key(config)}, indent=2) + "\n")
+    seal.write(root / MARK, {"run": found.id, "point": sweeps.key(config)})
     print(
         "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml", n=0)), end=""
     )
@@ -119,12 +117,10 @@ def check(root: Path, run: Found) -> None:
 
 def check_data(root: Path, run: Found, config: schema.Config) -> None:
     """Raises UserError where the data that are prepared here for that configuration are not those the run learned from."""
-    from filterlab.data.prepare import is_prepared, prepare
+    from filterlab.data.prepare import training_data
 
-    if is_prepared(config.data, root / "data/processed"):
-        here = Card.load(root / "data/processed/train/card.json").digest
-    else:
-        here = prepare(config.data, raw=root / "data/raw").train_card.digest
+    card, _, _ = training_data(config.data, raw=root / "data/raw", processed=root / "data/processed")
+    here = card.digest
     if run.tags.get("filterlab.data") != here:
         raise UserError(
             f"run {run.id} learned from other data ({run.tags.get('filterlab.data', 'unknown')[:12]}) than {config.data.name} "
@@ -210,8 +206,10 @@ def rewrite(text: str, made: Mapping[str, Any]) -> str:
 
 
 def tags(root: Path, config: schema.Config) -> dict[str, str]:
-    """The mark of a promoted run, for a training of its very configuration; {} for any other."""
+    """The mark of a promoted run, for a training of its very configuration; {} for any other. Raises DataError: damaged."""
     if not (root / MARK).exists():
         return {}
-    mark = json.loads((root / MARK).read_text(encoding="utf-8"))
+    mark = seal.read(
+        root / MARK, remedy="`filterlab promote` writes it anew, or remove it: a training is then marked with no other"
+    )
     return {PROMOTED: mark["run"]} if mark["point"] == sweeps.key(config) else {}

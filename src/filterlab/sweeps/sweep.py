@@ -2,6 +2,7 @@
 
 sweep.json          the parent run, the swept keys, the commands given, the points asked for, the revision of the code
 frozen/conf, src    the menu and the packages as they were; every job composes from the one and imports the other
+frozen/data         the data that the jobs read; see `frozen`
 points/<key>/       what a training leaves, by the key of its configuration
 submitted.jsonl     jobs handed to a scheduler
 report/             tables and figures, written by `collect`
@@ -13,20 +14,20 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filterlab import files
+from filterlab import files, seal
 from filterlab.config import schema
-from filterlab.errors import ConfigError, UserError
+from filterlab.errors import ConfigError, DataError, UserError
 from filterlab.tracking import provenance
 
 FOLDER = Path("runs")
 VARIABLE = "FILTERLAB_SWEEP"  # names the folder to a sweep's own processes, and to its jobs
-SUBMITTED = "submitted.jsonl"
+RECORD, SUBMITTED = "sweep.json", "submitted.jsonl"
 PACKAGES = ["filterlab", "hydra_plugins"]
 POINT = ["data", "model", "optimizer", "schedule", "augment", "trainer", "seed"]
 
@@ -87,11 +88,16 @@ class Sweep:
 
     def save(self) -> None:
         values = {name: given for name, given in asdict(self).items() if name != "folder"}
-        files.write(self.folder / "sweep.json", json.dumps(values, indent=2) + "\n")
+        seal.write(self.folder / RECORD, values)
 
 
 def load(folder: Path) -> Sweep:
-    return Sweep(folder=folder, **json.loads((folder / "sweep.json").read_text(encoding="utf-8")))
+    """Raises DataError: sweep.json is missing, damaged or of another version."""
+    path, remedy = folder / RECORD, "bring it back from a copy, or begin another sweep: --sweep NAME"
+    try:
+        return Sweep(folder=folder, **seal.read(path, remedy=remedy))
+    except TypeError as error:
+        raise DataError(f"{path} is of another version of filterlab ({error}); {remedy}") from error
 
 
 def current() -> Sweep | None:
@@ -102,21 +108,21 @@ def current() -> Sweep | None:
 def find(root: Path, name: str) -> Sweep:
     """Raises UserError: there is no sweep of that name; says which there are."""
     folder = root / FOLDER / check_name(name)
-    if not (folder / "sweep.json").exists():
+    if not (folder / RECORD).exists():
         raise UserError(f"there is no sweep {name!r} below {FOLDER}/; there are: {', '.join(names(root)) or 'none'}")
     return load(folder)
 
 
 def names(root: Path) -> list[str]:
     """Of all sweeps, the latest first."""
-    found = (root / FOLDER).glob("*/sweep.json")
+    found = (root / FOLDER).glob(f"*/{RECORD}")
     return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 def has_begun(root: Path, name: str) -> bool:
     """Whether a sweep of that name has reached its store."""
     folder = root / FOLDER / name
-    return (folder / "sweep.json").exists() and bool(load(folder).parent)
+    return (folder / RECORD).exists() and bool(load(folder).parent)
 
 
 def begin(root: Path, name: str) -> Sweep:
@@ -126,7 +132,7 @@ def begin(root: Path, name: str) -> Sweep:
         return load(folder)
     sweep = Sweep(folder=folder, tags=provenance.tags(root))
     with alone(sweep):
-        if (folder / "sweep.json").exists():  # it may have a run, of which it has not heard
+        if (folder / RECORD).exists():  # it may have a run, of which it has not heard
             sweep.id = load(folder).id
         # Put in place whole: a driver that the same command has just started may be about to import it.
         partial, earlier = folder / "frozen.partial", folder / "frozen.earlier"
@@ -190,10 +196,21 @@ def swept(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
     return {name: values[name].strip("'") for name in keys if name in values}
 
 
+def submit(folder: Path, jobs: Iterable[tuple[Sequence[str], str]]) -> None:
+    """Record (overrides, job id) of jobs that a scheduler was given, a line each."""
+    lines = [seal.text({"overrides": list(overrides), "job": job}, indent=None) for overrides, job in jobs]
+    with (folder / SUBMITTED).open("a", encoding="utf-8") as file:
+        file.write("".join(lines))
+
+
 def submitted(sweep: Sweep) -> Iterator[tuple[list[str], str]]:
-    """(overrides, job id) of each job that a scheduler was given."""
-    record = sweep.folder / SUBMITTED
-    if record.exists():
-        for line in record.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            yield entry["overrides"], str(entry["job"])
+    """(overrides, job id) of each job that a scheduler was given. Raises DataError: a line is damaged."""
+    path = sweep.folder / SUBMITTED
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
+        try:
+            entry = seal.parse(line)
+        except ValueError as error:
+            raise DataError(
+                f"{path}, line {number}, is damaged: {error}; wait until `squeue` shows none of the sweep's jobs, then remove it"
+            ) from error
+        yield entry["overrides"], str(entry["job"])

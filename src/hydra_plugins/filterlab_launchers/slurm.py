@@ -1,7 +1,6 @@
 """`hydra/launcher=slurm`: the jobs of a sweep as a SLURM array, through submitit, each alone in its failure."""
 
 import itertools
-import json
 import logging
 import os
 import shlex
@@ -21,7 +20,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 from omegaconf import DictConfig, OmegaConf
 
 from filterlab.errors import UserError
-from filterlab.sweeps.sweep import SUBMITTED, VARIABLE
+from filterlab.sweeps.sweep import VARIABLE, submit
 from hydra_plugins.filterlab_launchers import in_job, job_states
 
 if TYPE_CHECKING:
@@ -133,11 +132,8 @@ class SlurmLauncher(SubmititLauncher):
 
     def on_submitted(self, submitted: Sequence[tuple[Sequence[str], str]]) -> None:
         """Each job's overrides and its SLURM id, as soon as it has one."""
-        if not (sweep := os.environ.get(VARIABLE)):
-            return
-        lines = [json.dumps({"overrides": list(overrides), "job": job_id}) for overrides, job_id in submitted]
-        with (Path(sweep) / SUBMITTED).open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+        if sweep := os.environ.get(VARIABLE):
+            submit(Path(sweep), submitted)
 
     def __call__(self, *arguments: Any) -> JobReturn:
         """The job itself, on its node. Raises what the task raised: SLURM sees exit code 1, and the launcher why."""

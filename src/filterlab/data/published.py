@@ -1,0 +1,57 @@
+"""A data set's files on disk: data/raw/<folder>/raw/, laid out as torchvision does, and digests.json beside it.
+
+digests.json holds what was asked for (`data.files`, empty for files made here) and the SHA-256 of each unpacked file as it was
+written. Who reads the files checks both, so that neither damage nor another data set of the same folder goes unseen.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from filterlab import seal
+from filterlab.config import schema
+from filterlab.data import idx
+from filterlab.errors import DataError
+
+DIGESTS = "digests.json"
+_REMEDY = "`dvc repro download` brings it"
+
+
+def place(raw: Path, data: schema.Data) -> Path:
+    """The folder that holds the files."""
+    return raw / data.folder / "raw"
+
+
+def write_digests(raw: Path, data: schema.Data, digests: Mapping[str, str]) -> None:
+    """Record the SHA-256 (hex) of each unpacked file by its name. Raises DataError if it cannot be written."""
+    seal.write(raw / data.folder / DIGESTS, {"asked": data.files, "digests": dict(digests)})
+
+
+def digests(raw: Path, data: schema.Data) -> dict[str, str]:
+    """What `write_digests` recorded. Raises DataError: nothing did, the record is damaged, or it is another data set's."""
+    path = raw / data.folder / DIGESTS
+    found = seal.read(path, remedy=_REMEDY)
+    if found["asked"] != data.files:
+        raise DataError(f"{path.parent} holds the files of another data set than {data.name}: {_REMEDY}")
+    return dict(found["digests"])
+
+
+def read(raw: Path, data: schema.Data, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a part, "train" or "test", as their IDX files have them (MNIST: 25 ms for checking the digests).
+
+    Raises DataError: a file is missing or damaged, or another data set's.
+    """
+    recorded, pair = digests(raw, data), schema.FILES[part]
+    images, labels = (_read(place(raw, data) / name, recorded[name]) for name in (pair.images, pair.labels))
+    return images, labels
+
+
+def check(raw: Path, data: schema.Data) -> None:
+    """Raises DataError where one of the four files would not be read."""
+    for part in schema.FILES:
+        read(raw, data, part)
+
+
+def _read(path: Path, sha256: str) -> np.ndarray:
+    return idx.parse(seal.read_bytes(path, sha256=sha256, remedy=f"{_REMEDY} anew"), path)

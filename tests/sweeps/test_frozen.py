@@ -1,0 +1,169 @@
+"""The data of a sweep stay with it: what `dvc repro` does to data/raw and data/processed is no matter to its jobs."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from filterlab.config import compose, schema
+from filterlab.data import arrays, idx, published
+from filterlab.data.prepare import prepare
+from filterlab.errors import DataError
+from filterlab.seal import sha256
+from filterlab.stages.train import prepared
+from filterlab.sweeps import frozen, points
+from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.sweep import Sweep
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def data() -> schema.Data:
+    return dataclasses.replace(compose.compose(CONF, []).data, height=8, width=8)
+
+
+@pytest.fixture
+def root(tmp_path: Path, data: schema.Data) -> Path:
+    """A repository with noise in data/raw, as download leaves it."""
+    root, draw = tmp_path / "root", np.random.Generator(np.random.PCG64(0))
+    contents = {}
+    for part, count in [("train", 200), ("test", 20)]:
+        contents[schema.FILES[part].images] = idx.encode(draw.integers(0, 256, (count, 8, 8), np.uint8))
+        contents[schema.FILES[part].labels] = idx.encode(np.arange(count, dtype=np.uint8) % 10)
+    folder = published.place(root / "data/raw", data)
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        (folder / f"{name}.gz").write_bytes(b"as published")
+    published.write_digests(root / "data/raw", data, {name: sha256(content) for name, content in contents.items()})
+    return root
+
+
+@pytest.fixture
+def sweep(root: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    """This process works for it."""
+    sweep = Sweep(root / "runs/s")
+    sweep.save()
+    monkeypatch.setenv(sweeps.VARIABLE, str(sweep.folder))
+    return sweep
+
+
+def digest_of(data: schema.Data, root: Path) -> str:
+    """Of the training's data, as a job of the sweep has them."""
+    card, train, validation = prepared(dataclasses.replace(compose.compose(CONF, []), data=data), root)
+    assert card.digest == arrays.digest({"train": train, "validation": validation})
+    return card.digest
+
+
+def test_jobs_read_the_sweeps_own_copy(root: Path, data: schema.Data, sweep: Sweep) -> None:
+    """Also a subset that a search draws later, and which nobody asked for before."""
+    later = dataclasses.replace(data, take="first", take_n=100, seed=3)
+    expected = [prepare(each, raw=root / "data/raw").train_card.digest for each in (data, later)]
+    frozen.freeze(sweep, [data], root=root)
+    shutil.rmtree(root / "data")
+    assert [digest_of(each, root) for each in (data, later)] == expected
+    frozen.freeze(sweep, [data, later], root=root)  # there is nothing more to keep
+    kept = sorted(path.name for path in (sweep.folder / "frozen/data/raw/MNIST").rglob("*") if path.is_file())
+    assert kept == ["digests.json", *sorted(name for pair in schema.FILES.values() for name in (pair.images, pair.labels))]
+
+
+def test_links_take_no_room_and_copies_come_where_there_are_none(
+    root: Path, data: schema.Data, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = root / "data/raw/MNIST/raw/train-images-idx3-ubyte"
+    copy = sweep.folder / "frozen/data/raw/MNIST/raw/train-images-idx3-ubyte"
+    kept_elsewhere = root / "cache"  # as DVC may have it
+    source.rename(kept_elsewhere)
+    source.symlink_to(kept_elsewhere)
+    frozen.freeze(sweep, [data], root=root)
+    assert copy.samefile(kept_elsewhere) and not copy.is_symlink()
+    shutil.rmtree(sweep.folder / "frozen")
+
+    def no_links(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    frozen.freeze(sweep, [data], root=root)
+    assert not copy.samefile(source) and copy.read_bytes() == source.read_bytes()
+
+
+def test_what_preprocess_made_is_kept_where_the_files_are_not_here(root: Path, data: schema.Data, sweep: Sweep) -> None:
+    made = prepare(data, raw=root / "data/raw")
+    arrays.save(root / "data/processed/train", {"train": made.train, "validation": made.validation}, made.train_card)
+    shutil.rmtree(root / "data/raw")
+    frozen.freeze(sweep, [data], root=root)
+    shutil.rmtree(root / "data")
+    assert digest_of(data, root) == made.train_card.digest
+
+
+def test_what_is_not_here_or_damaged_is_named_and_nothing_kept(root: Path, data: schema.Data, sweep: Sweep) -> None:
+    path = root / "data/raw/MNIST/raw/train-labels-idx1-ubyte"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"\0")
+    for act in (lambda: frozen.check([data], root=root), lambda: frozen.freeze(sweep, [data], root=root)):
+        with pytest.raises(DataError, match=r"train-labels-idx1-ubyte is damaged, .*; `dvc repro download` brings it anew"):
+            act()
+    other = dataclasses.replace(data, name="other", folder="Other")
+    with pytest.raises(DataError, match=r"data/raw/Other is missing: `dvc repro preprocess` with data=other in params\.yaml"):
+        frozen.freeze(sweep, [other], root=root)
+    assert not (sweep.folder / "frozen").exists()
+
+
+def test_a_link_that_is_edited_in_place_is_seen(root: Path, data: schema.Data, sweep: Sweep) -> None:
+    frozen.freeze(sweep, [data], root=root)
+    with (root / "data/raw/MNIST/raw/train-labels-idx1-ubyte").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\0")
+    with pytest.raises(DataError, match=r"frozen/data/raw/MNIST/raw/train-labels-idx1-ubyte is damaged") as raised:
+        digest_of(data, root)
+    (note,) = raised.value.__notes__
+    assert note.startswith(f"sweep s reads its own copy of the data: remove {sweep.folder}/frozen/data ")
+
+
+def test_a_copy_that_breaks_off_leaves_nothing_that_is_taken_for_whole(
+    root: Path, data: schema.Data, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = []
+
+    def link(source: Path, target: Path) -> None:
+        links.append(source)
+        if len(links) == 3:
+            raise KeyboardInterrupt
+        shutil.copyfile(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "link", link)
+        frozen.freeze(sweep, [data], root=root)
+    with pytest.raises(DataError, match=r"digests\.json is missing"):
+        digest_of(data, root)
+    frozen.freeze(sweep, [data], root=root)
+    shutil.rmtree(root / "data")
+    digest_of(data, root)
+
+
+def test_a_plan_names_each_section_once() -> None:
+    plan = points.plan(CONF, ["seed=0,1", "data.seed=0,1", "data=mnist,fashion_mnist"])
+    assert sorted((data.name, data.seed) for data in plan.data) == [
+        (name, seed) for name in ("fashion_mnist", "mnist") for seed in (0, 1)
+    ]
+
+
+def test_a_sweep_goes_on_after_another_data_sets_repro(make_lab: Callable[[], Any]) -> None:
+    """Begun, then data/raw and data/processed gone: more seeds, more subsets and a search train on the same data."""
+    lab = make_lab()
+    words = ["train", "-m", "--sweep", "kept", "trainer.max_epochs=1"]
+    lab.run(*words, "seed=0,1")
+    shutil.rmtree(lab.root / "data")
+    said = lab.run(*words, "seed=0,1,2")
+    assert "3 points, 2 done: 1 to run" in said
+    found = {lab.tags(run_id)["filterlab.data"] for run_id in lab.children()}
+    assert len(lab.children()) == 3 and len(found) == 1
+    said = lab.run(*words, "seed=0", "data.seed=0,1", code=3)
+    assert "data/raw/MNIST is missing: `dvc repro preprocess` with data=mnist" in said and "Traceback" not in said
+    assert len(lab.children()) == 3
