@@ -57,12 +57,12 @@ stages:
     outs:
     - path: models
       hash: md5
-      md5: 5f0c1d1b8b1d6ad7d1f1a0a1b7c3d9aa.dir
+      md5: {md5}.dir
       size: 123456
       nfiles: 3
-    - path: models
+    - path: results/curves.csv
       hash: md5
-      md5: {md5}.dir
+      md5: 5f0c1d1b8b1d6ad7d1f1a0a1b7c3d9aa
       size: 200
 """
 

@@ -147,7 +147,7 @@ defaults: [mnist, _self_]
 {name}
 mirrors: [http://127.0.0.1:9/]
 files:
-  train-images-idx3-ubyte.gz: 00000000000000000000000000000000
+  train-images-idx3-ubyte.gz: "00000000000000000000000000000000"
 """
 
 

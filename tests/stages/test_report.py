@@ -17,6 +17,7 @@ from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
 from filterlab.errors import DataError
 from filterlab.models import artifact, registry
+from filterlab.repository import folder_md5
 from filterlab.stages import evaluate, report, visualize
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -47,12 +48,14 @@ def make(root: Path, overrides: list[str]) -> schema.Config:
     network = registry.build(config.model, channels=1, height=28, width=28, classes=10, seed=0)
     weights = [m.weight.detach() for kind in (torch.nn.Conv2d, torch.nn.Linear) for m in network.modules() if isinstance(m, kind)]
     layers = torch.stack([weights[0], weights[0] + 0.1, weights[0] - 0.1])
-    artifact.save(root / "models", network, model=config.model, card=dataclasses.asdict(card), first_layers=layers)
     curves = files.write(
         root / "results/curves.csv",
         "epoch,lr,train/loss,train/accuracy,validation/loss,validation/accuracy,chosen\n1,0.1,1.5,0.5,1.25,0.625,1\n2,0.1,1.0,0.7,1.5,0.5,0\n",
     )
-    seal.write(root / "results/run.json", {"run_id": "", "curves": curves})
+    described = dataclasses.asdict(card)
+    beside = {"curves.csv": curves}
+    artifact.save(root / "models", network, model=config.model, card=described, first_layers=layers, beside=beside)
+    seal.write(root / "results/run.json", {"run_id": "", "models": folder_md5(root / "models")})
     return config
 
 
