@@ -189,7 +189,8 @@ def test_a_deleted_run_is_begun_anew_but_not_one_that_others_are_below(root: Pat
     with tracking.start(Settings(), root=root, name="point", tags={"mlflow.parentRunId": parent}):
         pass
     client.delete_run(parent)
-    command = f"cd {root} && MLFLOW_TRACKING_URI=sqlite:///mlflow.db {Path(sys.executable).with_name('mlflow')} runs restore --run-id {parent}"
+    program = Path(sys.executable).with_name("mlflow")
+    command = f"cd {root} && MLFLOW_TRACKING_URI=sqlite:///mlflow.db {program} runs restore --run-id {parent}"
     with pytest.raises(TrackingError, match="was deleted, but not the runs below it: bring it back with") as raised:
         sweep(parent)
     assert f"`{command}`" in str(raised.value)
