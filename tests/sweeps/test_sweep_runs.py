@@ -218,7 +218,7 @@ def test_without_slurm_nothing_is_frozen(lab: Any, tmp_path: Path) -> None:
         (["train", "-m", "tracking=off", "seed=0,1"], "a sweep is remembered by its store"),
         (["train", "-m", "tracking=server", "tracking.uri=http://127.0.0.1:9", "seed=0,1"], "the MLflow store"),
         (["train", "-m", "--sweep", "../up", "seed=0,1"], "sweep '../up'"),
-        (["train", "-m", "data=fashion_mnist", "seed=0,1"], "train-images-idx3-ubyte is missing"),
+        (["train", "-m", "data=fashion_mnist", "seed=0,1"], "data/raw/FashionMNIST is missing"),
         (["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.metric=test/accuracy", "optimizer.lr=interval(0,1)"], "test set"),
         (["sweep", "status", "nothing"], "there is no sweep 'nothing'"),
     ],
