@@ -127,7 +127,7 @@ def test_the_limit_itself() -> None:
     layers = shapes.layers(schema.Softmax(name="softmax"), **size, classes=fits)
     assert shapes.parameter_count(layers) == (1024 * 1024 + 1) * fits <= shapes.LARGEST
     assert shapes.unit_count(layers) == 1024 * 1024 + fits
-    with pytest.raises(shapes.ShapeError, match="parameters take 8.6 GB"):
+    with pytest.raises(shapes.ShapeError, match=r"parameters take 8\.6 GB"):
         shapes.layers(schema.Softmax(name="softmax"), **size, classes=fits + 1)
 
 
