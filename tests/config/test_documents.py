@@ -131,6 +131,13 @@ def test_menu(menu: Path, text: str, expected: str) -> None:
     assert expected in told(lambda: compose.compose(menu, ["model=mine"]))
 
 
+def test_front_page_without_its_schema(menu: Path) -> None:
+    (menu / "config.yaml").write_text("seed: 3\n")
+    assert told(lambda: compose.compose(menu, [])).startswith(
+        "conf/config.yaml is no front page: its defaults have to begin with"
+    )
+
+
 def test_date_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("seed: 2026-99-99\n")
     assert "is no valid YAML: month must be in 1..12" in told(lambda: compose.read_order(tmp_path / "params.yaml"))

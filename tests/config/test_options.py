@@ -55,7 +55,7 @@ def test_params_yaml_is_the_menus_front_page() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_every_value_has_a_meaning(section: Any) -> None:
-    known = {"doc", "ge", "gt", "le", "lt", "choices"}
+    known = {"doc", "ge", "gt", "le", "lt", "choices", "text", "values", "most"}
     for field in dataclasses.fields(section):
         if section is schema.Config and field.name in schema.FAMILIES:
             continue

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import joblib
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
@@ -99,10 +100,12 @@ def test_as_lightning_starts_it_for_ddp(train: Callable[..., str]) -> None:
         ([""], ["cannot read ''"]),
         (["seed=1,2"], ["seed has several values: a sweep needs `filterlab train --multirun`"]),
         (["experiment=fast", "model=mlp"], ["Key 'layers' not in 'MLP'"]),
-        (["hydra.nothing=1"], ["Could not override 'hydra.nothing'"]),
+        (["hydra.nothing=1"], ["hydra.nothing: of Hydra's own section there can be said: hydra/launcher, hydra/sweeper,"]),
+        (["hydra.launcher.nothing=1"], ["Could not override 'hydra.launcher.nothing'"]),
+        (["hydra/launcher=../../../elsewhere"], ["hydra/launcher/../../../elsewhere: there are only the options in conf/"]),
         (
             ["-m", "tracking=local", "model=mpl,cnn", "optimizer.lr=1,0"],
-            ["model: no option 'mpl'", "optimizer.lr is 0.0, expected > 0"],
+            ["model: no option 'mpl'", "optimizer.lr is 0.0, expected >= 1e-30"],
         ),
         (
             ["-m", "tracking=local", "model=glob(*net*)", "model.depth=20"],
@@ -121,6 +124,79 @@ def test_faults_are_ours(train: Callable[..., str], words: list[str], expected: 
     for part in expected:
         assert any(part in fault for fault in told), told
     assert not (tmp_path / "runs").exists()
+
+
+class Payload:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> Path:
+    """A pickle that makes the file `marker` beside it."""
+    joblib.dump(Payload(tmp_path / "marker"), tmp_path / "payload")
+    joblib.load(tmp_path / "payload")
+    (tmp_path / "marker").unlink()  # it would have been made
+    return tmp_path / "payload"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["+hydra.callbacks.x={{_target_: joblib.load, filename: {payload}}}"],
+        ["-m", "seed=0,1", "tracking=local", "+hydra.callbacks.x={{_target_: joblib.load, filename: {payload}}}"],
+        ["+hydra.job_logging.handlers.x={{class: joblib.load, filename: {payload}}}"],
+        ["--hydra-help", "+hydra.hydra_logging.handlers.x={{class: joblib.load, filename: {payload}}}"],
+        ["hydra/launcher=joblib", "+hydra.launcher.x={{_target_: joblib.load, filename: {payload}}}", "-m", "seed=0,1"],
+        ["--experimental-rerun", "{payload}"],
+        ["--experimental={payload}"],
+        ["--config-dir", "{folder}", "+evil=evil"],
+        ["-cd", "{folder}", "+evil=evil"],
+        ["-cp", "{folder}", "-cn", "evil"],
+        ["--config-name=../evil"],
+        ["hydra.searchpath=[{folder}]", "+evil=evil"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_run_that_the_command_line_names(train: Callable[..., str], payload: Path, words: list[str]) -> None:
+    evil = f"# @package _global_\nhydra: {{callbacks: {{x: {{_target_: joblib.load, filename: {payload}}}}}}}\n"
+    (payload.parent / "evil.yaml").write_text(evil)
+    with pytest.raises(ConfigError) as raised:
+        train(*(word.format(payload=payload, folder=payload.parent) for word in words))
+    assert all("\n" not in fault for fault in raised.value.faults)
+    assert not (payload.parent / "marker").exists() and not (payload.parent / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["stage", "compose"], ["train"], ["train", "-m", "seed=0,1"], ["sweep", "plan", "seed=0,1"], ["promote", "abc"]]
+)
+@pytest.mark.parametrize("place", ["params.yaml", "conf/experiment/evil.yaml"])
+def test_nothing_is_run_that_an_order_or_an_experiment_names(
+    train: Callable[..., str], payload: Path, arguments: list[str], place: str
+) -> None:
+    root, callbacks = payload.parent, f"{{callbacks: {{x: {{_target_: joblib.load, filename: {payload}}}}}}}"
+    if place == "params.yaml":
+        (root / place).write_text(f'override: {{"+hydra": {callbacks}}}\n')
+    else:
+        (root / "params.yaml").write_text("experiment: evil\n")
+        (root / place).write_text(f"# @package _global_\nexperiment: evil\nhydra: {callbacks}\n")
+    with pytest.raises(ConfigError, match=r"override\.\+hydra: Hydra's own section|callbacks.*_target_"):
+        cli.dispatch(arguments)
+    assert not (root / "marker").exists() and not (root / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/etc", "a/b", "a\0b", "x" * 200])
+@pytest.mark.parametrize("verb", [["sweep", "status"], ["sweep", "collect"], ["promote", "--best", "accuracy", "--sweep"]])
+def test_names_of_sweeps_stay_below_runs(train: Callable[..., str], tmp_path: Path, verb: list[str], name: str) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/sweep.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"sweep '.*': expected up to 100 letters, digits"):
+        cli.dispatch([*verb, name])
 
 
 def test_help(train: Callable[..., str]) -> None:

@@ -1,5 +1,6 @@
 """Every combination, what is the same in all, and the names and keys that lead back to them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,30 @@ def test_combinations() -> None:
 def test_an_empty_range_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no value in it"):
         list(points.combinations(CONF, ["seed=range(3,3)"]))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=range(1000000000000)"],
+        ["seed=shuffle(range(1000000000))"],
+        ["seed=range(101)", "data.seed=range(100)"],
+        ["optimizer.lr=range(0,1,1e-200)"],
+    ],
+    ids=" ".join,
+)
+def test_a_grid_of_too_many_points_ends_at_once(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"(more than 10,000 values|these are 10,100 trainings), expected at most 10,000"):
+        points.combinations(CONF, words)
+
+
+@pytest.mark.parametrize("key", ["hydra.launcher.setup", "+hydra.callbacks.x.y"])
+def test_an_experiment_sweeps_values_alone(tmp_path: Path, key: str) -> None:
+    menu = shutil.copytree(CONF, tmp_path / "conf")
+    text = f"# @package _global_\nexperiment: mine\nhydra: {{sweeper: {{params: {{seed: '0,1', {key}: x}}}}}}\n"
+    (menu / "experiment/mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.params: .* is no value of a training|of Hydra's own section"):
+        points.plan(menu, ["experiment=mine"])
 
 
 @pytest.mark.parametrize("word", ["optimizer.lr=interval(1e-3,.1)", "optimizer.lr=tag(log, interval(1e-3, 1))"])
@@ -107,5 +132,5 @@ def test_the_same_words_the_same_name_however_they_are_launched() -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 101, "a b"])
 def test_names_that_are_no_folder(name: str) -> None:
-    with pytest.raises(ConfigError, match="--sweep"):
+    with pytest.raises(ConfigError, match="sweep '"):
         sweeps.check_name(name)

@@ -179,9 +179,12 @@ def hydra_settings(conf: Path, overrides: Sequence[str]) -> DictConfig:
 def to_config(composed: DictConfig) -> schema.Config:
     """The frozen, typed form of what Hydra composed."""
     try:
-        return cast(schema.Config, OmegaConf.to_object(composed))
+        config = OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:
         raise ConfigError([explanation(error)]) from None
+    if not isinstance(config, schema.Config):
+        raise ConfigError(["conf/config.yaml is no front page: its defaults have to begin with /schema/config@_here_"])
+    return config
 
 
 def dump(config: schema.Config) -> str:

@@ -1,12 +1,13 @@
 """From a sweep's words to its points: every combination, composed and checked before anything is launched."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, RangeSweep
 from omegaconf import DictConfig
 
 from filterlab.config import compose, schema
@@ -14,6 +15,7 @@ from filterlab.errors import ConfigError
 from filterlab.sweeps import frozen
 from filterlab.sweeps import sweep as sweeps
 
+MOST = 10_000  # trainings that one sweep may ask for
 GRID, SEARCH = "grid", "optuna"  # the sweepers; a search makes its points up as it goes
 
 
@@ -116,6 +118,9 @@ def combinations(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
             continue
         if isinstance(given, Glob):
             axes.append([f"{key}={option}" for option in given.filter(compose.options(conf, key))])
+        elif isinstance(given, RangeSweep) and len(list(itertools.islice(given.range(), MOST + 1))) > MOST:
+            faults.append(f"{override.input_line}: more than {MOST:,} values, expected at most {MOST:,} trainings in a sweep")
+            continue
         elif override.is_discrete_sweep():
             axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
         elif not override.is_sweep_override():
@@ -128,6 +133,8 @@ def combinations(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
             continue
         if not axes[-1]:
             faults.append(f"{override.input_line}: no value in it; expected at least one, e.g. {key}=range(0,3)")
+    if (asked := math.prod(map(len, axes))) > MOST:
+        faults.append(f"these are {asked:,} trainings, expected at most {MOST:,} in a sweep")
     if faults:
         raise ConfigError(faults)
     return map(list, itertools.product(*axes))

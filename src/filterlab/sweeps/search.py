@@ -42,9 +42,15 @@ def check(settings: Any) -> str:
     settings: with the attributes of the sweeper's OptunaSweeperConf.
     """
     faults = []
-    for name, least in {"n_trials": 1, "n_jobs": 1, "seed": 0, "warmup": 0}.items():
-        if (given := getattr(settings, name)) < least:
-            faults.append(f"hydra.sweeper.{name} is {given}, expected >= {least}")
+    # Optuna's samplers take 32 bits of a seed.
+    for name, (least, most) in {
+        "n_trials": (1, 10_000),
+        "n_jobs": (1, 1024),
+        "seed": (0, 2**32 - 1),
+        "warmup": (0, 10**6),
+    }.items():
+        if not least <= (given := getattr(settings, name)) <= most:
+            faults.append(f"hydra.sweeper.{name} is {given}, expected >= {least} and <= {most:,}")
     for name, known in {"sampler": list(SAMPLERS), "pruner": PRUNERS}.items():
         if (given := getattr(settings, name)) not in known:
             faults.append(f"hydra.sweeper.{name} is {given!r}, expected one of {', '.join(known)}")
