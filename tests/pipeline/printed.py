@@ -48,6 +48,7 @@ ELSEWHERE = {
         "make test": ".ci/run",
         "make lecture": "tests/lecture/test_whole.py",
         "make ui": "tests/ui/test_mlflow_ui.py",
+        "make pictures": "tests/ui/test_pictures.py",
         "source .venv/bin/activate": "tests/test_makefile.py",
     },
     "docs/benchmarks.md": {"make bench": "benchmarks/run.py"},

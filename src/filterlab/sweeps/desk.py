@@ -18,7 +18,7 @@ ALIKE = ["data.name", "data.take", "data.take_n", "model.name", "trainer.batch_s
 
 
 def plan(root: Path, words: Sequence[str]) -> None:
-    """Print how many trainings the words ask for, how long they would take as far as is known, the first points, what all share."""
+    """Print how many trainings the words ask for, how long they take as far as is known, the first points, what all share."""
     overrides = points.ordered(root / "conf", compose.read_order(root / "params.yaml"), words)
     asked = points.plan(root / "conf", overrides)
     if asked.searched:
@@ -35,7 +35,7 @@ def plan(root: Path, words: Sequence[str]) -> None:
     print(*aligned([["", *asked.keys], *rows]), sep="\n")
     if len(swept) > SHOWN:
         print(f"and {len(swept) - SHOWN} more")
-    print("\nThe same in all, and other than without params.yaml and these words:")
+    print("\nThe same in all, and other than in conf/:")
     others = differing([config for _, config in asked.points.values()], root / "conf")
     print(*aligned([[key, given] for key, given in others.items()]) or ["nothing"], sep="\n")
 
