@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup pipeline lecture test lint bench ui server clean lock
+.PHONY: help setup pipeline lecture test lint bench pictures ui server clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -70,6 +70,12 @@ lint: $(ready) ## formatting, style, types, the direction of imports
 bench: $(ready) ## measure; writes docs/benchmarks.md and docs/benchmarks_sweeps.md
 	@python benchmarks/run.py
 	python benchmarks/sweeps.py
+
+pictures: $(ready) ## make README's pictures anew: the pipeline's filters, MLflow's pages (needs Chromium)
+	@filterlab pipeline
+	cp results/figures/filters/by_epoch.png docs/images/filters_by_epoch.png
+	FILTERLAB_SCREENSHOTS=$(CURDIR)/docs/images python -m pytest -q tests/ui/test_mlflow_ui.py
+	python tests/ui/pictures.py
 
 ui: $(ready) ## open MLflow on the runs, at http://127.0.0.1:5000
 	@filterlab ui

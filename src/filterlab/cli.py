@@ -39,7 +39,7 @@ def dispatch(arguments: list[str]) -> None:
     sweep = verbs.add_parser("sweep", help="what `filterlab train --multirun` will do, does and did").add_subparsers(
         dest="what", required=True, metavar="what"
     )
-    plan = sweep.add_parser("plan", help="how many trainings, how long, the first configurations; starts nothing")
+    plan = sweep.add_parser("plan", help="how many trainings, how long, the first points, what all share; starts nothing")
     plan.add_argument("words", nargs=argparse.REMAINDER, metavar="key=values", help="as after `filterlab train --multirun`")
     status = sweep.add_parser("status", help="its points, from the store; without a name: all sweeps")
     status.add_argument("name", nargs="?", default="")

@@ -30,6 +30,16 @@ override:
   trainer: {max_epochs: 4, batch_size: 32}
 """
 
+# What a fresh clone's menu is changed to, so that what the pages print takes seconds.
+QUICK = [
+    ("conf/data/mnist.yaml", "take: all\ntake_n: 0", "take: per_class\ntake_n: 60"),
+    ("conf/model/cnn.yaml", "filters: 32", "filters: 4"),
+    ("conf/model/cnn.yaml", "filters: 48", "filters: 8"),
+    ("conf/model/cnn.yaml", "filters: 64", "filters: 8"),
+    ("conf/trainer/auto.yaml", "max_epochs: 8", "max_epochs: 1"),
+    ("conf/tracking/local.yaml", "system_metrics: true", "system_metrics: false"),
+]
+
 
 @dataclass(frozen=True)
 class Project:
@@ -71,17 +81,56 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Call
             else:
                 shutil.copyfile(ROOT / part, root / part)
         (root / "params.yaml").write_text(SMALL)
-        who = {f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")}
-        who |= {f"GIT_{role}_EMAIL": "test@localhost" for role in ("AUTHOR", "COMMITTER")}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | who | {"PATH": path, "FILTERLAB_MIRROR": str(mirror), "GIT_CONFIG_GLOBAL": os.devnull}
-        environment.pop("DVC_ROOT", None)
+        environment = environment_of(root, mirror)
         project = Project(root, environment)
         project.run("git", "init", "--quiet", "--initial-branch", "main")
         project.commit("a small order")
         return project
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callable[[], Project]:
+    """A fresh clone of the whole repository, with its remote; its menu trains for seconds, its commands are as a reader's.
+
+    Its .venv is this one: `make` finds it installed.
+    """
+
+    def make() -> Project:
+        place = tmp_path_factory.mktemp("clone")
+        hub, root = place / "hub.git", place / "filterlab"
+        known = Project(ROOT, environment_of(root, mirror))
+        written = known.run("git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+        for name in written:
+            if (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, root / name)
+        project = Project(root, known.environment)
+        for path, old, new in QUICK:
+            project.edit(path, old, new)
+        (root / ".venv").mkdir()
+        (root / ".venv/bin").symlink_to(Path(sys.executable).parent)
+        (root / ".venv/.place").write_text(f"{root.resolve()}\n")
+        (root / ".venv/.installed").touch()
+        project.run("git", "init", "--quiet", "--initial-branch", "main")
+        project.commit("as it is published, with a menu for the impatient")
+        project.run("git", "clone", "--quiet", "--bare", str(root), str(hub))
+        project.run("git", "remote", "add", "origin", str(hub))
+        project.run("git", "push", "--quiet", "--set-upstream", "origin", "main")
+        return project
+
+    return make
+
+
+def environment_of(root: Path, mirror: Path) -> dict[str, str]:
+    """That of a reader who has activated the clone's .venv."""
+    who = {f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")}
+    who |= {f"GIT_{role}_EMAIL": "test@localhost" for role in ("AUTHOR", "COMMITTER")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own = {"PATH": path, "PYTHONPATH": f"{root}/src", "FILTERLAB_MIRROR": str(mirror), "GIT_CONFIG_GLOBAL": os.devnull}
+    kept = {name: text for name, text in os.environ.items() if name not in ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return kept | who | own | {"COLUMNS": "100"}
 
 
 @pytest.fixture

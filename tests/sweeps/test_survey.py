@@ -77,9 +77,9 @@ def test_what_was_asked_for_and_has_not_begun(tmp_path: Path, held: Callable[...
     submit(sweep, j1=["seed=1", "trainer.max_epochs=3"], j2=points["c"], j3=points["d"])
     held("j1", "j3")
     store = Store([run("a", seed="0"), run("d", "FAILED", seed="3")])
-    assert statuses(sweep, store) == [("0", "done"), ("3", "queued"), ("1", "queued"), ("2", "missing"), ("1", "missing")]
+    assert statuses(sweep, store) == [("0", "done"), ("3", "queued"), ("1", "queued"), ("2", "not started"), ("1", "not started")]
     held()
-    assert statuses(sweep, store)[1:] == [("3", "failed"), ("1", "missing"), ("2", "missing"), ("1", "missing")]
+    assert statuses(sweep, store)[1:] == [("3", "failed"), ("1", "not started"), ("2", "not started"), ("1", "not started")]
 
 
 def test_a_searchs_queued_trainings_are_seen(tmp_path: Path, held: Callable[..., None]) -> None:
@@ -162,7 +162,10 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     driver.collect(sweep, store, root=tmp_path)
     assert {step for _, step in store.images[first:]} == {2}
     assert store.metrics == [({METRIC: 0.7}, 1), ({METRIC: 0.9}, 2)]
-    assert [table["status"] for table in store.tables] == [["done", "missing", "missing"], ["done", "done", "missing"]]
+    assert [table["status"] for table in store.tables] == [
+        ["done", "not started", "not started"],
+        ["done", "done", "not started"],
+    ]
 
 
 def test_the_winner_is_of_the_winning_setting(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from filterlab.evaluation.statistics import summarize
 from filterlab.sweeps import table
 from filterlab.sweeps.point import STATUSES, Point
 
@@ -19,7 +20,7 @@ def point(value: float | None = None, status: str = "done", **swept: str) -> Poi
         key=f"{number:016x}",
         swept={key.replace("__", "."): text for key, text in swept.items()},
         status=status,
-        run_id="" if status == "missing" else f"run{number}",
+        run_id="" if status == "not started" else f"run{number}",
         metrics=metrics,
         seconds=60.5 if status == "done" else None,
     )
@@ -54,7 +55,11 @@ def test_points_are_grouped_by_everything_but_the_seed() -> None:
 @pytest.mark.parametrize(("direction", "order"), [("max", "cab"), ("min", "bac")])
 def test_the_best_come_first_and_those_without_a_result_last(direction: str, order: str) -> None:
     points = [point(status="failed", model="x", seed="0"), *grid({"a": [0.5, 0.6], "b": [0.1], "c": [0.9, 0.8]})]
-    points += [point(status="missing", model="y", seed="0"), point(math.nan, model="z"), point(0.99, status="pruned", model="w")]
+    points += [
+        point(status="not started", model="y", seed="0"),
+        point(math.nan, model="z"),
+        point(0.99, status="pruned", model="w"),
+    ]
     found = table.settings(points, metric=METRIC, direction=direction)
     assert [setting.swept["model"] for setting in found] == [*order, "x", "y", "z", "w"]
     assert [setting.summary.n for setting in found[3:]] == [0] * 4
@@ -111,10 +116,10 @@ def test_for_a_loss_the_lower_is_ahead() -> None:
             {"a": [0.90, 0.95, 0.91], "b": [0.95, 0.92, 0.93]},
             "model=b and model=a can't be told apart at 95 %: they differ by 1.33",
         ),
-        ({"a": [0.9, 0.8], "b": [0.9, 0.8]}, "they are equal in each of 2 paired seeds"),
-        ({"a": [0.95, 0.85], "b": [0.9, 0.8]}, "model=a and model=b differ by the same 5.00 points"),
+        ({"a": [0.9, 0.8, 0.7], "b": [0.9, 0.8, 0.7]}, "they are equal in each of 3 paired seeds"),
+        ({"a": [0.95, 0.85, 0.75], "b": [0.9, 0.8, 0.7]}, "model=a and model=b differ by the same 5.00 points"),
         (
-            {"a": [0.9, 0.91, 0.1], "b": [0.8, 0.811]},
+            {"a": [0.9, 0.91, 0.92, 0.1], "b": [0.8, 0.811, 0.82]},
             "model=b has the best mean, but on the seeds that both have model=a is ahead",
         ),
     ],
@@ -145,7 +150,7 @@ def test_keys_are_shortened_as_far_as_they_stay_different() -> None:
 def test_points_are_written_with_all_that_is_known(tmp_path: Path) -> None:
     points = [
         point(0.1 + 0.2, seed="0", model="cnn"),
-        point(status="missing", seed="1", model="a, b"),
+        point(status="not started", seed="1", model="a, b"),
         point(0.5, model="cnn", optimizer__lr="1e-3"),
     ]
     table.write_points(points, tmp_path / "points.csv")
@@ -155,7 +160,7 @@ def test_points_are_written_with_all_that_is_known(tmp_path: Path) -> None:
     assert (first["status"], first["seconds"], first["run_id"], first["key"]) == ("done", "60.5", points[0].run_id, points[0].key)
     assert (second["model"], second["status"], second[METRIC], second["seconds"], second["run_id"]) == (
         "a, b",
-        "missing",
+        "not started",
         "",
         "",
         "",
@@ -165,7 +170,7 @@ def test_points_are_written_with_all_that_is_known(tmp_path: Path) -> None:
 
 def test_settings_are_written_with_their_counts(tmp_path: Path) -> None:
     points = [
-        *grid({"a": [0.5, 0.7], "b": [0.9]}),
+        *grid({"a": [0.5, 0.7, 0.6], "b": [0.9]}),
         point(status="failed", model="b", seed="1"),
         point(status="queued", model="c"),
     ]
@@ -180,5 +185,19 @@ def test_settings_are_written_with_their_counts(tmp_path: Path) -> None:
         found[1].summary.high,
     ]
     assert {status: int(b[status]) for status in STATUSES if int(b[status])} == {"done": 1, "failed": 1}
-    assert (b["n"], b["mean"], b["std"], b["low"], b["best_run_id"]) == ("1", "0.9", "", "", points[2].run_id)
+    assert (b["n"], b["mean"], b["std"], b["low"], b["best_run_id"]) == ("1", "0.9", "", "", points[3].run_id)
     assert (c["n"], c["mean"], c["queued"], c["best_run_id"]) == ("0", "", "1", "")
+
+
+def test_two_seeds_have_no_interval_and_a_shares_ends_at_one() -> None:
+    """Of .94 and .1 Student's interval is [-4.8, 5.9]; of three seeds near 1 it reaches beyond."""
+    found = table.settings(grid({"a": [0.94, 0.1], "b": [0.9, 0.99, 0.999]}), metric=METRIC, direction="max")
+    three, two = (setting.summary for setting in found)
+    assert (two.n, math.isnan(two.low), math.isnan(two.high), round(two.std, 3)) == (2, True, True, 0.594)
+    assert summarize([0.9, 0.99, 0.999]).high > 1 and three.high == 1.0 and three.low == summarize([0.9, 0.99, 0.999]).low
+    losses = table.summary_of([0.9, 0.99, 0.999], share=False)
+    assert losses == summarize([0.9, 0.99, 0.999]), "a loss has no such end"
+    assert table.summary_of([0.01, 0.02, 0.2], share=True).low == 0.0
+    assert table.comparison(found) is None and "it takes three seeds or more of both" in table.sentence(
+        found, table.measure(METRIC, "max")
+    )

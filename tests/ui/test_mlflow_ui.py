@@ -1,6 +1,6 @@
 """MLflow's own pages in a real browser: the table of runs, the comparison of two, the filters by epoch.
 
-With FILTERLAB_SCREENSHOTS=docs/images (and FILTERLAB_UI_STORE=., for the runs of this repository) it takes the README's pictures.
+With FILTERLAB_SCREENSHOTS=docs/images it takes the README's pictures, as `make pictures` does.
 """
 
 import json

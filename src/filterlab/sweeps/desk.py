@@ -9,16 +9,17 @@ from pathlib import Path
 from filterlab import tracking
 from filterlab.config import compose, schema
 from filterlab.errors import DataError
-from filterlab.sweeps import driver, points, survey
+from filterlab.sweeps import driver, points, survey, table
 from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.report import aligned
 from filterlab.tracking import Found, NullRun
 
-SHOWN = 3  # configurations that a plan prints
+SHOWN = 10  # points that a plan prints
 ALIKE = ["data.name", "data.take", "data.take_n", "model.name", "trainer.batch_size"]  # trainings that take as long an epoch
 
 
 def plan(root: Path, words: Sequence[str]) -> None:
-    """Print how many trainings the words ask for, how long they would take by what is known, and the first configurations."""
+    """Print how many trainings the words ask for, how long they take as far as is known, the first points, what all share."""
     overrides = points.ordered(root / "conf", compose.read_order(root / "params.yaml"), words)
     asked = points.plan(root / "conf", overrides)
     if asked.searched:
@@ -29,18 +30,27 @@ def plan(root: Path, words: Sequence[str]) -> None:
         print(f"{len(configs)} trainings: every combination of {', '.join(asked.keys)}")
     with tracking.reading(asked.tracking, root=root) as store:
         print(duration(configs, store))
-    if asked.searched:
-        print("\nWhat is searched lies between these:")
-    for point, config in [*asked.points.values()][:SHOWN]:
-        at = sweeps.swept(point, asked.keys)
-        print(
-            "\n# "
-            + " ".join(f"{name}={given}" for name, given in at.items())
-            + "\n"
-            + compose.dump(config).partition("\n")[2].rstrip()
-        )
-    if len(asked.points) > SHOWN:
-        print(f"\n# and {len(asked.points) - SHOWN} more")
+    print("\nWhat is searched lies between these:" if asked.searched else "")
+    swept = [sweeps.swept(words, asked.keys) for words, _ in asked.points.values()]
+    rows = [[str(place), *(at[key] for key in asked.keys)] for place, at in enumerate(swept[:SHOWN], start=1)]
+    print(*aligned([["", *asked.keys], *rows]), sep="\n")
+    if len(swept) > SHOWN:
+        print(f"and {len(swept) - SHOWN} more")
+    print("\nThe same in all, and other than in conf/:")
+    others = differing([config for _, config in asked.points.values()], root / "conf")
+    print(*aligned([[key, given] for key, given in others.items()]) or ["nothing"], sep="\n")
+
+
+def differing(configs: Sequence[schema.Config], conf: Path) -> dict[str, str]:
+    """By key, the values that all of `configs` share and that conf/ alone would not give."""
+    default = values(compose.compose(conf, []))
+    first, *rest = [values(config) for config in configs]
+    common = {key: given for key, given in first.items() if all(other.get(key) == given for other in rest)}
+    return {key: given for key, given in common.items() if default.get(key) != given}
+
+
+def values(config: schema.Config) -> dict[str, str]:
+    return {key: str(leaf) for key, leaf in compose.leaves(dataclasses.asdict(config))}
 
 
 def duration(configs: Sequence[schema.Config], store: NullRun) -> str:
@@ -58,11 +68,11 @@ def duration(configs: Sequence[schema.Config], store: NullRun) -> str:
 
 def estimate(config: schema.Config, past: Sequence[Found]) -> float | None:
     """Seconds of max_epochs epochs, by the median of past trainings of such a network on such data; None without one."""
-    values = {key: str(leaf) for key, leaf in compose.leaves(dataclasses.asdict(config))}
+    asked = values(config)
     found = [
         run.metrics["training/seconds"] / run.metrics["epochs"]
         for run in past
-        if all(run.params.get(key) == values[key] for key in ALIKE)
+        if all(run.params.get(key) == asked[key] for key in ALIKE)
     ]
     return statistics.median(found) * config.trainer.max_epochs if found else None
 
@@ -84,10 +94,15 @@ def status(root: Path, name: str) -> None:
             found = survey.survey(sweep, store)
             errors = survey.errors(store, sweep) if name else {}
         print(f"{each}: {survey.counts(found)}")
-        for point in found if name else []:
-            at = " ".join(f"{key}={given}" for key, given in point.swept.items())
-            number = f"{point.metrics[sweep.metric]:.4f}" if sweep.metric in point.metrics else ""
-            print(f"  {point.status:<12}{number:<8}{at}  {errors.get(point.run_id, point.run_id)}")
+        if name:
+            keys, measured = table.columns(found), table.measure(sweep.metric, sweep.direction)
+            heading = ["status", measured.name, *table.short(keys).values(), "run, or what it said"]
+            numbers = [f"{point.metrics[sweep.metric]:.4f}" if sweep.metric in point.metrics else "" for point in found]
+            rows = [
+                [point.status, number, *(point.swept.get(key, "") for key in keys), errors.get(point.run_id, point.run_id)]
+                for point, number in zip(found, numbers, strict=True)
+            ]
+            print(*(f"  {line}" for line in aligned([heading, *rows])), sep="\n")
     if not name and not sweeps.names(root):
         print("no sweeps yet: filterlab train --multirun begins one")
 

@@ -26,7 +26,7 @@ from filterlab.tracking import NullRun
 if TYPE_CHECKING:
     from filterlab.sweeps.search import Trial
 
-RUNNABLE = ["missing", "interrupted"]
+RUNNABLE = ["not started", "interrupted"]
 
 
 class UnfinishedError(UserError):

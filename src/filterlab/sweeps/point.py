@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-STATUSES = ("done", "running", "queued", "failed", "interrupted", "pruned", "missing")
+STATUSES = ("done", "running", "queued", "failed", "interrupted", "pruned", "not started")
 
 
 @dataclass(frozen=True)
@@ -12,8 +12,8 @@ class Point:
     Attributes:
         key: 16 hex digits of the resolved configuration.
         swept: its value, as text, of each key with several values, e.g. {"optimizer.lr": "0.003", "seed": "0"}.
-        status: one of STATUSES; "missing" has not been started.
-        run_id: empty where missing.
+        status: one of STATUSES.
+        run_id: empty where it is queued or not started.
         metrics: of the best epoch, e.g. "best/validation/accuracy", with "best_epoch" and "training/seconds".
         seconds: wall time; None where it is not known.
     """

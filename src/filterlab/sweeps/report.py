@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filterlab import files
-from filterlab.evaluation.statistics import summarize
 from filterlab.sweeps import table
 from filterlab.sweeps.point import STATUSES, Point
 from filterlab.sweeps.table import Setting
@@ -106,13 +105,13 @@ def _finite(number: float) -> float | None:
 
 
 def summary(points: Sequence[Point], settings: Sequence[Setting], *, name: str, measure: Measure) -> str:
-    """For the terminal: the best 20 settings, what is missing of each, and the comparison of the best two, 100 columns wide."""
+    """For the terminal: the best 20 settings, what is not done of each, and the comparison of the best two, 100 columns wide."""
     counts = Counter(point.status for point in points)
     about = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
     lines = [f"sweep {name}: {_points(len(points))}" + (f" ({about})" if about else "")]
     shown = settings[:ROWS]
     if shown:
-        lines += ["", *_aligned(_cells(shown, measure)), ""]
+        lines += ["", *aligned(_cells(shown, measure)), ""]
     if len(settings) > ROWS:
         lines += [f"the first {ROWS} of {len(settings)} settings; all are in settings.csv", ""]
     lost = counts["done"] - sum(setting.summary.n for setting in settings)
@@ -160,7 +159,7 @@ def _cells(settings: Sequence[Setting], measure: Measure) -> list[list[str]]:
     return cells if any(row[-1] for row in cells[1:]) else [row[:-1] for row in cells]
 
 
-def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
     """Columns of equal width, numbers to the right."""
     from filterlab.visualization.scale import numbers
 
@@ -192,10 +191,15 @@ def figures(
     ends = table.short(keys)
     swept = [{ends[key]: point.swept[key] for key in keys if key in point.swept} for point in points]
     values = [point.metrics[metric] for point in points]
+
+    def interval(given: "NDArray[np.float64]") -> tuple[float, float, float]:
+        found = table.summary_of(given.tolist(), share=measure.share)
+        return found.mean, found.low, found.high
+
     if any(swept):
         best = range(len(settings[0].points)) if len(points) > len(settings[0].points) else []
         yield "parallel", parallel.figure(swept, values, measure=measure, best=best, subject=subject)
-        yield "swept_values", swept_values.figure(swept, values, measure=measure, interval=_interval, subject=subject)
+        yield "swept_values", swept_values.figure(swept, values, measure=measure, interval=interval, subject=subject)
     heading, names = _names(settings)
     called = list(zip(names, settings, strict=True))
     learned = [(named, [curve for point in setting.points if (curve := curves.get(point.run_id))]) for named, setting in called]
@@ -221,11 +225,6 @@ def _names(settings: Sequence[Setting]) -> tuple[str, list[str]]:
     ends = table.short(keys)
     names = [", ".join(table.brief(setting.swept.get(key, "")) or "none" for key in keys) for setting in settings]
     return ", ".join(ends[key] for key in keys), names
-
-
-def _interval(values: "NDArray[np.float64]") -> tuple[float, float, float]:
-    found = summarize(values.tolist())
-    return found.mean, found.low, found.high
 
 
 def _mean(setting: Setting, measure: Measure) -> str:

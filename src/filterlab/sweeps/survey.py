@@ -1,4 +1,4 @@
-"""What the store knows of a sweep: done, running, queued, failed, interrupted and missing points."""
+"""What the store knows of a sweep: done, running, queued, failed, interrupted points, and those that are not started."""
 
 from collections.abc import Iterable, Mapping
 
@@ -35,7 +35,7 @@ def survey(sweep: Sweep, store: NullRun) -> list[Point]:
         swept = sweeps.swept(words, sweep.swept)
         held = key in held_keys or swept in unknown
         if key not in points or (held and points[key].status in ("failed", "interrupted")):
-            points[key] = not_begun(key, swept, "queued" if held else "missing")
+            points[key] = not_begun(key, swept, "queued" if held else "not started")
     known = [point.swept for point in points.values() if point.status in ("done", "pruned", "running", "queued")]
     return [*points.values(), *(not_begun("", swept, "queued") for swept in unknown if swept not in known)]
 

@@ -1,5 +1,6 @@
 """The points of a sweep, put together by setting: everything that was swept, but for the seed."""
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from filterlab.sweeps.point import STATUSES, Point
 from filterlab.visualization.measure import Measure
 
 SEED = "seed"
+LEAST = 3  # seeds that an interval takes: of two, Student's is 13 times as wide as their distance
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Setting:
     Attributes:
         swept: those values, by key.
         values: the metric of each done point that has a finite one, by seed; without seeds, by the point's key.
-        summary: of `values`.
+        summary: of `values`; see `summary_of`.
         counts: number of points by status.
         points: the points of `values`, the best first.
     """
@@ -58,12 +60,20 @@ def settings(points: Iterable[Point], *, metric: str, direction: str) -> list[Se
             Setting(
                 swept={key: text for key, text in group[0].swept.items() if key != SEED},
                 values=values,
-                summary=summarize(values.values()),
+                summary=summary_of(values.values(), share=measure(metric, direction).share),
                 counts=dict(Counter(point.status for point in group)),
                 points=sorted(measured, key=lambda point: sign * point.metrics[metric]),
             )
         )
     return sorted(found, key=lambda setting: sign * setting.summary.mean if setting.values else math.inf)
+
+
+def summary_of(values: Iterable[float], *, share: bool) -> Summary:
+    """Fewer than LEAST values have no interval (nan), and that of a share's mean ends at 0 and 1."""
+    found = summarize(values)
+    if found.n < LEAST:
+        return dataclasses.replace(found, low=math.nan, high=math.nan)
+    return dataclasses.replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)) if share else found
 
 
 def _value(text: str) -> str | float:
@@ -76,9 +86,9 @@ def _value(text: str) -> str | float:
 
 
 def comparison(settings: Sequence[Setting]) -> Paired | None:
-    """The first setting against the second; None where there are no two, or no two seeds that both have."""
+    """The first setting against the second; None where there are no two, or fewer than LEAST seeds that both have."""
     best = settings[:2]
-    if len(best) < 2 or len(best[0].values.keys() & best[1].values.keys()) < 2:
+    if len(best) < 2 or len(best[0].values.keys() & best[1].values.keys()) < LEAST:
         return None
     return paired(best[0].values, best[1].values)
 
@@ -105,7 +115,7 @@ def sentence(settings: Sequence[Setting], measure: Measure) -> str:
         ahead = f"is ahead of {second} by {measure.difference(lead)[0]} {unit}" if lead else f"and {second} are level"
         return (
             f"{first} {ahead}, but whether that is more than chance can't be told: "
-            "it takes two seeds or more of both, e.g. 'seed=range(5)'."
+            "it takes three seeds or more of both, e.g. 'seed=range(5)'."
         )
     if math.isnan(found.p):
         if found.difference == 0:
@@ -180,7 +190,7 @@ def write_points(points: Sequence[Point], path: Path) -> None:
 
 def write_settings(settings: Sequence[Setting], path: Path) -> None:
     """CSV: a row a setting, best first: its swept values, n, mean, std, low and high of the metric, its points by status, and
-    the run id of its best point. A number that n values can't tell is empty."""
+    the run id of its best point. low and high: the mean's 95 % interval, see `summary_of`. What n values can't tell is empty."""
     swept = list(dict.fromkeys(key for setting in settings for key in setting.swept))
     rows = []
     for setting in settings:

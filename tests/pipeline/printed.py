@@ -1,0 +1,142 @@
+"""The commands that README.md and docs/ print, in order, and where each of those that no clone can run by itself is run."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
+PROGRAMS = {
+    "make",
+    "dvc",
+    "filterlab",
+    "git",
+    "source",
+    "scontrol",
+    "squeue",
+    "sbatch",
+    "scancel",
+    "mlflow",
+    "uv",
+    "pip",
+    "python",
+}
+BLOCK = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
+# Blocks that are no commands, by how they begin.
+NO_COMMANDS = {
+    "README.md": ["params.yaml   the order", "model: mlp\n"],
+    "docs/cluster.md": ["hydra.launcher.max_num_timeout=3"],
+    "docs/server.md": ["import os\nfrom mlflow"],
+}
+# In running text these are names, by which no one is told to do something.
+NAMES = [
+    "filterlab train",
+    "filterlab server",
+    "filterlab pipeline",
+    "dvc repro",
+    "dvc push",
+    "dvc pull",
+    "make pipeline",
+    "make server",
+]
+SLURM, JOBS = "tests/slurm/test_slurm.py", "tests/slurm/test_launchers.py"
+SERVER, POSTGRES = "tests/server/test_server_refusals.py", "tests/server/test_postgres_server.py"
+HERE = "tests/pipeline/test_remote.py"
+# By page, the commands that are not run as printed in a fresh clone by test_printed.py, and the test that runs their like.
+ELSEWHERE = {
+    "README.md": {
+        "make test": ".ci/run",
+        "make lecture": "tests/lecture/test_whole.py",
+        "make ui": "tests/ui/test_mlflow_ui.py",
+        "make pictures": "tests/ui/test_pictures.py",
+        "source .venv/bin/activate": "tests/test_makefile.py",
+    },
+    "docs/benchmarks.md": {"make bench": "benchmarks/run.py"},
+    "docs/benchmarks_sweeps.md": {"make bench": "benchmarks/sweeps.py"},
+    "docs/cluster.md": {
+        "git clone ... filterlab && cd filterlab": SLURM,
+        "make setup": "tests/test_makefile.py",
+        "source .venv/bin/activate": "tests/test_makefile.py",
+        "export MLFLOW_TRACKING_URI=http://HOST:5000": POSTGRES,
+        "filterlab train -m tracking=server ...": POSTGRES,
+        "filterlab train -m hydra/launcher=slurm hydra.launcher.partition=gpu hydra.launcher.gpus_per_node=1 "
+        "tracking=server model=cnn,mlp 'seed=range(5)' --sweep compare --detach": SLURM,
+        "filterlab sweep status compare": SLURM,
+        "filterlab sweep collect compare": SLURM,
+        "squeue --me": SLURM,
+        "tail -f runs/compare/.submitit/*/*_log.out": SLURM,
+        "scontrol requeue": SLURM,
+        "filterlab train -m hydra/launcher=slurm trainer=ddp trainer.devices=4 hydra.launcher.gpus_per_node=4 "
+        "hydra.launcher.tasks_per_node=4 hydra.launcher.cpus_per_task=4 model=cnn,resnet": SLURM,
+        'sbatch --ntasks=1 --cpus-per-task=8 --gpus=1 --time=60 --wrap "filterlab train -m hydra/launcher=joblib '
+        "hydra.launcher.n_jobs=4 trainer=gpu 'seed=range(16)'\"": JOBS,
+        "filterlab train -m hydra/launcher=joblib hydra.launcher.n_jobs=4 model=cnn,mlp 'seed=range(5)'": JOBS,
+        "uv pip install 'hydra-ray-launcher>=1.2.2'": "docs/cluster.md",  # by hand, as the page says
+        "filterlab train -m hydra/launcher=ray +hydra.launcher.ray.init.num_cpus=8 'seed=range(8)'": "docs/cluster.md",
+    },
+    "docs/server.md": {
+        "sudo -u postgres createuser --pwprompt filterlab": "tests/server/conftest.py",
+        "sudo -u postgres createdb --owner filterlab filterlab": "tests/server/conftest.py",
+        "make setup": "tests/test_makefile.py",
+        "export FILTERLAB_STORE=postgresql://filterlab:PASSWORD@127.0.0.1:5432/filterlab": POSTGRES,
+        "make server": POSTGRES,
+        "filterlab server --host 0.0.0.0 --allowed-hosts mlflow.example.org": SERVER,
+        "filterlab server --auth --allowed-hosts mlflow.example.org": POSTGRES,
+        "export MLFLOW_TRACKING_URI=https://mlflow.example.org": POSTGRES,
+        "export MLFLOW_TRACKING_USERNAME=ada": POSTGRES,
+        "export MLFLOW_TRACKING_PASSWORD='at least twelve characters'": POSTGRES,
+        "filterlab train tracking=server": POSTGRES,
+        'pg_dump --format=custom --file=runs.dump "$FILTERLAB_STORE"': "docs/server.md",  # PostgreSQL's own
+        "tar -czf artifacts.tar.gz mlartifacts": "docs/server.md",
+        'pg_restore --clean --if-exists --dbname="$FILTERLAB_STORE" runs.dump': "docs/server.md",
+        'mlflow db upgrade "$FILTERLAB_STORE"': "docs/server.md",
+    },
+    "docs/storage.md": {"dvc push lecture/dvc.yaml": HERE},  # and all else, between two clones
+    "docs/sweeps.md": {
+        "filterlab train -m hydra/sweeper=optuna 'optimizer.lr=tag(log, interval(1e-3, 1))' "
+        "'trainer.batch_size=choice(64,128,256)' hydra.sweeper.n_trials=30": "tests/sweeps/test_optuna_sweeper.py",
+        "filterlab train -m experiment=NAME": "tests/config/test_options.py",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """text: as bash takes it, without the comment behind it; printed: its block's place on the page, None in running text."""
+
+    text: str
+    block: int | None
+
+
+def commands(page: str) -> list[Command]:
+    """Those of a page, in its order. In running text what begins like a command that a block has is a name, no command."""
+    text = (ROOT / page).read_text()
+    found: list[tuple[int, Command]] = []
+    blocks = [each for each in BLOCK.finditer(text)]
+    for number, block in enumerate(blocks):
+        lines = [line[4:] for line in block[0].rstrip().splitlines()]
+        if any("\n".join(lines).startswith(begins) for begins in NO_COMMANDS.get(page, [])):
+            continue
+        whole = re.sub(r"\\\n\s*", "", "\n".join(lines).split("\n\n# nginx")[0])
+        for line in whole.splitlines():
+            if said := re.sub(r"(^|\s+)#\s.*$", "", line).strip():
+                found.append((block.start(), Command(" ".join(said.split()), number)))
+    in_blocks = [command.text for _, command in found]
+    spans = BLOCK.sub(lambda block: " " * len(block[0]), text)
+    for span in re.finditer(r"`([^`]+)`", spans):
+        said = " ".join(span[1].split())
+        program, _, rest = said.partition(" ")
+        if program in PROGRAMS and rest and not any(command.startswith(said) for command in [*in_blocks, *NAMES]):
+            found.append((span.start(), Command(said, None)))
+    ordered = sorted(found, key=lambda each: each[0])
+    return [command for _, command in ordered]
+
+
+def fresh(page: str) -> list[Command]:
+    """Those that are run as they are printed; in running text, what the page has said before is said again, not done again."""
+    listed, done, asked = ELSEWHERE.get(page, {}), set[str](), []
+    for command in commands(page):
+        if command.text not in listed and (command.block is not None or command.text not in done):
+            asked.append(command)
+        done.add(command.text)
+    return asked

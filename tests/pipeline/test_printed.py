@@ -1,0 +1,65 @@
+"""Every command that README.md and docs/ print, as it is printed, in order, in a fresh clone: or in the test that is named."""
+
+from typing import Any
+
+import printed
+import pytest
+
+SUBSTITUTES = {"docs/sweeps.md": {"promote RUN": "promote {run}"}}  # what a reader has to fill in
+
+
+@pytest.mark.parametrize("page", printed.PAGES)
+def test_what_is_run_elsewhere_is_printed_and_has_its_test(page: str) -> None:
+    listed = printed.ELSEWHERE.get(page, {})
+    assert set(listed) - {command.text for command in printed.commands(page)} == set(), "the page no longer says it"
+    assert [place for place in listed.values() if not (printed.ROOT / place).is_file()] == []
+    text = (printed.ROOT / page).read_text()
+    blocks = ["\n".join(line[4:] for line in each[0].splitlines()) for each in printed.BLOCK.finditer(text)]
+    for begins in printed.NO_COMMANDS.get(page, []):
+        assert any(block.startswith(begins) for block in blocks), f"no block of {page} begins with {begins!r}"
+
+
+def test_every_page_is_run_by_a_test() -> None:
+    run_here = {"README.md", "docs/cluster.md", "docs/sweeps.md"}
+    run_there = {"docs/storage.md"}  # test_remote.py
+    assert {page for page in printed.PAGES if printed.fresh(page)} == run_here | run_there
+
+
+@pytest.fixture(scope="module")
+def clone(make_clone: Any) -> Any:
+    return make_clone()
+
+
+def follow(clone: Any, page: str, **own: str) -> dict[str, str]:
+    """Run what the page says; what each command printed."""
+    said = {}
+    for command in printed.fresh(page):
+        text = command.text
+        for place, filled in SUBSTITUTES.get(page, {}).items():
+            text = text.replace(place, filled.format(**own))
+        said[command.text] = clone.run("bash", "-euo", "pipefail", "-c", text)
+    return said
+
+
+def test_the_front_page(clone: Any) -> None:
+    said = follow(clone, "README.md")
+    assert (clone.root / "results/lecture-by-hand/10_edge_filter/findings.json").exists(), "`dvc exp run` deletes nothing"
+    (table,) = [told for command, told in said.items() if command.startswith("dvc exp show")]
+    assert max(map(len, table.splitlines())) <= 100 and "…" not in table, table
+    for column in ("accuracy", "errors", "model.name", "trainer.max_epochs"):
+        assert column in table
+    assert "accuracy" in said["dvc metrics diff"]
+    assert said["dvc plots diff"].startswith("file://")
+    assert "is the order now" in said["filterlab promote --best accuracy --sweep compare && dvc repro"]
+
+
+def test_sweeps(clone: Any) -> None:
+    """After the front page, on the order that it had at first."""
+    clone.run("git", "checkout", "--quiet", "params.yaml")
+    run_id = clone.run("filterlab", "sweep", "status", "compare").splitlines()[1].split()[-1]
+    said = follow(clone, "docs/sweeps.md", run=run_id)
+    assert "promoted" in said["filterlab lineage"]
+
+
+def test_the_cluster_s_login_node(clone: Any) -> None:
+    follow(clone, "docs/cluster.md")
