@@ -168,7 +168,7 @@ def collect(sweep: Sweep, store: NullRun, *, root: Path) -> list[Point]:
     step = len(done)  # a later report of the same points says the same
     for path in paths:
         if path.suffix == ".png":
-            store.log_image(f"sweep/{path.stem}", path, step=step)
+            store.log_image(f"sweep/{path.stem}", path)
     if points:
         store.log_table("points.json", survey.as_columns(points, metric=sweep.metric))
     store.log_artifact(sweep.folder / "report")

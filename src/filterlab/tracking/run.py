@@ -48,7 +48,10 @@ class NullRun:
         """Numbers by name, at a step (an epoch or an optimizer step, as the name says)."""
 
     def log_image(self, key: str, path: Path, *, step: int = 0) -> None:
-        """A PNG under a fixed key, so that the UI lays two runs' pictures side by side, step by step."""
+        """A PNG under a fixed key, so that the UI lays two runs' pictures side by side, step by step; over an earlier one.
+
+        The UI opens on step 0: pictures begin there.
+        """
 
     def log_artifact(self, path: Path, *, folder: str = "") -> None:
         """A file or a folder, below `folder` of the run's artifacts."""
