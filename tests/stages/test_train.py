@@ -161,8 +161,9 @@ def test_a_training_that_diverges_ends_as_failed(make_root: Callable) -> None:
     assert run.info.status == "FAILED"
 
 
-def test_two_processes_come_to_what_one_comes_to(make_root: Callable) -> None:
-    """Same batches, same starting weights: only the order of sums differs."""
+def test_two_processes_come_to_what_one_comes_to(make_root: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same batches, same starting weights: only the order of sums differs. In a shell of `salloc -n 2` too."""
+    monkeypatch.setenv("SLURM_NTASKS", "2")
     few = ["augment=none", "trainer.max_epochs=2", "trainer.patience=2"]
     one = make_root("one", "tracking=off", *few)
     two = make_root("two", "trainer.strategy=ddp", "trainer.devices=2", *few)

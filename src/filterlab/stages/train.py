@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,7 +63,7 @@ def train(
     card, training, validation = prepared(config, root)
     tags["filterlab.data"] = card.digest
     unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
-    main = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts this very command once more for each other rank
+    main = devices.is_main(config.trainer)  # Lightning starts this very command once more for each other rank
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
     with (

@@ -17,6 +17,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
 from filterlab import files
@@ -138,7 +139,8 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        plugins=[WholeFiles()],
+        # Lightning would take every process within an allocation of SLURM's for one of several.
+        plugins=[WholeFiles(), *([] if devices.started_by_slurm(settings) else [LightningEnvironment()])],
     )
     last = checkpoints / "last.ckpt"
     if last.exists():
