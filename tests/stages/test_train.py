@@ -152,6 +152,18 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
     assert len(client.search_runs([client.get_run(run_id).info.experiment_id])) == 1
 
 
+def test_it_ends_well_where_nobody_reads_on(make_root: Callable) -> None:
+    """As under `| head -1`."""
+    root = make_root("unread", "trainer.max_epochs=3", "trainer.patience=3")
+    process = start(root)
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline().startswith("epoch 1/3")
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (0, "")
+    client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    assert status(client, json.loads((root / "results/run.json").read_text())["run_id"]) == "FINISHED"
+
+
 def test_a_training_that_diverges_ends_as_failed(make_root: Callable) -> None:
     root = make_root("diverges", "optimizer=sgd", "optimizer.lr=1e30")
     with pytest.raises(UserError, match=r"^train/loss of epoch 1 is nan: the training diverged. Lower optimizer.lr \(now 1e\+30"):

@@ -51,7 +51,8 @@ def test_its_report_lies_in_the_folder_and_in_the_parent(lab: Any) -> None:
 def parents_pictures(lab: Any, sweep: str) -> list[str]:
     """Key and step of each of the pictures that a sweep's run holds; MLflow's pages open on step 0."""
     parent = json.loads((lab.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
-    return sorted(path.name.partition("+timestamp")[0] for path in lab.root.glob(f"mlartifacts/*/{parent}/artifacts/images/*.png"))
+    pictures = lab.root.glob(f"mlartifacts/*/{parent}/artifacts/images/*.png")
+    return sorted(path.name.partition("+timestamp")[0] for path in pictures)
 
 
 def parents_table(lab: Any, sweep: str) -> list[dict[str, Any]]:

@@ -203,7 +203,7 @@ def test_a_picture_replaces_an_earlier_one(store, tmp_path: Path) -> None:
         log(run, "blue")
     client = client_of(uri)
     found = [entry.path for entry in client.list_artifacts(run_id, "images")]
-    assert sorted(Path(path).name.split("+")[:3] + [Path(path).suffix] for path in found) == [
+    assert sorted([*Path(path).name.split("+")[:3], Path(path).suffix] for path in found) == [
         ["sweep~curves", "step", "0", ".png"],
         ["sweep~curves", "step", "0", ".webp"],
     ]

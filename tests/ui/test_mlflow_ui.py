@@ -63,7 +63,8 @@ def base(pages: str) -> str:
 
 def table(pages: str, runs: list[Logged], *, mode: str = "") -> str:
     """The address of the experiment's trainings (a sweep's parent has no accuracy), the best first."""
-    given = {"workflowType": "machine_learning", "searchFilter": f"metrics.`{ACCURACY}` > 0", "orderByKey": f"metrics.`{ACCURACY}`", "orderByAsc": "false"}
+    given = {"workflowType": "machine_learning"}
+    given |= {"searchFilter": f"metrics.`{ACCURACY}` > 0", "orderByKey": f"metrics.`{ACCURACY}`", "orderByAsc": "false"}
     return f"{base(pages)}/#/experiments/{runs[0].experiment}/runs?{urlencode(given, quote_via=quote)}{mode}"
 
 

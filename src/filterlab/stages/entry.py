@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from filterlab import files, garbage
+from filterlab import console, files, garbage
 from filterlab.config import bounds, compose
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str]) -> None:
     os.chdir(root)
     compose.register()
     asked = given.shell_completion or given.hydra_help
+    if not (asked or given.cfg or given.info):
+        console.keep_going()
     if given.multirun and not (asked or given.cfg or given.info):
         launch_sweep(root, words, given, ours)
         return
@@ -143,6 +145,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 
 def job(composed: DictConfig) -> dict[str, Any]:
     """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
+    console.keep_going()
     garbage.search_less()  # a launcher's processes have not been through the command line
     config = compose.to_config(composed)
     if faults := bounds.check(config):

@@ -57,10 +57,14 @@ def repro(root: Path) -> int:
         record = Path(folder) / "exit_code"
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = os.environ | {"FILTERLAB_EXIT_CODE": str(record), "PATH": path}
-        with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment) as dvc:
+        # DVC ends where it can't print. On a terminal that doesn't happen, and there it draws.
+        piped = None if sys.stdout.isatty() else subprocess.PIPE
+        with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment, stdout=piped) as dvc:
             # Ctrl-C reaches DVC and the stage too: wait until they have put their things in order.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:
+                for line in dvc.stdout or []:
+                    print(line.decode(errors="replace"), end="", flush=True)
                 code = dvc.wait()
             finally:
                 signal.signal(signal.SIGINT, before)
