@@ -181,14 +181,14 @@ def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "98.12%  (95 % interval 95.00% to 99.00%)" in before
     assert last == "model     models/model.safetensors", "without tracking there is no MLflow to point at"
     last, _ = summary(finished, "tracking=local")
-    assert last == "MLflow    make ui, then open http://127.0.0.1:5000 (run abc)"
+    assert last == "MLflow    make ui, then open http://127.0.0.1:5000/#/runs/abc"
     last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
-    assert last == "MLflow    http://here:1 (run abc)"
+    assert last == "MLflow    http://here:1/#/runs/abc"
     last, _ = summary(finished, "tracking=server")
     assert last.startswith("MLflow    tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:2")
     last, _ = summary(finished, "tracking=server")
-    assert last == "MLflow    http://there:2 (run abc)"
+    assert last == "MLflow    http://there:2/#/runs/abc"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:2")
     last, _ = summary(finished, "tracking=server")
     assert "holds a password" in last and "secret" not in last

@@ -155,11 +155,11 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
 def test_it_ends_well_where_nobody_reads_on(make_root: Callable) -> None:
     """As under `| head -1`."""
     root = make_root("unread", "trainer.max_epochs=3", "trainer.patience=3")
-    process = start(root)
-    assert process.stdout is not None and process.stderr is not None
-    assert process.stdout.readline().startswith("epoch 1/3")
-    process.stdout.close()
-    assert (process.wait(60), process.stderr.read()) == (0, "")
+    with start(root) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().startswith("epoch 1/3")
+        process.stdout.close()
+        assert (process.wait(120), process.stderr.read()) == (0, "")
     client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     assert status(client, json.loads((root / "results/run.json").read_text())["run_id"]) == "FINISHED"
 

@@ -162,7 +162,7 @@ def job(composed: DictConfig) -> dict[str, Any]:
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     try:
         files.write(out / compose.RECEIPT, compose.dump(config))
-        return train(config, root=Path.cwd(), out=out, tags=tags, title=title, stop=stop)
+        return train(config, root=Path.cwd(), out=out, tags=tags, title=title, menu=sweep.conf if sweep else None, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:
             explain(error)

@@ -104,5 +104,5 @@ def history(config: schema.Config, root: Path, run_id: str) -> str:
     except TrackingError as error:  # of an order that came after the results
         return str(error)
     if config.tracking.backend == "server":
-        return f"{located.uri} (run {run_id})"
-    return f"make ui, then open http://127.0.0.1:5000 (run {store.find(located, run_id) or run_id})"
+        return f"{located.uri.rstrip('/')}/#/runs/{run_id}"
+    return f"make ui, then open http://127.0.0.1:5000/#/runs/{store.find(located, run_id) or run_id}"

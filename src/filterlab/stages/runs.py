@@ -10,6 +10,7 @@ from filterlab import tracking
 from filterlab.config import compose, schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.stages import curves, results
+from filterlab.stages.about import about
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,11 +32,13 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
 
     Raises DataError: some of it is missing or damaged.
     """
+    told = about(config, root / "conf")
+    run.set_tags({tracking.NAME: told.name, tracking.NOTE: told.note})
     run.log_params(parameters(config))
     run.log_artifact(root / compose.RECEIPT)
-    table = curves.read(root / "results/curves.csv")
-    for row in zip(*table.values(), strict=True):
-        metrics = dict(zip(table, row, strict=True))
+    learned = curves.read(root / "results/curves.csv")
+    for row in zip(*learned.values(), strict=True):
+        metrics = dict(zip(learned, row, strict=True))
         epoch, chosen = int(metrics.pop("epoch")), metrics.pop("chosen") == 1
         run.log_metrics(metrics, step=epoch)
         if chosen:

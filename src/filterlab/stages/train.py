@@ -13,6 +13,7 @@ from filterlab.config import compose, schema
 from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.prepare import is_prepared, prepare
 from filterlab.stages import runs
+from filterlab.stages.about import about
 from filterlab.stages.unfinished import Unfinished
 from filterlab.sweeps import promotion
 from filterlab.tracking import process, provenance
@@ -36,6 +37,7 @@ def train(
     out: Path,
     tags: Mapping[str, str] | None = None,
     title: str = "",
+    menu: Path | None = None,
     stop: "Callable[[tracking.NullRun, list[Epoch]], bool] | None" = None,
 ) -> dict[str, Any]:
     """Train on the prepared data in `root`; write models/, results/curves.csv and results/run.json below `out`; log the run.
@@ -46,7 +48,8 @@ def train(
     Args:
         out: already holds results/config.yaml, this training's receipt.
         tags: of the run, instead of the provenance of the repository as it is now.
-        title: the run's name; empty: data, model and seed.
+        title: the run's name; empty: what differs from `menu`.
+        menu: what the configuration was composed from; None: conf/ in `root`.
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
 
     Returns:
@@ -65,10 +68,11 @@ def train(
     unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
     main = devices.is_main(config.trainer)  # Lightning starts this very command once more for each other rank
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
+    told = about(config, menu or root / "conf")
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
     with (
         unfinished.alone() if main else contextlib.nullcontext(),
-        tracking.start(settings, root=root, name=title or subject, tags=tags, run_id=unfinished.run_id) as record,
+        tracking.start(settings, root=root, name=title or told.name, tags=tags, run_id=unfinished.run_id) as record,
     ):
         from filterlab.models import registry
         from filterlab.models.predictor import scaling
@@ -79,6 +83,7 @@ def train(
         predictor = registry.predictor(config, **scaled)
         record.wait()
         checkpoints = unfinished.begin(record.id) if main else unfinished.folder
+        record.set_tags({tracking.NOTE: told.note})
         record.log_params(runs.parameters(config))
         record.log_artifact(out / compose.RECEIPT)
         record.log_dataset(

@@ -15,6 +15,8 @@ from filterlab.errors import TrackingError
 from filterlab.tracking import recorders
 from filterlab.tracking.store import Settings, Store, locate
 
+NAME, NOTE = "mlflow.runName", "mlflow.note.content"  # tags that the pages show as a run's name and description (Markdown)
+
 
 @dataclass(frozen=True)
 class Found:
