@@ -154,7 +154,7 @@ def test_folder(again: Any, tmp_path: Path) -> None:
         restored = store.execute("select run_uuid, value from tags where key = 'filterlab.restored_from'").fetchall()
         assert [value for _, value in restored] == [trained]
         ((run_id, _),) = restored
-        assert f"make ui, then open http://127.0.0.1:5000 (run {run_id})" in printed
+        assert f"make ui, then open http://127.0.0.1:5000/#/runs/{run_id}" in printed
         assert set(store.execute("select run_uuid, status from runs")) == {(run_id, "FINISHED"), (own.id, "FINISHED")}
         metrics = dict(store.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
     with sqlite3.connect(again.root / "mlflow.db") as store:
