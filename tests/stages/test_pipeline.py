@@ -106,6 +106,26 @@ def test_stages_find_filterlab(tmp_path: Path, dvc: Path) -> None:
     assert (tmp_path / "path.txt").read_text().split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
+def test_without_git_dvc_does_without(
+    tmp_path: Path, dvc: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """As in an unpacked archive; the machine's other settings stay, and nothing is left behind."""
+    (tmp_path / "machine").mkdir()
+    (tmp_path / "machine/config").write_text("[core]\n    remote = here\n['remote \"here\"']\n    url = /a%20b\n")
+    monkeypatch.setenv("DVC_SYSTEM_CONFIG_DIR", str(tmp_path / "machine"))
+    dvc.write_text("import os, pathlib\nprint((pathlib.Path(os.environ['DVC_SYSTEM_CONFIG_DIR']) / 'config').read_text())")
+    before = set(tmp_path.rglob("*"))
+    assert pipeline.repro(tmp_path) == 0
+    said = capfd.readouterr().out
+    assert said.startswith("NOTE: there is no Git repository here") and "dvc config --local core.no_scm true\n" in said
+    for kept in ("remote = here", "no_scm = true", "['remote \"here\"']", "url = /a%20b"):
+        assert kept in said
+    assert set(tmp_path.rglob("*")) == before
+    (tmp_path / ".git").mkdir()
+    assert pipeline.repro(tmp_path) == 0
+    assert "no_scm" not in capfd.readouterr().out
+
+
 def test_only_unreachable_data_falls_back(tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Damaged data (3) ends the pipeline; no mirror (69) has it run once more, with digits, and only once."""
     before = order.read_text()

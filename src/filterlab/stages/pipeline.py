@@ -1,5 +1,6 @@
 """The whole pipeline in one command, with a summary at its end."""
 
+import configparser
 import os
 import re
 import signal
@@ -57,6 +58,13 @@ def repro(root: Path) -> int:
         record = Path(folder) / "exit_code"
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = os.environ | {"FILTERLAB_EXIT_CODE": str(record), "PATH": path}
+        if not any((place / ".git").exists() for place in (root, *root.parents)):  # as in an unpacked archive
+            print(
+                "NOTE: there is no Git repository here, so that DVC is told to do without. By itself it needs to be told once: "
+                "dvc config --local core.no_scm true",
+                flush=True,
+            )
+            environment |= without_git(Path(folder))
         # DVC ends where it can't print. On a terminal that doesn't happen, and there it draws.
         piped = None if sys.stdout.isatty() else subprocess.PIPE
         with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment, stdout=piped) as dvc:
@@ -69,6 +77,19 @@ def repro(root: Path) -> int:
             finally:
                 signal.signal(signal.SIGINT, before)
         return int(record.read_text()) if code and record.exists() else code
+
+
+def without_git(folder: Path) -> dict[str, str]:
+    """Variables by which DVC reads, in place of the machine's settings, a file made in `folder`: those, and core.no_scm."""
+    places = os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or Path(places[0]) / "dvc") / "config", encoding="utf-8")
+    if not settings.has_section("core"):
+        settings.add_section("core")
+    settings["core"]["no_scm"] = "true"
+    with (folder / "config").open("w", encoding="utf-8") as file:
+        settings.write(file)
+    return {"DVC_SYSTEM_CONFIG_DIR": str(folder)}
 
 
 def choose_fallback(order: Path) -> str:
