@@ -168,3 +168,24 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.stderr == "" and done.returncode in (0, 141)
+
+
+def test_verbs_that_compute_keep_going_and_those_that_print_end(repository: Path, tmp_path: Path) -> None:
+    """Nobody reads what `filterlab stage compose` prints: it is done all the same. `lecture --list` has nothing else to do."""
+    script = "import sys\nfrom filterlab import cli\n{also}\ncli.main(sys.argv[1:])"
+    noisy = script.format(
+        also="from filterlab.stages import compose\nrun = compose.run\ncompose.run = lambda root: (print('a'), run(root))"
+    )
+    for words, code, program in ((["stage", "compose"], 0, noisy), (["lecture", "--list"], 5, script.format(also=""))):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", program, *words],
+                cwd=repository,
+                env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (code, "filterlab: [Errno 28] No space left on device\n" if code else "")
+    assert (repository / "results/config.yaml").exists()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from filterlab import garbage
+from filterlab import console, garbage
 from filterlab.errors import UserError, explain
 from filterlab.repository import find_root
 
@@ -18,13 +18,24 @@ STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize",
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb; end with 0, with the error's exit code, or with 130 where the user interrupted."""
     garbage.search_less()
+    console.prepare()
     try:
         dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
     except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.settle()
         sys.exit(128 + signal.SIGPIPE)
     except (UserError, OSError, KeyboardInterrupt) as error:
-        sys.exit(explain(error))
+        code = explain(error)
+        console.settle()
+        sys.exit(code)
+
+
+def prints_only(chosen: argparse.Namespace) -> bool:
+    """Whether all that a verb does is said when it has printed it; `| head` may end it then."""
+    if chosen.verb == "lecture":
+        return chosen.list or not chosen.what
+    return chosen.verb == "lineage" or (chosen.verb == "sweep" and chosen.what != "collect")
 
 
 def dispatch(arguments: list[str]) -> None:
@@ -88,6 +99,8 @@ def dispatch(arguments: list[str]) -> None:
         arguments = ["sweep", "plan", *(word for word in words if word not in ("-m", "--multirun"))]
     chosen = parser.parse_args(arguments)
     root = find_root(Path.cwd())
+    if not prints_only(chosen):
+        console.keep_going()
     if chosen.verb == "stage":
         importlib.import_module(f"filterlab.stages.{chosen.name}").run(root)
     elif chosen.verb == "pipeline":

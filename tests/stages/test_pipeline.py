@@ -108,6 +108,26 @@ def test_stages_find_filterlab(tmp_path: Path, dvc: Path) -> None:
     assert (tmp_path / "path.txt").read_text().split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
+def test_without_git_dvc_does_without(
+    tmp_path: Path, dvc: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """As in an unpacked archive; the machine's other settings stay, and nothing is left behind."""
+    (tmp_path / "machine").mkdir()
+    (tmp_path / "machine/config").write_text("[core]\n    remote = here\n['remote \"here\"']\n    url = /a%20b\n")
+    monkeypatch.setenv("DVC_SYSTEM_CONFIG_DIR", str(tmp_path / "machine"))
+    dvc.write_text("import os, pathlib\nprint((pathlib.Path(os.environ['DVC_SYSTEM_CONFIG_DIR']) / 'config').read_text())")
+    before = set(tmp_path.rglob("*"))
+    assert pipeline.repro(tmp_path) == 0
+    said = capfd.readouterr().out
+    assert said.startswith("NOTE: there is no Git repository here") and "dvc config --local core.no_scm true\n" in said
+    for kept in ("remote = here", "no_scm = true", "['remote \"here\"']", "url = /a%20b"):
+        assert kept in said
+    assert set(tmp_path.rglob("*")) == before
+    (tmp_path / ".git").mkdir()
+    assert pipeline.repro(tmp_path) == 0
+    assert "no_scm" not in capfd.readouterr().out
+
+
 def asked(root: Path, *overrides: str) -> None:
     """conf/, and the receipt that the compose stage writes before a mirror is asked."""
     shutil.copytree(ROOT / "conf", root / "conf", dirs_exist_ok=True)
@@ -220,14 +240,14 @@ def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "98.12%  (95 % interval 95.00% to 99.00%)" in before
     assert last == "model     models/model.safetensors", "without tracking there is no MLflow to point at"
     last, _ = summary(finished, "tracking=local")
-    assert last == "MLflow    make ui, then open http://127.0.0.1:5000 (run abc)"
+    assert last == "MLflow    make ui, then open http://127.0.0.1:5000/#/runs/abc"
     last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
-    assert last == "MLflow    http://here:1 (run abc)"
+    assert last == "MLflow    http://here:1/#/runs/abc"
     last, _ = summary(finished, "tracking=server")
     assert last.startswith("MLflow    tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:2")
     last, _ = summary(finished, "tracking=server")
-    assert last == "MLflow    http://there:2 (run abc)"
+    assert last == "MLflow    http://there:2/#/runs/abc"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:2")
     last, _ = summary(finished, "tracking=server")
     assert "holds a password" in last and "secret" not in last

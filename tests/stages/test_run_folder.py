@@ -43,10 +43,3 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pytest.fail("it is held")
     with run_folder.alone(tmp_path):
         pass
-
-
-def test_a_rank_of_the_same_training_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with run_folder.alone(tmp_path):
-        monkeypatch.setenv("LOCAL_RANK", "1")
-        with run_folder.alone(tmp_path):
-            pass

@@ -212,6 +212,18 @@ def test_two_trainings_never_write_to_one_folder(make_root: Callable) -> None:
     assert not (root / "mlflow.db").exists(), "no run is begun"
 
 
+def test_it_ends_well_where_nobody_reads_on(make_root: Callable) -> None:
+    """As under `| head -1`."""
+    root = make_root("unread", "trainer.max_epochs=3", "trainer.patience=3")
+    with start(root) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().startswith("epoch 1/3")
+        process.stdout.close()
+        assert (process.wait(120), process.stderr.read()) == (0, "")
+    client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    assert status(client, json.loads((root / "results/run.json").read_text())["run_id"]) == "FINISHED"
+
+
 def test_a_training_that_diverges_ends_as_failed(make_root: Callable) -> None:
     root = make_root("diverges", "optimizer=sgd", "optimizer.lr=1e30")
     with pytest.raises(UserError, match=r"^train/loss of epoch 1 is nan: the training diverged. Lower optimizer.lr \(now 1e\+30"):
@@ -221,8 +233,9 @@ def test_a_training_that_diverges_ends_as_failed(make_root: Callable) -> None:
     assert run.info.status == "FAILED"
 
 
-def test_two_processes_come_to_what_one_comes_to(make_root: Callable) -> None:
-    """Same batches, same starting weights: only the order of sums differs."""
+def test_two_processes_come_to_what_one_comes_to(make_root: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same batches, same starting weights: only the order of sums differs. In a shell of `salloc -n 2` too."""
+    monkeypatch.setenv("SLURM_NTASKS", "2")
     few = ["augment=none", "trainer.max_epochs=2", "trainer.patience=2"]
     one = make_root("one", "tracking=off", *few)
     two = make_root("two", "trainer.strategy=ddp", "trainer.devices=2", *few)

@@ -45,6 +45,14 @@ def test_its_report_lies_in_the_folder_and_in_the_parent(lab: Any) -> None:
     parent = json.loads((lab.root / "runs/grid/sweep.json").read_text())["parent"]
     stored = {path.name for path in (lab.root / "mlartifacts").glob(f"*/{parent}/artifacts/**/*") if path.is_file()}
     assert {"points.csv", "points.json", "settings.csv"} <= stored
+    assert parents_pictures(lab, "grid") == [f"sweep~{path.stem}+step+0" for path in sorted(report.glob("*.png"))] != []
+
+
+def parents_pictures(lab: Any, sweep: str) -> list[str]:
+    """Key and step of each of the pictures that a sweep's run holds; MLflow's pages open on step 0."""
+    parent = json.loads((lab.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
+    pictures = lab.root.glob(f"mlartifacts/*/{parent}/artifacts/images/*.png")
+    return sorted(path.name.partition("+timestamp")[0] for path in pictures)
 
 
 def parents_table(lab: Any, sweep: str) -> list[dict[str, Any]]:
@@ -176,6 +184,8 @@ def test_collect_by_itself(lab: Any) -> None:
     lab.here("sweep", "collect", "grid")
     assert report.read_text() == written
     assert len(parents_table(lab, "grid")) == 6
+    pictures = parents_pictures(lab, "grid")
+    assert len(pictures) == len(set(pictures)) == len(list(report.parent.glob("*.png"))), "one of each, over the earlier report's"
 
 
 def test_status_and_a_report_while_it_runs(lab: Any) -> None:

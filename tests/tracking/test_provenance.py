@@ -33,6 +33,25 @@ def test_no_repository_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "mlflow.source.git.commit" not in provenance.tags(tmp_path)
 
 
+def test_a_commit_of_another_project_is_none_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that was unpacked inside a repository, which ignores it; a hook of another repository that runs this one."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    outer, ours = tmp_path / "outer", tmp_path / "ours"
+    heads = {}
+    for root in (outer, ours):
+        (root / "src").mkdir(parents=True)
+        (root / "src/code.py").write_text(f"# {root.name}\n")
+        (root / ".gitignore").write_text("unpacked\n")
+        for command in [["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", root.name]]:
+            subprocess.run([*GIT, *command], cwd=root, check=True)
+        heads[root] = provenance.git(root, "rev-parse", "HEAD")
+    (outer / "unpacked/src").mkdir(parents=True)
+    (outer / "unpacked/src/code.py").touch()
+    assert "mlflow.source.git.commit" not in provenance.tags(outer / "unpacked")
+    monkeypatch.setenv("GIT_DIR", str(outer / ".git"))
+    assert provenance.tags(ours)["mlflow.source.git.commit"] == heads[ours] != heads[outer]
+
+
 def test_dvcs_experiment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "bold-name")
     monkeypatch.setenv("DVC_EXP_BASELINE_REV", "abc")

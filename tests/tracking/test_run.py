@@ -190,6 +190,34 @@ def test_a_run_that_goes_on_says_nothing_twice(store, tmp_path: Path) -> None:
     assert sorted(path.split("+")[2] for path in images) == ["1", "2", "3", "4"]
 
 
+def test_a_picture_replaces_an_earlier_one(store, tmp_path: Path) -> None:
+    """Of the same key and step, in a run that goes on and in one that is added to; the small one that the pages show too."""
+    settings, root, uri = store
+    picture, run_id = tmp_path / "picture.png", ""
+
+    def log(run: tracking.NullRun, color: str) -> None:
+        Image.new("RGB", (4, 4), color).save(picture)
+        run.log_image("sweep/curves", picture)
+        run.wait()
+
+    for color in ("red", "lime"):
+        with tracking.start(settings, root=root, name="n", tags={}, run_id=run_id) as run:
+            log(run, color)
+        run_id = run.id
+    with tracking.resume(settings, root=root, run_id=run_id, restore=lambda run: None) as run:
+        log(run, "blue")
+    client = client_of(uri)
+    found = [entry.path for entry in client.list_artifacts(run_id, "images")]
+    assert sorted([*Path(path).name.split("+")[:3], Path(path).suffix] for path in found) == [
+        ["sweep~curves", "step", "0", ".png"],
+        ["sweep~curves", "step", "0", ".webp"],
+    ]
+    for path in found:
+        with Image.open(client.download_artifacts(run_id, path, str(tmp_path))) as image:
+            red, green, blue = image.convert("RGB").getpixel((0, 0))
+            assert blue > 250 and max(red, green) < 5, path
+
+
 def test_a_table_replaces_an_earlier_one(store) -> None:
     """As MLflow reads it back, and under the tag by which its pages know it; a number that is none is missing."""
     settings, root, uri = store

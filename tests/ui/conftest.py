@@ -39,12 +39,6 @@ for overrides in json.loads(sys.argv[2]):
 """
 FLAGS = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PATIENCE = 30_000  # milliseconds that a page may take to show something
-# As for somebody who has been here before: the assistant is closed, and the menu is the one for training.
-BEEN_HERE = """
-localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
-localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
-localStorage.setItem("mlflow.workflowType_v1", '"machine_learning"');
-"""
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +73,17 @@ def repository(browser: Browser, tmp_path_factory: pytest.TempPathFactory, reque
 
 
 @pytest.fixture(scope="module")
-def pages(repository: Path) -> Iterator[str]:
-    """The address of `filterlab ui` on the repository."""
+def pages(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address that `filterlab ui` prints for the repository, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "filterlab.cli", "ui", "--port", str(port)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=repository, start_new_session=True, **quiet) as server:
+    said = tmp_path_factory.mktemp("ui") / "stdout"
+    with (
+        said.open("w") as stdout,
+        subprocess.Popen(command, cwd=repository, start_new_session=True, stdout=stdout, stderr=subprocess.DEVNULL) as server,
+    ):
         try:
             for _ in range(450):
                 try:
@@ -97,14 +94,16 @@ def pages(repository: Path) -> Iterator[str]:
                     time.sleep(0.2)
             else:
                 pytest.fail("filterlab ui does not answer")
-            yield f"http://127.0.0.1:{port}"
+            yield said.read_text().split()[3]
         finally:
             os.killpg(server.pid, signal.SIGTERM)
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """An empty tab; what is asked of any other machine fails the test: the pages are for rooms without internet too."""
+    """An empty tab of somebody who has never been here. What is asked of any other machine fails the test: the pages are for
+    rooms without internet too.
+    """
     outside: list[str] = []
 
     def note(request: Request) -> None:
@@ -112,7 +111,6 @@ def page(browser: Browser) -> Iterator[Page]:
             outside.append(request.url)
 
     with browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-US") as context:
-        context.add_init_script(BEEN_HERE)
         context.set_default_timeout(PATIENCE)
         tab = context.new_page()
         tab.on("request", note)

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from filterlab import files, garbage
+from filterlab import console, files, garbage
 from filterlab.config import bounds, compose
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
@@ -68,6 +68,8 @@ def main(arguments: Sequence[str]) -> None:
     os.chdir(root)
     compose.register()
     asked = given.shell_completion or given.hydra_help
+    if not (asked or given.cfg or given.info):
+        console.keep_going()
     if given.multirun and not (asked or given.cfg or given.info):
         launch_sweep(root, words, given, ours)
         return
@@ -76,8 +78,8 @@ def main(arguments: Sequence[str]) -> None:
         sys.argv = [program, *words]
     else:
         if not given.multirun:
-            compose.compose(conf, overrides)
-            if not (given.cfg or given.info) and devices.is_main() and not chosen(overrides, "hydra.run.dir"):
+            config = compose.compose(conf, overrides)
+            if not (given.cfg or given.info) and devices.is_main(config.trainer) and not chosen(overrides, "hydra.run.dir"):
                 overrides.append(f"hydra.run.dir={compose.quote(str(run_folder.make(root / sweeps.FOLDER).relative_to(root)))}")
         sys.argv = [program, *overrides, *(word for word in words if word not in given.overrides)]
     with completion() if given.shell_completion else contextlib.nullcontext():
@@ -161,13 +163,14 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 
 def job(composed: DictConfig) -> dict[str, Any]:
     """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
+    console.keep_going()
     garbage.search_less()  # a launcher's processes have not been through the command line
     config = compose.to_config(composed)
     if faults := bounds.check(config):
         raise ConfigError(faults)
     job = HydraConfig.get()
     sys.argv[1:] = job.overrides.task  # Lightning gives it to the other processes of ddp: this run alone, not the sweep
-    swept = job.mode == RunMode.MULTIRUN
+    swept, main = job.mode == RunMode.MULTIRUN, devices.is_main(config.trainer)
     out, tags, title, stop = Path(job.runtime.output_dir), None, "", None
     if sweep := sweeps.current():
         key = sweeps.key(config)
@@ -176,12 +179,12 @@ def job(composed: DictConfig) -> dict[str, Any]:
         stop = pruning.stopper(sweep)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     try:
-        with run_folder.alone(out):
-            if devices.is_main():
+        with run_folder.alone(out) if main else contextlib.nullcontext():
+            if main:
                 if not swept:
                     run_folder.check(out, compose.dump(config))
                 files.write(out / compose.RECEIPT, compose.dump(config))
-            return train(config, root=Path.cwd(), out=out, tags=tags, title=title, stop=stop)
+            return train(config, root=Path.cwd(), out=out, tags=tags, title=title, menu=sweep.conf if sweep else None, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:
             explain(error)

@@ -1,5 +1,6 @@
 """The whole pipeline in one command, with a summary at its end."""
 
+import configparser
 import os
 import re
 import signal
@@ -61,10 +62,21 @@ def repro(root: Path) -> int:
         record = Path(folder) / "exit_code"
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = os.environ | {"FILTERLAB_EXIT_CODE": str(record), "PATH": path}
-        with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment) as dvc:
+        if not any((place / ".git").exists() for place in (root, *root.parents)):  # as in an unpacked archive
+            print(
+                "NOTE: there is no Git repository here, so that DVC is told to do without. By itself it needs to be told once: "
+                "dvc config --local core.no_scm true",
+                flush=True,
+            )
+            environment |= without_git(Path(folder))
+        # DVC ends where it can't print. On a terminal that doesn't happen, and there it draws.
+        piped = None if sys.stdout.isatty() else subprocess.PIPE
+        with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment, stdout=piped) as dvc:
             # Ctrl-C reaches DVC and the stage too: wait until they have put their things in order.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:
+                for line in dvc.stdout or []:
+                    print(line.decode(errors="replace"), end="", flush=True)
                 code = dvc.wait()
             finally:
                 signal.signal(signal.SIGINT, before)
@@ -75,6 +87,19 @@ def is_mnist(root: Path) -> bool:
     """Whether the data asked for are those of conf/data/mnist.yaml: the digits are no other data set's stand-in."""
     asked, mnist = compose.load(root).data, compose.compose(root / "conf", ["experiment=none", "data=mnist"]).data
     return (asked.name, asked.folder, asked.files) == (mnist.name, mnist.folder, mnist.files)
+
+
+def without_git(folder: Path) -> dict[str, str]:
+    """Variables by which DVC reads, in place of the machine's settings, a file made in `folder`: those, and core.no_scm."""
+    places = os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(Path(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or Path(places[0]) / "dvc") / "config", encoding="utf-8")
+    if not settings.has_section("core"):
+        settings.add_section("core")
+    settings["core"]["no_scm"] = "true"
+    with (folder / "config").open("w", encoding="utf-8") as file:
+        settings.write(file)
+    return {"DVC_SYSTEM_CONFIG_DIR": str(folder)}
 
 
 def choose_fallback(order: Path) -> str:
@@ -110,6 +135,7 @@ def history(config: schema.Config, root: Path, run_id: str) -> str:
     except TrackingError as error:  # of an order that came after the results
         return str(error)
     if config.tracking.backend == "server":
-        named = f"the run tagged {store.MODELS}={run_id}" if run_id == folder_md5(root / "models") else f"run {run_id}"
-        return f"{located.uri} ({named})"
-    return f"make ui, then open http://127.0.0.1:5000 (run {store.find(located, run_id) or run_id})"
+        if run_id == folder_md5(root / "models"):
+            return f"{located.uri} (the run tagged {store.MODELS}={run_id})"
+        return f"{located.uri.rstrip('/')}/#/runs/{run_id}"
+    return f"make ui, then open http://127.0.0.1:5000/#/runs/{store.find(located, run_id) or run_id}"

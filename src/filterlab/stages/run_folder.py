@@ -10,7 +10,6 @@ from filterlab import files
 from filterlab.config import compose
 from filterlab.errors import UserError
 from filterlab.stages import results
-from filterlab.training import devices
 
 
 def make(parent: Path) -> Path:
@@ -30,13 +29,10 @@ def make(parent: Path) -> Path:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """For the time of a training, no other training writes below `folder`; its ranks other than zero write nothing.
+    """For the time of a training, no other training writes below `folder`. Raises UserError where another one does.
 
-    Raises UserError where another one does.
+    Of a training in several processes, the one that writes holds it.
     """
-    if not devices.is_main():
-        yield
-        return
     lock = folder / "results/.lock"
     busy = UserError(f"another training writes to {folder} (it holds {lock}): wait for its end, or choose another hydra.run.dir")
     with files.held(lock, otherwise=busy):

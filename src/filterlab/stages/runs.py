@@ -12,6 +12,7 @@ from filterlab.data import arrays
 from filterlab.models import folder
 from filterlab.repository import folder_md5
 from filterlab.stages import curves, results
+from filterlab.stages.about import about
 from filterlab.tracking.store import MODELS
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
 
     Raises DataError: some of it is missing or damaged.
     """
-    run.set_tags({MODELS: folder_md5(root / "models")})
+    told = about(config, root / "conf")
+    run.set_tags({MODELS: folder_md5(root / "models"), tracking.NAME: told.name, tracking.NOTE: told.note})
     run.log_params(parameters(config))
     run.log_artifact(root / compose.RECEIPT)
     table = curves.read(root)

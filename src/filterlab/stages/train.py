@@ -13,6 +13,7 @@ from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.prepare import training_data
 from filterlab.repository import folder_md5
 from filterlab.stages import curves, results, run_folder, runs
+from filterlab.stages.about import about
 from filterlab.stages.unfinished import Unfinished
 from filterlab.sweeps import frozen, promotion
 from filterlab.sweeps import sweep as sweeps
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def run(root: Path) -> None:
     """The pipeline's stage: see `train`. A run of the configuration that was promoted last is marked with where it came from."""
     config = compose.load(root)
-    with run_folder.alone(root):
+    with run_folder.alone(root) if devices.is_main(config.trainer) else contextlib.nullcontext():
         train(config, root=root, out=root, tags=provenance.tags(root) | promotion.tags(root, config))
 
 
@@ -39,6 +40,7 @@ def train(
     out: Path,
     tags: Mapping[str, str] | None = None,
     title: str = "",
+    menu: Path | None = None,
     stop: "Callable[[tracking.NullRun, list[Epoch]], bool] | None" = None,
 ) -> dict[str, Any]:
     """Train on the prepared data in `root`; write models/, results/curves.csv and results/run.json below `out`; log the run.
@@ -49,7 +51,8 @@ def train(
     Args:
         out: already holds results/config.yaml, this training's resolved config; see run_folder.alone.
         tags: of the run, instead of the provenance of the repository as it is now.
-        title: the run's name; empty: data, model and seed.
+        title: the run's name; empty: what differs from `menu`.
+        menu: what the configuration was composed from; None: conf/ in `root`.
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
 
     Returns:
@@ -66,12 +69,13 @@ def train(
     card, training, validation = prepared(config, root)
     tags["filterlab.data"] = card.digest
     unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
-    main = devices.is_main()
+    main = devices.is_main(config.trainer)
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
+    told = about(config, menu or root / "conf")
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
     with unfinished.alone() if main else contextlib.nullcontext():
         identity = unfinished.begin(compose.dump(config)) if main else ""
-        with tracking.start(settings, root=root, name=title or subject, tags=tags, identity=identity) as record:
+        with tracking.start(settings, root=root, name=title or told.name, tags=tags, identity=identity) as record:
             from filterlab.models import registry
             from filterlab.models.predictor import scaling
             from filterlab.training.fit import fit
@@ -80,6 +84,7 @@ def train(
             scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
             predictor = registry.predictor(config, **scaled)
             record.wait()
+            record.set_tags({tracking.NOTE: told.note})
             record.log_params(runs.parameters(config))
             record.log_artifact(unfinished.folder / compose.RECEIPT.name)
             record.log_dataset(

@@ -7,6 +7,7 @@ by `driving`. There is one a process.
 import contextlib
 import dataclasses
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from filterlab.sweeps.search import Trial
 
 RUNNABLE = ["not started", "interrupted"]
+NOTE = 8000  # characters that MLflow keeps of a tag
 
 
 class UnfinishedError(UserError):
@@ -173,14 +175,21 @@ def collect(sweep: Sweep, store: NullRun, *, root: Path) -> list[Point]:
     step = len(done)  # a later report of the same points says the same
     for path in paths:
         if path.suffix == ".png":
-            store.log_image(f"sweep/{path.stem}", path, step=step)
+            store.log_image(f"sweep/{path.stem}", path)
     if points:
         store.log_table("points.json", survey.as_columns(points, metric=sweep.metric))
     store.log_artifact(sweep.folder / "report")
-    store.set_tags({"filterlab.points": survey.counts(points)})
+    store.set_tags({"filterlab.points": survey.counts(points), tracking.NOTE: note(sweep)})
     if values := [value for point in done if math.isfinite(value := point.metrics.get(sweep.metric, math.nan))]:
         store.log_metrics({sweep.metric: max(values) if sweep.direction == "max" else min(values)}, step=step)
     return points
+
+
+def note(sweep: Sweep) -> str:
+    """For the parent run's page, in Markdown: the report's summary, and the command that goes on with the sweep."""
+    summary = (sweep.folder / "report/summary.txt").read_text(encoding="utf-8")
+    again = shlex.join(["filterlab", "train", "--multirun", "--sweep", sweep.name, *sweep.commands[-1]])
+    return "\n".join([f"    {line}" for line in [*summary.splitlines(), "", again]])[:NOTE]
 
 
 def write(sweep: Sweep, store: NullRun, *, root: Path) -> tuple[list[Point], list[Path]]:

@@ -11,7 +11,8 @@ SOURCES = ["src", "pyproject.toml", "requirements.lock"]  # conf/ and params.yam
 def tags(root: Path) -> dict[str, str]:
     """Git commit, whether the code (or what it is installed with) differs from it, the code's hash, and DVC's experiment."""
     found = {"filterlab.code": code_digest(Path(__file__).parents[1])}
-    if commit := git(root, "rev-parse", "HEAD"):
+    # Code that Git doesn't track is of no commit: that of a repository around an unpacked archive is another project's.
+    if (commit := git(root, "rev-parse", "HEAD")) and git(root, "ls-files", "--", *SOURCES):
         changed = git(root, "status", "--porcelain", "--", *SOURCES)
         found |= {"mlflow.source.git.commit": commit, "filterlab.dirty": str(bool(changed)).lower()}
     for variable, tag in [("DVC_EXP_NAME", "dvc.experiment"), ("DVC_EXP_BASELINE_REV", "dvc.baseline")]:
@@ -30,9 +31,12 @@ def code_digest(package: Path) -> str:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What git prints; empty where `root` is no repository or git is not installed, as in an unpacked archive."""
+    """What git prints; empty where it has nothing to say of `root`: no repository or one of somebody else's, or no git."""
+    # Those of a hook that runs this name another repository.
+    environment = {name: text for name, text in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+    command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    except (FileNotFoundError, PermissionError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_LOGGED_IMAGES, MLFLOW_PARENT_RUN_ID
 
 from filterlab.errors import TrackingError
 from filterlab.tracking import database
@@ -31,6 +31,7 @@ BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
 PAGE = 1000  # runs that MLflow gives in one call
 SAMPLING = 5.0  # seconds between two samples of the system's metrics
+LATEST = 10**13 - 1  # of several pictures of a step, the pages show the one of the latest time (in milliseconds)
 DIGEST = 36  # characters of a data set's digest that MLflow keeps
 
 
@@ -106,9 +107,6 @@ class Recorder:
         for name in data.metrics:
             if not name.startswith("system/"):
                 self.logged |= {(name, point.step) for point in self.client.get_metric_history(self.run_id, name)}
-        for picture in self.client.list_artifacts(self.run_id, "images"):
-            key, _, step, *_ = Path(picture.path).name.split("+")  # as log_image names its files
-            self.logged.add((key.replace("~", "/"), int(step)))
 
     def attach(self, *, run_id: str) -> None:
         if self.knows(run_id):
@@ -163,12 +161,17 @@ class Recorder:
         self.points = []
 
     def log_image(self, *, key: str, path: str, step: int) -> None:
+        # MLflow's log_image would add a file to what this key and step have already, under a name with the time and chance in it.
+        from mlflow.tracking.multimedia import compress_image_size
         from PIL import Image
 
-        if (key, step) in self.logged:
-            return
-        with Image.open(path) as image:
-            self.client.log_image(self.run_id, np.asarray(image.convert("RGB")), key=key, step=step, synchronous=True)
+        name = f"{key.replace('/', '~')}+step+{step}+timestamp+{LATEST}+picture"
+        with tempfile.TemporaryDirectory() as scratch:
+            shutil.copyfile(path, Path(scratch) / f"{name}.png")
+            with Image.open(path) as image:
+                compress_image_size(image.convert("RGB")).save(Path(scratch) / f"{name}+compressed.webp")
+            self.client.log_artifacts(self.run_id, scratch, "images")
+        self.client.set_tag(self.run_id, MLFLOW_LOGGED_IMAGES, "True")
 
     def log_artifact(self, *, path: str, folder: str) -> None:
         log = self.client.log_artifacts if Path(path).is_dir() else self.client.log_artifact

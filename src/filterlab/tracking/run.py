@@ -15,6 +15,8 @@ from filterlab.errors import TrackingError
 from filterlab.tracking import recorders
 from filterlab.tracking.store import Settings, Store, locate
 
+NAME, NOTE = "mlflow.runName", "mlflow.note.content"  # tags that the pages show as a run's name and description (Markdown)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -48,7 +50,10 @@ class NullRun:
         """Numbers by name, at a step (an epoch or an optimizer step, as the name says)."""
 
     def log_image(self, key: str, path: Path, *, step: int = 0) -> None:
-        """A PNG under a fixed key, so that the UI lays two runs' pictures side by side, step by step."""
+        """A PNG under a fixed key, so that the UI lays two runs' pictures side by side, step by step; over an earlier one.
+
+        The UI opens on step 0: pictures begin there.
+        """
 
     def log_artifact(self, path: Path, *, folder: str = "") -> None:
         """A file or a folder, below `folder` of the run's artifacts."""

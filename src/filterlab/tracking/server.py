@@ -70,7 +70,7 @@ def serve(root: Path, *, store: str, artifacts: str, host: str, port: int, auth:
     if auth:
         command += ["--app-name", "basic-auth"]
         environment |= authentication(root.resolve() / PRIVATE, url, first=not administered)
-    print(f"MLflow on {shown(url)}: http://{host}:{port}  (Ctrl-C ends it)", flush=True)
+    print(f"MLflow on {shown(url)}: {address(host, port)}  (Ctrl-C ends it)", flush=True)
     os.execve(sys.executable, [sys.executable, *command], environment)
 
 
@@ -129,6 +129,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def address(host: str, port: int) -> str:
+    """Of the server's pages, for a browser."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def check_address(host: str, port: int) -> None:

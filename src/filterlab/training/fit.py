@@ -14,6 +14,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 
 from filterlab.config import schema
@@ -126,7 +127,8 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        plugins=[checkpoints.DigestedFiles()],
+        # Lightning would take every process within an allocation of SLURM's for one of several.
+        plugins=[checkpoints.DigestedFiles(), *([] if devices.started_by_slurm(settings) else [LightningEnvironment()])],
     )
     last, faults = kept.newest()
     if trainer.is_global_zero:

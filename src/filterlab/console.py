@@ -1,0 +1,58 @@
+"""The standard streams: there, whatever was closed, and never the end of what is computed."""
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class Lasting(io.FileIO):
+    """A descriptor to write to. What can't be written (nobody reads it any longer, the disk is full) is dropped."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def prepare() -> None:
+    """For every command. Call it before a file is opened."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed: the next file would get its number, and all that is printed
+            nothing = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nothing, "w" if descriptor else "r"))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
+        sys.stderr = lasting(sys.stderr)
+
+
+def keep_going() -> None:
+    """For commands that compute: results matter more than the lines about them."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:  # a test's is none of ours
+        sys.stdout = lasting(sys.stdout)
+
+
+def lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The same stream, but that writing to it never fails."""
+    with suppress(OSError):
+        stream.flush()
+    raw = Lasting(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=stream.encoding, errors="backslashreplace", line_buffering=True, write_through=True
+    )
+
+
+def settle() -> None:
+    """At the end of a command that has failed to print: what is still to be printed goes nowhere, and Python doesn't say so."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
