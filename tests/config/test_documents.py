@@ -120,7 +120,7 @@ def test_aliases_may_be_used(menu: Path) -> None:
         ("# @package\na: 1\n", "Expected header format"),
         ("defaults: [{a: 1, b: 2}]\n", "defaults has {'a': 1, 'b': 2}, expected options such as mnist"),
         ("defaults: [{data: off}]\n", "defaults has {'data': False}, expected options such as mnist"),
-        ("defaults: 3\n", "defaults has 3, expected options such as mnist"),
+        ("defaults: mnist\n", "defaults is 'mnist', expected a list such as [mnist, _self_]"),
         ("defaults: [3]\n", "defaults has 3, expected options such as mnist"),
         ("hidden: 0x_\n", "invalid literal for int()"),
     ],

@@ -127,7 +127,10 @@ def faults(content: Any, *, path: Path, package: str | None) -> Iterator[str]:
 
 def stray(defaults: Any) -> Iterator[str]:
     """What of a file's defaults list can't stand there, a sentence each."""
-    for entry in defaults if isinstance(defaults, list) else [defaults]:
+    if not isinstance(defaults, list):
+        yield f"defaults is {short(defaults)}, expected a list such as [mnist, _self_]"
+        return
+    for entry in defaults:
         pair = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
         name, chosen = pair
         if not (isinstance(name, str) and isinstance(chosen, str | None)) or "${" in f"{name}{chosen}":
