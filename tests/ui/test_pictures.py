@@ -30,9 +30,7 @@ def test_what_shows_is_noticed(path: str, tmp_path: Path, monkeypatch: pytest.Mo
     for name in ("dvc.lock", "requirements.lock", *pictures.SHOWN):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         text = (pictures.ROOT / name).read_text()
-        changed = (
-            re.sub(r"(path: models\n.*\n.*md5: )\w+", rf"\g<1>{32 * '0'}.dir", text) if name == "dvc.lock" else text + "\n"
-        )
+        changed = re.sub(r"(path: models\n.*\n.*md5: )\w+", rf"\g<1>{32 * '0'}.dir", text) if name == "dvc.lock" else text + "\n"
         (tmp_path / name).write_text(changed if name == path else text)
     monkeypatch.setattr(pictures, "ROOT", tmp_path)
     after = {name: pictures.sources(name) for name in before}
