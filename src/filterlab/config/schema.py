@@ -198,7 +198,7 @@ class Trainer(Section):
     strategy: str = value("auto is one process; ddp one per device", choices=["auto", "ddp"])
     precision: str = value("auto is bf16 where the processor has it in hardware, else 32", choices=["auto", "32", "bf16"])
     channels_last: bool = value("memory layout of images and filters; faster convolutions")
-    threads: int = value("CPU threads, which decide the last bits; 0 is one per core", ge=0)
+    threads: int = value("CPU threads; 0 is one per core", ge=0)
     max_epochs: int = value("passes over the training images, at most", ge=1)
     batch_size: int = value("images per step, over all devices", ge=1)
     scaling: str = value(
