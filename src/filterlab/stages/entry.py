@@ -32,7 +32,7 @@ HELP = """usage: filterlab train [menu=option ...] [key=value ...] [flags]
 
 One training: what params.yaml orders, but for what is said here. Results go to a folder below runs/, and to MLflow.
 
-  filterlab train model=mlp optimizer.lr=3e-3       another option of a menu, another value
+  filterlab train model=mlp optimizer.lr=0.2        another option of a menu, another value
   filterlab train experiment=none                   without params.yaml: conf/ alone (but for the seed)
   filterlab train -m model=mlp,cnn 'seed=range(3)'  a sweep: one training for each of the six combinations
   filterlab train -m hydra/sweeper=optuna 'optimizer.lr=tag(log, interval(1e-3, 1))'    a search
