@@ -17,6 +17,7 @@ from filterlab import tracking
 from filterlab.config import schema
 from filterlab.errors import TrackingError
 from filterlab.models import artifact, pyfunc, registry
+from filterlab.tracking import recorders
 from filterlab.tracking.store import RESTORED, find, locate
 
 SRC = Path(pyfunc.__file__).parents[2]
@@ -362,3 +363,11 @@ def test_a_password_in_the_servers_url_is_refused_and_not_repeated(tmp_path: Pat
     with pytest.raises(TrackingError, match="MLFLOW_TRACKING_PASSWORD") as raised, tracking.reading(settings, root=tmp_path):
         pytest.fail("nothing may be read")
     assert "secret" not in str(raised.value)
+
+
+def test_no_module_of_the_working_directory_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow.py").write_text("open('ran', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    origin = recorders.Origin()
+    origin.end()
+    assert origin.process.returncode == 0 and not (tmp_path / "ran").exists()

@@ -71,7 +71,7 @@ def repro(root: Path) -> int:
             environment |= without_git(Path(folder))
         # DVC ends where it can't print. On a terminal that doesn't happen, and there it draws.
         piped = None if sys.stdout.isatty() else subprocess.PIPE
-        with subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=root, env=environment, stdout=piped) as dvc:
+        with subprocess.Popen([sys.executable, "-P", "-m", "dvc", "repro"], cwd=root, env=environment, stdout=piped) as dvc:
             # Ctrl-C reaches DVC and the stage too: wait until they have put their things in order.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:

@@ -34,6 +34,7 @@ def launch(root: Path, overrides: Sequence[str], *, named: str, retry_failed: bo
         print(f"sweep {name} goes on, with the code and the conf/ it began with (--sweep NAME begins another one)", flush=True)
     command = [
         sys.executable,
+        "-P",
         "-m",
         "filterlab.cli",
         "train",

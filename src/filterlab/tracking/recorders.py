@@ -27,8 +27,9 @@ class Origin:
     def __init__(self) -> None:
         self.control, theirs = socket.socketpair()
         with theirs:
+            # -P, here and wherever a module is run: Python would look for it in the working directory first, which is a user's.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "filterlab.tracking.origin", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "filterlab.tracking.origin", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment(),
                 # Ctrl-C in the terminal is the stage's to handle: the recorder hears of it from the stage.

@@ -66,6 +66,7 @@ def serve(root: Path, *, store: str, artifacts: str, host: str, port: int, auth:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job workers take 240 MB each, and we have no jobs
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        "PYTHONSAFEPATH": "1",  # no module of the working directory, which is a user's, is run for one of Python's
     }
     if auth:
         command += ["--app-name", "basic-auth"]

@@ -50,6 +50,7 @@ def serve(root: Path, *, host: str, port: int) -> None:
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # its job workers take 240 MB each, and we have no jobs
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ["PYTHONSAFEPATH"] = "1"  # no module of the working directory, which is a user's, is run for one of Python's
     pages = server.address(host, port) + table(root / DATABASE)
     print(f"MLflow on {DATABASE}: {pages}  (Ctrl-C ends it)", flush=True)
     if on_desktop():
