@@ -228,3 +228,14 @@ def test_an_account_that_nobody_has(
     monkeypatch.setenv("HOME", str(repository))
     cli.main(["stage", "compose"])
     assert getpass.getuser() == f"uid-{os.getuid()}"
+
+
+def test_variables_with_nonsense(repository: Path) -> None:
+    done = filterlab("train", at=repository, FILTERLAB_SWEEP="/nowhere/at/all")
+    assert done.returncode == 2 and done.stderr.startswith(
+        "filterlab: FILTERLAB_SWEEP names /nowhere/at/all, where there is no sweep;"
+    )
+    (repository / "params.yaml").write_text("model: mpl\n")
+    done = filterlab("stage", "compose", at=repository, FILTERLAB_EXIT_CODE="/nowhere/at/all")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "filterlab: FILTERLAB_EXIT_CODE names a file that can't be written: " in done.stderr
