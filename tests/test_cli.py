@@ -1,5 +1,6 @@
 """The command line from outside: exit codes, messages, and what is imported on the way."""
 
+import getpass
 import os
 import shutil
 import subprocess
@@ -189,3 +190,52 @@ def test_verbs_that_compute_keep_going_and_those_that_print_end(repository: Path
             )
         assert (done.returncode, done.stderr) == (code, "filterlab: [Errno 28] No space left on device\n" if code else "")
     assert (repository / "results/config.yaml").exists()
+
+
+def test_names_that_are_no_text_are_refused(repository: Path) -> None:
+    """In a locale of ASCII alone, or where the name's bytes are no UTF-8; MLflow would fail."""
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}
+    for words, variables in ((["train", "tracking.experiment='ü'"], ascii_only), (["sweep", "status", b"caf\xe9"], {})):
+        done = filterlab(*words, at=repository, **variables)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert done.stderr.startswith("filterlab: b") and "is no text in this locale's encoding (" in done.stderr
+    folder = repository / "ü"
+    folder.mkdir()
+    assert filterlab("stage", "compose", at=folder, **ascii_only).returncode == 2
+    assert filterlab("stage", "compose", at=folder).returncode == 0
+
+
+def test_an_account_that_nobody_has(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container that is run under any number: a home is asked for, and a name made up, which DVC can't do without."""
+    monkeypatch.chdir(repository)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.delenv("HOME")
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["stage", "compose"])
+    assert ended.value.code == 2
+    assert (
+        capsys.readouterr().err
+        == f"filterlab: user {os.getuid()} has no home folder: export HOME=FOLDER, one that can be written to\n"
+    )
+    monkeypatch.setenv("HOME", str(repository))
+    cli.main(["stage", "compose"])
+    assert getpass.getuser() == f"uid-{os.getuid()}"
+
+
+def test_variables_with_nonsense(repository: Path) -> None:
+    done = filterlab("train", at=repository, FILTERLAB_SWEEP="/nowhere/at/all")
+    assert done.returncode == 2 and done.stderr.startswith(
+        "filterlab: FILTERLAB_SWEEP names /nowhere/at/all, where there is no sweep;"
+    )
+    (repository / "params.yaml").write_text("model: mpl\n")
+    done = filterlab("stage", "compose", at=repository, FILTERLAB_EXIT_CODE="/nowhere/at/all")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "filterlab: FILTERLAB_EXIT_CODE names a file that can't be written: " in done.stderr

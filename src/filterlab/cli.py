@@ -1,6 +1,7 @@
 """`filterlab <verb>`: the stages one by one, the whole pipeline, a training of one's own, the UI."""
 
 import argparse
+import getpass
 import importlib
 import os
 import signal
@@ -31,6 +32,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(code)
 
 
+def check_encoding(words: Sequence[str]) -> None:
+    """Raises UserError where a word, or the folder, is no text: files, URLs and MLflow's store hold UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{os.fsencode(word)!r} is no text in this locale's encoding ({sys.getfilesystemencoding()}), and names are "
+                "kept in UTF-8: export LC_ALL=C.UTF-8, without PYTHONUTF8=0, or rename it"
+            ) from None
+
+
+def check_account() -> None:
+    """A container may run as a number that no account has: DVC wants a name, which it gets, and MLflow a home.
+
+    Raises UserError: there is none.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = f"uid-{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:
+        raise UserError(f"user {os.getuid()} has no home folder: export HOME=FOLDER, one that can be written to") from None
+
+
 def prints_only(chosen: argparse.Namespace) -> bool:
     """Whether all that a verb does is said when it has printed it; `| head` may end it then."""
     if chosen.verb == "lecture":
@@ -42,6 +70,8 @@ def dispatch(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="filterlab", description="What convolutional networks learn, as a pipeline anyone can rerun."
     )
+    check_encoding([*arguments, str(Path.cwd())])
+    check_account()
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     verbs.add_parser("pipeline", help="dvc repro, with a summary; without a network, on scikit-learn's digits")
     stage = verbs.add_parser("stage", help="one stage of dvc.yaml, by itself; to keep what it makes: dvc repro -fs STAGE")

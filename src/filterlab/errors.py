@@ -61,5 +61,8 @@ def explain(error: BaseException) -> int:
     for text in [message, *getattr(error, "__notes__", [])]:
         print(f"filterlab: {text}", file=sys.stderr)
     if record := os.environ.get("FILTERLAB_EXIT_CODE"):
-        Path(record).write_text(str(code))
+        try:
+            Path(record).write_text(str(code))
+        except OSError as failed:
+            print(f"filterlab: FILTERLAB_EXIT_CODE names a file that can't be written: {failed}", file=sys.stderr)
     return code

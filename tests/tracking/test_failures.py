@@ -137,3 +137,33 @@ def test_runs_at_once_have_a_recorder_each_and_share_what_is_imported(database: 
         ("inner", "FINISHED", 1.0),
         ("after", "FINISHED", 3.0),
     ]
+
+
+def test_another_projects_variables_choose_nothing_here(database: Path, tmp_path: Path) -> None:
+    """Of a shell in which somebody worked on something else, from the start of the process on."""
+    script = """
+import sys
+from pathlib import Path
+sys.path.append(sys.argv[2])
+from tracking_settings import Settings
+from filterlab import tracking
+with tracking.start(Settings(), root=Path(sys.argv[1]), name="n", tags={}) as run:
+    run.log_metrics({"loss": 1.0}, step=1)
+    run.wait()
+print(run.id)
+"""
+    variables = {
+        "MLFLOW_ACTIVE_MODEL_ID": "m-1",
+        "MLFLOW_RUN_ID": "0" * 32,
+        "MLFLOW_EXPERIMENT_NAME": "another",
+        "MLFLOW_EXPERIMENT_ID": "77",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "MLFLOW_ENABLE_ASYNC_LOGGING": "true",
+        "PYTHONWARNINGS": "error",
+    }
+    environment = {name: text for name, text in os.environ.items() if name != "DVC_ROOT"} | variables
+    command = [sys.executable, "-c", script, str(database), str(Path(__file__).parent)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    run = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}").get_run(done.stdout.strip())
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 1.0})

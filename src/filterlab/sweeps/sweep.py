@@ -101,8 +101,14 @@ def load(folder: Path) -> Sweep:
 
 
 def current() -> Sweep | None:
-    """The sweep that this process works for; None outside of one."""
-    return load(Path(os.environ[VARIABLE])) if VARIABLE in os.environ else None
+    """The sweep that this process works for; None outside of one. Raises UserError where the variable names none."""
+    if not (named := os.environ.get(VARIABLE)):
+        return None
+    if not (Path(named) / "sweep.json").exists():
+        raise UserError(
+            f"{VARIABLE} names {named}, where there is no sweep; filterlab sets it for a sweep's own jobs: unset {VARIABLE}"
+        )
+    return load(Path(named))
 
 
 def find(root: Path, name: str) -> Sweep:

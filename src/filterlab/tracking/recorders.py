@@ -17,6 +17,15 @@ UNLESS_SET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+# Of another project in the same shell: by these MLflow would choose a run, a model, an experiment, or trip over its own warnings.
+OTHERS = {
+    "MLFLOW_ACTIVE_MODEL_ID",
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_RUN_CONTEXT",
+    "MLFLOW_RUN_ID",
+    "PYTHONWARNINGS",
+}
 
 _origin: "Origin | None" = None  # started with the first run, ended with this process
 
@@ -50,7 +59,7 @@ class Origin:
 
 def environment() -> dict[str, str]:
     """What MLflow is told by this process's variables, and where they say nothing."""
-    return UNLESS_SET | dict(os.environ)
+    return UNLESS_SET | {name: text for name, text in os.environ.items() if name not in OTHERS}
 
 
 def connect(*, database: bool) -> Connection:
