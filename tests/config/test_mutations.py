@@ -116,15 +116,11 @@ def loader() -> type[yaml.SafeLoader]:
 
 
 def at(config: object, key: str) -> object:
-    found: object = config
-    for part in key.split("."):
-        if isinstance(found, list):
-            found = found[int(part)]
-        elif isinstance(found, dict):
-            found = found[part]
-        else:
-            found = getattr(found, part)
-    return found
+    if isinstance(config, dict):
+        return config[key]  # a file's name has points of its own
+    part, _, rest = key.partition(".")
+    found = config[int(part)] if isinstance(config, list) else getattr(config, part)
+    return at(found, rest) if rest else found
 
 
 def assert_says(said: object, resolved: object, damaged: bytes) -> None:

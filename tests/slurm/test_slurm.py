@@ -208,7 +208,7 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
         "-m",
         *LAUNCHER,
         "optimizer=sgd",
-        "optimizer.lr=1e-3,1e30",
+        "optimizer.lr=1e-3,1e6",
         f"trainer.max_epochs={ENDLESS}",
         "--sweep",
         "ends",
@@ -216,14 +216,14 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
     query = "SELECT status FROM runs JOIN tags USING (run_uuid) WHERE key = 'swept.optimizer.lr' AND CAST(value AS REAL) = ?"
     record = swept.root / "runs/ends/submitted.jsonl"
     with project(*words) as sweep:
-        until(lambda: swept.store.ask(query, 1e30) == [("FAILED",)], seconds=200, what="a training has diverged")
+        until(lambda: swept.store.ask(query, 1e6) == [("FAILED",)], seconds=200, what="a training has diverged")
         until(lambda: swept.store.ask(query, 1e-3) == [("RUNNING",)], seconds=200, what="the other one has begun")
         sweep.kill()
     jobs = {}
     for entry in map(json.loads, record.read_text().splitlines()):
         (rate,) = [word.partition("=")[2] for word in entry["overrides"] if word.startswith("optimizer.lr=")]
         jobs[float(rate)] = entry["job"]
-    failed, runs = jobs[1e30], jobs[1e-3]
+    failed, runs = jobs[1e6], jobs[1e-3]
     stop(cluster, runs)
     until(lambda: cluster.state(failed) == "FAILED", seconds=60, what="SLURM knows the job as failed")
     assert "ExitCode=1:0" in cluster.ask("scontrol", "show", "job", failed)

@@ -225,8 +225,8 @@ def test_it_ends_well_where_nobody_reads_on(make_root: Callable) -> None:
 
 
 def test_a_training_that_diverges_ends_as_failed(make_root: Callable) -> None:
-    root = make_root("diverges", "optimizer=sgd", "optimizer.lr=1e30")
-    with pytest.raises(UserError, match=r"^train/loss of epoch 1 is nan: the training diverged. Lower optimizer.lr \(now 1e\+30"):
+    root = make_root("diverges", "optimizer=sgd", "optimizer.lr=1e6")
+    with pytest.raises(UserError, match=r"^train/loss of epoch 1 is nan: the training diverged. Lower optimizer.lr \(now 1e\+06"):
         stages_train.run(root)
     client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("filterlab").experiment_id])

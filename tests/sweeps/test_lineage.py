@@ -11,7 +11,7 @@ from filterlab.sweeps import lineage, promotion
 from filterlab.sweeps import sweep as sweeps
 
 CONF = Path(__file__).parents[2] / "conf"
-SOUND = "stages:\n  train:\n    outs:\n    - {path: models, md5: 1.dir}\n    - {path: results/run.json, md5: MD5}\n"
+SOUND = "stages:\n  train:\n    outs:\n    - {path: models, md5: MD5.dir}\n"
 
 
 def test_the_digest_is_text_whatever_its_digits_are(tmp_path: Path) -> None:

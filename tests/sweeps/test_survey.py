@@ -93,7 +93,7 @@ def model(place: Path) -> None:
     """Eight filters after each of two epochs; the architecture is none of this code's."""
     layers = np.arange(3 * 8 * 3 * 5 * 5, dtype=np.float32).reshape(3, 8, 3, 5, 5)
     description = {"model": {"name": "later"}, "data": {"channels": 3, "height": 8, "width": 9}}
-    folder.write(place, description, {folder.FIRST_LAYERS: folder.write_first_layers(layers)})
+    folder.write(place, description, {folder.FIRST_LAYERS: folder.write_first_layers(layers)}, beside={})
 
 
 def test_a_damaged_file_of_first_layers_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,6 +151,7 @@ def test_one_damaged_sweep_does_not_hide_the_others(tmp_path: Path, capsys: pyte
 def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     """With one more point in between, and by models of a schema that this code doesn't know."""
     sweep = Sweep(tmp_path / "s", swept=["seed"], points={key: [f"seed={seed}"] for seed, key in enumerate("abc")})
+    sweep.commands = [["seed=0,1,2"]]
     for key in "ab":
         model(sweep.point(key) / "models")
     store = Store([run("a", value=0.7, seed="0")])

@@ -118,7 +118,7 @@ def test_interrupted_and_gone_on_with(lab: Any) -> None:
 
 
 def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(lab: Any) -> None:
-    words = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e-3,1e30"]
+    words = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e-3,1e6"]
     said = lab.run(*words, code=6)
     assert "1 failed of sweep lr-" in said and "the training diverged" in said and "--retry-failed" in said
     assert "1 done: 1 to run" in lab.run(*words, "--retry-failed", code=6)
@@ -168,7 +168,7 @@ def test_plan_counts_and_estimates_and_starts_nothing(lab: Any) -> None:
     start = lines.index(next(line for line in lines if "model.hidden" in line and "trainings" not in line))
     assert [line.split() for line in lines[start : start + 3]] == [["model.hidden", "seed"], ["1", "[4]", "0"], ["2", "[4]", "1"]]
     assert "trainer.max_epochs" in said and "data.name" not in said, "what differs from conf/, and not what is its default"
-    assert len(lines) < 30 and "and 10 more" in lab.here("sweep", "plan", "seed=range(20)")
+    assert len(lines) < 35 and "and 10 more" in lab.here("sweep", "plan", "seed=range(20)")
     assert "can't be estimated" in lab.here("sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "seed=0")
     flags = ["-m", "--sweep", "x", "--retry-failed", "--detach"]
     said = lab.here("sweep", "plan", *flags, "hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)", "hydra.sweeper.n_trials=7")
