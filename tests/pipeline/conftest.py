@@ -110,7 +110,8 @@ def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callab
         for path, old, new in QUICK:
             project.edit(path, old, new)
         (root / ".venv").mkdir()
-        (root / ".venv/bin").symlink_to(Path(sys.executable).parent)
+        for part in ("bin", "lib", "pyvenv.cfg"):
+            (root / ".venv" / part).symlink_to(Path(sys.prefix) / part)
         (root / ".venv/.place").write_text(f"{root.resolve()}\n")
         (root / ".venv/.installed").touch()
         project.run("git", "init", "--quiet", "--initial-branch", "main")

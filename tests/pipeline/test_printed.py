@@ -1,5 +1,6 @@
 """Every command that README.md and docs/ print, as it is printed, in order, in a fresh clone: or in the test that is named."""
 
+import shutil
 from typing import Any
 
 import printed
@@ -31,12 +32,14 @@ def clone(make_clone: Any) -> Any:
 
 
 def follow(clone: Any, page: str, **own: str) -> dict[str, str]:
-    """Run what the page says; what each command printed."""
+    """Run what the page says; what each command printed. The order before a promotion is kept, in params.before."""
     said = {}
     for command in printed.fresh(page):
         text = command.text
         for place, filled in SUBSTITUTES.get(page, {}).items():
             text = text.replace(place, filled.format(**own))
+        if "promote --best" in text:
+            shutil.copyfile(clone.root / "params.yaml", clone.root.parent / "params.before")
         said[command.text] = clone.run("bash", "-euo", "pipefail", "-c", text)
     return said
 
@@ -54,12 +57,18 @@ def test_the_front_page(clone: Any) -> None:
 
 
 def test_sweeps(clone: Any) -> None:
-    """After the front page, on the order that it had at first."""
-    clone.run("git", "checkout", "--quiet", "params.yaml")
-    run_id = clone.run("filterlab", "sweep", "status", "compare").splitlines()[1].split()[-1]
-    said = follow(clone, "docs/sweeps.md", run=run_id)
-    assert "promoted" in said["filterlab lineage"]
+    """After the front page, whose sweep it is: with the order that it was begun with, all of it is done."""
+    shutil.copyfile(clone.root.parent / "params.before", clone.root / "params.yaml")
+    rows = clone.run("filterlab", "sweep", "status", "compare").splitlines()[2:]
+    assert len(rows) == 20
+    said = follow(clone, "docs/sweeps.md", run=rows[0].split()[-1])
+    (again,) = [told for command, told in said.items() if command.startswith("filterlab train -m")]
+    assert "20 points, 20 done" in again
+    assert "10 trainings: every combination of model, seed" in said["filterlab sweep plan model=cnn,mlp 'seed=range(5)'"]
+    assert "compare: 20 done" in said["filterlab sweep status"]
+    assert f"promoted    {rows[0].split()[-1]}" in said["filterlab lineage"]
 
 
 def test_the_cluster_s_login_node(clone: Any) -> None:
-    follow(clone, "docs/cluster.md")
+    said = follow(clone, "docs/cluster.md")
+    assert any("10 trainings" in told for told in said.values())
