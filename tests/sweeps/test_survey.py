@@ -158,10 +158,10 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     driver.collect(sweep, store, root=tmp_path)
     assert driver.image_shape(sweep, survey.begun(sweep, store)) == (3, 8, 9)
     first = len(store.images)
-    assert first and {step for _, step in store.images} == {1}
+    assert first and {step for _, step in store.images} == {0}, "where MLflow's pages open"
     store.runs.append(run("b", value=0.9, seed="1"))
     driver.collect(sweep, store, root=tmp_path)
-    assert {step for _, step in store.images[first:]} == {2}
+    assert {step for _, step in store.images[first:]} == {0}
     assert store.metrics == [({METRIC: 0.7}, 1), ({METRIC: 0.9}, 2)]
     assert [table["status"] for table in store.tables] == [
         ["done", "not started", "not started"],
