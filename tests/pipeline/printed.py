@@ -74,6 +74,11 @@ ELSEWHERE = {
         "uv pip install 'hydra-ray-launcher>=1.2.2'": "docs/cluster.md",  # by hand, as the page says
         "filterlab train -m hydra/launcher=ray +hydra.launcher.ray.init.num_cpus=8 'seed=range(8)'": "docs/cluster.md",
     },
+    "docs/reliability.md": {
+        "FILTERLAB_AT_ONCE=32 pytest tests/tracking/test_at_once.py": "tests/tracking/test_at_once.py",
+        "FILTERLAB_MUTATIONS=200 pytest tests/test_damage.py tests/config/test_mutations.py": "tests/test_damage.py",
+        "pytest tests/training/test_checkpoints.py": "tests/training/test_checkpoints.py",
+    },
     "docs/server.md": {
         "sudo -u postgres createuser --pwprompt filterlab": "tests/server/conftest.py",
         "sudo -u postgres createdb --owner filterlab filterlab": "tests/server/conftest.py",
