@@ -45,7 +45,9 @@ def test_a_fault_is_a_sentence(repository: Path) -> None:
     first, *faults = done.stderr.splitlines()
     assert first == "filterlab: 2 faults in the configuration:"
     assert faults[0].startswith("  - model: no option 'mpl'") and faults[0].endswith("Did you mean mlp?")
-    assert faults[1:] == ["  - trainer.max_epochs is 0, expected >= 1 (passes over the training images, at most)"]
+    assert faults[1:] == [
+        "  - trainer.max_epochs is 0, expected >= 1 and <= 1,000,000 (passes over the training images, at most)"
+    ]
     assert not (repository / "results").exists()
 
 

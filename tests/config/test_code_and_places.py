@@ -211,6 +211,15 @@ def test_names_that_leave_their_folder(conf: Path, place: str) -> None:
     for name in NAMES:
         value = {name: "0" * 32} if key == "files" else name
         changed = dataclasses.replace(config, **{menu: dataclasses.replace(getattr(config, menu), **{key: value})})
-        [fault] = check(changed)
+        fault, *_ = check(changed)  # of files, also that they are not the four
         assert place in fault and "expected the name of one file or folder: 1 to 255 bytes of visible text" in fault, name
         assert "\n" not in fault
+
+
+@pytest.mark.parametrize(
+    "word", ["hydra.output_subdir=../../conf", "hydra.output_subdir=x", "hydra.job.name=../x", "hydra.job.name=a/b"]
+)
+def test_hydras_own_files_stay_in_their_folder(word: str) -> None:
+    with pytest.raises(ConfigError, match=word.partition("=")[0].replace(".", r"\.")):
+        compose.parse([word])
+    assert compose.parse(["hydra.output_subdir=null", "hydra.job.name=train_ddp_process_1"])

@@ -196,7 +196,7 @@ def test_out_of_time(cluster: Cluster, swept: Swept) -> None:
     assert cluster.state(swept.jobs[LATE]) == "TIMEOUT"
     assert f"job {swept.jobs[LATE]} ended as TIMEOUT and left no result (trainer.max_epochs={LATE})" in swept.said
     ((identity,),) = swept.store.ask("SELECT value FROM tags WHERE run_uuid = ? AND key = 'filterlab.id'", run_id)
-    assert identity in {record.read_text() for record in (swept.root / "checkpoints").glob("*/id")}
+    assert identity in {json.loads(record.read_text())["id"] for record in (swept.root / "checkpoints").glob("*/id.json")}
 
 
 def test_a_job_that_fails_and_the_command_given_again_while_another_runs(

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from filterlab.config import compose
 from filterlab.errors import UserError
 from filterlab.stages import run_folder
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_all_that_start_in_the_same_second_get_a_folder_each(tmp_path: Path) -> None:
@@ -43,3 +46,15 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pytest.fail("it is held")
     with run_folder.alone(tmp_path):
         pass
+
+
+def test_a_folder_that_is_named_is_looked_at_before_hydra_writes_there(tmp_path: Path) -> None:
+    config = compose.compose(CONF, [])
+    new = run_folder.words(tmp_path / "runs", config, ["seed=0"])
+    (made,) = (tmp_path / "runs").iterdir()
+    assert new == ["hydra.output_subdir=null", f"hydra.run.dir='{made}'"]
+    (made / "results").mkdir()
+    (made / "results/config.yaml").write_text("seed: 7\n")
+    with pytest.raises(UserError, match=f"^{made} holds another training's configuration"):
+        run_folder.words(tmp_path / "runs", config, [f"hydra.run.dir={made}"])
+    assert run_folder.words(tmp_path / "runs", config, [f"hydra.run.dir={tmp_path}/other"]) == ["hydra.output_subdir=null"]

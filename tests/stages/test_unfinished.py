@@ -1,5 +1,6 @@
 """One process at a time goes on with a training, and none is kept from it by a dead one."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from filterlab.config import compose
-from filterlab.errors import UserError
+from filterlab.errors import DataError, UserError
 from filterlab.stages.unfinished import Unfinished
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -77,4 +78,21 @@ def test_a_killed_process_gives_it_free(make: Callable, tmp_path: Path) -> None:
             pytest.fail("it is held")
         process.kill()
     with make().alone():
-        assert (make().folder / "id").read_text() == make().begin("config")
+        assert json.loads((make().folder / "id.json").read_text())["id"] == make().begin("config")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"0" * 32], ids=["bytes", "empty", "text"])
+def test_a_damaged_id_is_named(make: Callable, content: bytes) -> None:
+    make().begin("config")
+    (make().folder / "id.json").write_bytes(content)
+    with pytest.raises(DataError, match=rf"id\.json is damaged: .*; remove {make().folder} to train from the start"):
+        make().begin("config")
+
+
+def test_the_id_of_another_training_is_refused(make: Callable) -> None:
+    """Else its run would be gone on with."""
+    make().begin("config")
+    make("seed=1").begin("config")
+    (make().folder / "id.json").write_bytes((make("seed=1").folder / "id.json").read_bytes())
+    with pytest.raises(DataError, match=rf"id\.json is another training's: remove {make().folder}"):
+        make().begin("config")

@@ -185,12 +185,35 @@ def test_the_winner_is_of_the_winning_setting(tmp_path: Path) -> None:
 def test_a_search_of_other_fixed_values_is_another_search(tmp_path: Path) -> None:
     words = ["model='mlp'", "trainer.max_epochs=3", "hydra/sweeper=optuna", "optimizer.lr=interval(0.1,1)"]
     same = [*words[1:], "model=mlp", "hydra.sweeper.n_trials=50", "tracking.system_metrics=false"]
-    driver.check_search(Sweep(tmp_path / "hunt", commands=[words, same]))
+    driver.check_fixed(Sweep(tmp_path / "hunt", commands=[words, same]), searched=True)
     other = [words[0], "trainer.max_epochs=5", *words[2:]]
-    with pytest.raises(UserError, match=r"another search: trainer\.max_epochs is 5 \(was 3\).*--sweep NAME"):
-        driver.check_search(Sweep(tmp_path / "hunt", commands=[words, other]))
+    with pytest.raises(UserError, match=r"another one: trainer\.max_epochs is 5 \(was 3\).*--sweep NAME"):
+        driver.check_fixed(Sweep(tmp_path / "hunt", commands=[words, other]), searched=True)
     with pytest.raises(UserError, match=r"seed is 1 \(was not given\)"):
-        driver.check_search(Sweep(tmp_path / "hunt", commands=[words, [*words, "seed=1"]]))
+        driver.check_fixed(Sweep(tmp_path / "hunt", commands=[words, [*words, "seed=1"]]), searched=True)
+
+
+def test_a_grid_of_other_fixed_values_is_another_grid(tmp_path: Path) -> None:
+    """Its points would stand in one setting with these; what either command sweeps tells them apart."""
+    first, more = ["seed=0,1", "optimizer.lr=0.1"], ["seed=2", "optimizer.lr=0.1", "model=cnn,mlp"]
+    driver.check_fixed(Sweep(tmp_path / "s", swept=["seed", "model"], commands=[first, more]), searched=False)
+    for other in (["seed=0,1", "optimizer.lr=0.001"], ["seed=0,1"], [*first, "trainer.max_epochs=1"]):
+        with pytest.raises(UserError, match=r"another one: (optimizer\.lr|trainer\.max_epochs) is .*sweep what differs"):
+            driver.check_fixed(Sweep(tmp_path / "s", swept=["seed"], commands=[first, other]), searched=False)
+
+
+@pytest.mark.parametrize(
+    "file", ["conf/a.yaml", "src/filterlab/training/optimizers.py", "src/hydra_plugins/filterlab_sweepers/grid.py"]
+)
+def test_what_a_sweep_froze_is_not_edited(tmp_path: Path, file: str) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/a.yaml").write_text("first")
+    sweep = sweeps.begin(tmp_path, "s")
+    sweeps.check_frozen(sweeps.find(tmp_path, "s"))
+    path = sweep.folder / "frozen" / file
+    path.write_text(path.read_text() + "# edited")
+    with pytest.raises(UserError, match=r"runs/s/frozen has been edited since the sweep began: .*--sweep NAME"):
+        sweeps.check_frozen(sweeps.find(tmp_path, "s"))
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ def refused(override: Override) -> str | None:
     plain = key.lstrip("+~")
     if is_hydras(override) and not (key in CHOSEN or (key[0] != "~" and below(plain, KNOWN))):
         return f"{key}: of Hydra's own section there can be said: {', '.join(CHOSEN)}, {', '.join(KNOWN)}"
+    if plain == "hydra.output_subdir" and override.value() is not None:
+        return f"{key}: what a training ran with is in results/config.yaml; there can be said null alone"
+    if plain == "hydra.job.name" and not re.fullmatch(r"[\w-]{1,100}", str(override.value())):
+        return f"{key} is {short(override.value())}, expected letters, digits, _ and - alone: files are called by it"
     return next(misplaced(override.value(), plain), None)
 
 

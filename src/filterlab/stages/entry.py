@@ -70,6 +70,8 @@ def main(arguments: Sequence[str]) -> None:
     asked = given.shell_completion or given.hydra_help
     if not (asked or given.cfg or given.info):
         console.keep_going()
+    if sweep and not ours.drive and os.environ.get("LOCAL_RANK", "0") == "0":
+        sweeps.refuse_outside()
     if given.multirun and not (asked or given.cfg or given.info):
         launch_sweep(root, words, given, ours)
         return
@@ -79,15 +81,12 @@ def main(arguments: Sequence[str]) -> None:
     else:
         if not given.multirun:
             config = compose.compose(conf, overrides)
-            if not (given.cfg or given.info) and devices.is_main(config.trainer) and not chosen(overrides, "hydra.run.dir"):
-                overrides.append(f"hydra.run.dir={compose.quote(str(run_folder.make(root / sweeps.FOLDER).relative_to(root)))}")
+            if not (given.cfg or given.info) and devices.is_main(config.trainer):
+                compose.hydra_settings(conf, overrides)  # what is wrong there ends before a folder is made
+                overrides += run_folder.words(sweeps.FOLDER, config, overrides)
         sys.argv = [program, *overrides, *(word for word in words if word not in given.overrides)]
     with completion() if given.shell_completion else contextlib.nullcontext():
         start(conf)
-
-
-def chosen(overrides: Sequence[str], key: str) -> bool:
-    return any(override.get_key_element().lstrip("+") == key for override in compose.parse(overrides))
 
 
 def start(conf: Path) -> None:
@@ -113,6 +112,7 @@ def flags(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
     parser.add_argument("--sweep", default="")
     parser.add_argument("--retry-failed", action="store_true")
     parser.add_argument("--detach", action="store_true")
+    parser.add_argument("--drive", action="store_true")  # of a sweep's own process alone: see launch
     return parser.parse_known_args(list(arguments))
 
 
@@ -175,6 +175,7 @@ def job(composed: DictConfig) -> dict[str, Any]:
     if sweep := sweeps.current():
         key = sweeps.key(config)
         values = sweeps.swept(job.overrides.task, sweep.swept)
+        sweeps.check_frozen(sweep)
         out, tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
         stop = pruning.stopper(sweep)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())

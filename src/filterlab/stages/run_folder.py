@@ -2,12 +2,12 @@
 
 import datetime
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from filterlab import files
-from filterlab.config import compose
+from filterlab.config import compose, schema
 from filterlab.errors import UserError
 from filterlab.stages import results
 
@@ -25,6 +25,18 @@ def make(parent: Path) -> Path:
                 continue
             return folder
     raise AssertionError("unreachable: count() has no end")
+
+
+def words(parent: Path, config: schema.Config, overrides: Sequence[str]) -> list[str]:
+    """What Hydra is to be told of folders: it writes none but the log there, and the folder is a new one below `parent`.
+
+    Raises UserError where the overrides name a folder that is another training's, as `check` does.
+    """
+    named = [word.value() for word in compose.parse(overrides) if word.get_key_element().lstrip("+") == "hydra.run.dir"]
+    if named:
+        check(Path(str(named[-1])), compose.dump(config))
+        return ["hydra.output_subdir=null"]
+    return ["hydra.output_subdir=null", f"hydra.run.dir={compose.quote(str(make(parent)))}"]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from filterlab import tracking
 from filterlab.config import compose, schema
 from filterlab.data import arrays
+from filterlab.errors import DataError
 from filterlab.models import folder
 from filterlab.repository import folder_md5
 from filterlab.stages import curves, results
@@ -26,8 +27,20 @@ def resumed(config: schema.Config, root: Path) -> AbstractContextManager[trackin
 
     Raises DataError: results/run.json is damaged; entering it, TrackingError as `tracking.resume` does.
     """
+    if (root / "models").exists():
+        check(config, root)
     run_id = results.run_id(root)
     return tracking.resume(config.tracking, root=root, run_id=run_id, restore=lambda run: restore(run, config, root))
+
+
+def check(config: schema.Config, root: Path) -> None:
+    """Raises DataError where the model in `root` is another one than the resolved config says, or was trained on other data."""
+    described = folder.describe(root / "models")
+    asked = {"model": dataclasses.asdict(config.model), "data": config.data.name}
+    found = {"model": described["model"], "data": described["data"]["name"]}
+    if differ := [name for name in asked if asked[name] != found[name]]:
+        said = ", ".join(f"{name} is {found[name]}" for name in differ)
+        raise DataError(f"models/ holds another network than {compose.RECEIPT} says ({said}): `dvc repro` brings them together")
 
 
 def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:

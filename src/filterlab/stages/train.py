@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def run(root: Path) -> None:
     """The pipeline's stage: see `train`. A run of the configuration that was promoted last is marked with where it came from."""
+    sweeps.refuse_outside()
     config = compose.load(root)
     with run_folder.alone(root) if devices.is_main(config.trainer) else contextlib.nullcontext():
         train(config, root=root, out=root, tags=provenance.tags(root) | promotion.tags(root, config))
@@ -67,7 +68,7 @@ def train(
     devices.check(config.trainer)  # before a run is begun that could only fail
     tags = {**(tags if tags is not None else provenance.tags(root)), **process.tags()}
     card, training, validation = prepared(config, root)
-    tags["filterlab.data"] = card.digest
+    tags |= {"filterlab.data": card.digest, promotion.CONFIG: sweeps.key(config)}
     unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
     main = devices.is_main(config.trainer)
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
@@ -127,6 +128,9 @@ def train(
                 record.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": state})
                 if fitted.device == "cpu":  # their number decides the order of sums, and so the last bits
                     record.set_tags({promotion.THREADS: fitted.threads})
+                if provenance.tags(root)["filterlab.code"] != tags["filterlab.code"]:
+                    record.set_tags({"filterlab.dirty": "true"})
+                    print("NOTE: the code was edited while this training ran: its run is marked as dirty, and can't be promoted")
                 runs.log_model(record, out, digests=digests, example=training.images[:2])
                 record.log_artifact(out / curves.CURVES)
         if main:  # last of all: where it is, the training is finished

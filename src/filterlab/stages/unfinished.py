@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filterlab import files
+from filterlab import files, seal
 from filterlab.config import compose, schema
-from filterlab.errors import UserError
+from filterlab.errors import DataError, UserError
 
 TRAINS_ON = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
 
@@ -46,10 +46,13 @@ class Unfinished:
     def begin(self, receipt: str) -> str:
         """The training's id, 32 hex digits: made now, or when it broke off. `receipt` is its resolved config, for its run.
 
-        Raises DataError where the folder can't be written.
+        Raises DataError where the folder can't be written, or the id is damaged.
         """
-        record = self.folder / "id"
+        record, remedy = self.folder / "id.json", f"remove {self.folder} to train from the start"
         if not record.exists():
-            files.write(record, uuid.uuid4().hex)
+            seal.write(record, {"id": uuid.uuid4().hex, "training": self.folder.name})
+        kept = seal.read(record, remedy=remedy)
+        if kept["training"] != self.folder.name:
+            raise DataError(f"{record} is another training's: {remedy}")
         files.write(self.folder / compose.RECEIPT.name, receipt)
-        return record.read_text()
+        return str(kept["id"])

@@ -107,12 +107,12 @@ def run(
 
     Raises:
         UnfinishedError: not every point is done. BusyError: the sweep is being run by another process.
-        UserError: it is a search whose trials would be mixed with those of another one.
+        UserError: its trainings would be mixed with those of another one, or what it froze has been edited.
         DataError: the data are neither in the sweep's folder nor here; nothing has been launched then.
         TrackingError: the store can't be reached; nothing has been launched then.
     """
-    if not asked:
-        check_search(sweep)
+    check_fixed(sweep, searched=not asked)
+    sweeps.check_frozen(sweep)
     for key, (words, config) in asked.items():
         sweep.points[key] = words
         files.write(sweep.point(key) / compose.RECEIPT, compose.dump(config))
@@ -134,17 +134,20 @@ def run(
                 raise UnfinishedError(unfinished(sweep, left, errors=survey.errors(store, sweep)))
 
 
-def check_search(sweep: Sweep) -> None:
-    """Raises UserError where an earlier command of this name fixed other values: a search takes all trials of its name for its
-    own, and tells them by the values that are searched.
+def check_fixed(sweep: Sweep, *, searched: bool) -> None:
+    """Raises UserError where an earlier command of this name fixed other values: its trainings would be mixed with these.
+
+    Points are told apart by what is swept. A grid may fix what another command of its name sweeps; a search takes all trials
+    of its name for its own.
     """
+    told_apart = [] if searched else sweep.swept
     *earlier, now = map(fixed, sweep.commands)
     for before in earlier:
-        if differ := [key for key in before | now if before.get(key) != now.get(key)]:
+        if differ := [key for key in before | now if key not in told_apart and before.get(key) != now.get(key)]:
             said = ", ".join(f"{key} is {now.get(key, 'not given')} (was {before.get(key, 'not given')})" for key in differ)
             raise UserError(
-                f"sweep {sweep.name} holds the trials of another search: {said}. Say the same but for hydra.sweeper, or give "
-                "this one a name of its own: --sweep NAME"
+                f"sweep {sweep.name} holds the trainings of another one: {said}. Say the same but for hydra.sweeper, sweep what "
+                "differs, or give this one a name of its own: --sweep NAME"
             )
 
 

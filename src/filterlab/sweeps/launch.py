@@ -39,6 +39,7 @@ def launch(root: Path, overrides: Sequence[str], *, named: str, retry_failed: bo
         "filterlab.cli",
         "train",
         "--multirun",
+        "--drive",
         *overrides,
         *(["--retry-failed"] if retry_failed else []),
     ]

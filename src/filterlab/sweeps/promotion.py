@@ -18,6 +18,7 @@ from filterlab.tracking import Found, NullRun, provenance
 
 MARK = Path("results/promoted.json")  # {"run": its id, "point": key of its configuration}
 PROMOTED, THREADS = "filterlab.promoted_from", "filterlab.threads"
+CONFIG = "filterlab.config"  # the tag of a training's `sweeps.key`
 ORDERED = [menu for menu in schema.FAMILIES if menu != "tracking"]  # where the history lives is no choice of a run's
 
 
@@ -62,9 +63,12 @@ def order(root: Path) -> list[str]:
 def receipt(store: NullRun, run: Found) -> schema.Config:
     """The configuration a run was trained with. Raises UserError: its receipt in the store is damaged."""
     try:
-        return compose.from_text(store.read_artifact(run.id, compose.RECEIPT.name))
+        config = compose.from_text(store.read_artifact(run.id, compose.RECEIPT.name))
     except (document.Unreadable, ConfigError) as error:
         raise UserError(f"the {compose.RECEIPT.name} of run {run.id} is damaged: {error}") from None
+    if CONFIG in run.tags and run.tags[CONFIG] != sweeps.key(config):
+        raise UserError(f"the {compose.RECEIPT.name} of run {run.id} is damaged: it is not the one that the run was trained with")
+    return config
 
 
 def one(store: NullRun, run: str) -> Found:

@@ -23,6 +23,7 @@ from typing import Any
 from filterlab import files, seal
 from filterlab.config import schema
 from filterlab.errors import ConfigError, DataError, UserError
+from filterlab.repository import folder_md5
 from filterlab.tracking import provenance
 
 FOLDER = Path("runs")
@@ -42,6 +43,7 @@ class Sweep:
 
     Attributes:
         folder: runs/<name>, absolute.
+        frozen: digest of the menu and the code as they were frozen.
         id: of the sweep, 32 hex digits, made when it begins: by it its MLflow run is found again.
         parent: id of the MLflow run whose children the trainings are; empty before it exists.
         swept: keys with several values, in the order given.
@@ -56,6 +58,7 @@ class Sweep:
 
     folder: Path
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    frozen: str = ""
     parent: str = ""
     swept: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
@@ -111,6 +114,28 @@ def current() -> Sweep | None:
     return load(Path(named))
 
 
+def digest(sweep: Sweep) -> str:
+    """Of the menu's files and the code's, as they are in the sweep's folder now."""
+    return f"{folder_md5(sweep.conf)} {provenance.code_digest(sweep.code)}"
+
+
+def check_frozen(sweep: Sweep) -> None:
+    """Raises UserError where what the sweep froze is not what it was: other trainings would go by the same name."""
+    if digest(sweep) != sweep.frozen:
+        raise UserError(
+            f"{sweep.conf.parent} has been edited since the sweep began: its trainings would be others under the same name. "
+            "Put it back, or begin another sweep: --sweep NAME"
+        )
+
+
+def refuse_outside() -> None:
+    """Raises UserError where a command that is no sweep's own finds itself in one, by a variable that was left behind."""
+    if os.environ.get(VARIABLE):
+        raise UserError(
+            f"{VARIABLE} is set, by which a sweep's own processes know their sweep, and this is none: unset {VARIABLE}"
+        )
+
+
 def find(root: Path, name: str) -> Sweep:
     """Raises UserError: there is no sweep of that name; says which there are."""
     folder = root / FOLDER / check_name(name)
@@ -153,6 +178,7 @@ def begin(root: Path, name: str) -> Sweep:
             (folder / "frozen").rename(earlier)
         partial.rename(folder / "frozen")
         shutil.rmtree(earlier, ignore_errors=True)
+        sweep.frozen = digest(sweep)
         sweep.save()
     return sweep
 
