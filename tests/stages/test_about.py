@@ -35,7 +35,7 @@ def test_a_run_is_named_by_what_differs(words: list[str], name: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], EVERYTHING, ["experiment=fast", "data=digits"], ["model.layers.0.filters=7"], ["data.mirrors=['http://it is/a$b/']"]],
+    [[], EVERYTHING, ["experiment=fast", "data=digits"], ["model.layers.0.filters=7"], ["data.mirrors=['http://it.is/a$b;c/']"]],
     ids=str,
 )
 def test_the_note_says_what_differs_and_how_it_is_done_again(words: list[str]) -> None:

@@ -74,7 +74,7 @@ def make_room(page: Page) -> None:
     page.get_by_role("button", name="Toggle sidebar").click()
 
 
-def test_the_address_that_is_printed_shows_the_results(page: Page, pages: str, runs: list[Logged], screenshots: Path) -> None:
+def test_the_address_that_is_printed_shows_the_results(page: Page, pages: str, runs: list[Logged]) -> None:
     """As it opens for who is new here: no home for generative AI, no empty list of traces."""
     page.goto(pages)
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
@@ -82,7 +82,6 @@ def test_the_address_that_is_printed_shows_the_results(page: Page, pages: str, r
     for run in runs[:SHOWN]:
         row = page.locator("[role=row]").filter(has_text=script(run.metrics[f"best/{ACCURACY}"]))
         expect(row.first).to_be_visible()
-    page.screenshot(path=screenshots / "ui_first.png")
 
 
 def test_the_table_lists_every_run_with_its_accuracy(page: Page, pages: str, runs: list[Logged], screenshots: Path) -> None:

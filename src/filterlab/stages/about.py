@@ -48,7 +48,7 @@ def about(config: schema.Config, conf: Path) -> About:
     seed = {} if config.seed == base.seed else {"seed": config.seed}
     ends = table.short(list(differing))
     words = [] if config.experiment == "none" else [config.experiment]
-    words += [option for menu, option in chosen.items() if menu != "model"]
+    words += [f"{menu}=none" if option == "none" else option for menu, option in chosen.items() if menu != "model"]
     words += [f"{ends.get(key, key)}={_brief(leaf)}" for key, leaf in (differing | seed).items()]
     first = [config.model.name] if words else [config.data.name, config.model.name]
     name = " ".join([*first, *words])

@@ -12,7 +12,7 @@ from typing import Any
 
 from filterlab import files, tracking
 from filterlab.config import compose, schema
-from filterlab.errors import UserError
+from filterlab.errors import DataError, UserError
 from filterlab.lecture import topics
 from filterlab.lecture.lab import Lab, Point
 from filterlab.lecture.topic import Check, Findings, Hypothesis
@@ -57,7 +57,11 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
             params = {"topic": topic.number, "budget": budget, **point.params}
             record.log_child(point.name, params=params, metrics=point.metrics, curves=point.curves, tags=tags)
 
-        findings = topic.load().run(Lab(root, quick=quick, record=keep))
+        try:
+            findings = topic.load().run(Lab(root, quick=quick, record=keep))
+        except DataError as error:  # params.yaml may ask for other data, which is all that DVC then brings
+            error.add_note("the lecture reads MNIST: with `data: mnist` and `experiment: none` in params.yaml, `dvc repro download`")
+            raise
         folder = results / topic.folder
         write(findings, folder, budget=budget)
         passed = sum(check.passed for check in findings.checks)
