@@ -60,7 +60,9 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
         try:
             findings = topic.load().run(Lab(root, quick=quick, record=keep))
         except DataError as error:  # params.yaml may ask for other data, which is all that DVC then brings
-            error.add_note("the lecture reads MNIST: with `data: mnist` and `experiment: none` in params.yaml, `dvc repro download`")
+            error.add_note(
+                "the lecture reads MNIST: with `data: mnist` and `experiment: none` in params.yaml, `dvc repro download`"
+            )
             raise
         folder = results / topic.folder
         write(findings, folder, budget=budget)
