@@ -199,6 +199,19 @@ def test_a_kill_while_a_finished_training_removes_its_checkpoints(few: Path, mon
     assert first in [run.info.run_id for run in runs_of(client)]
 
 
+def test_code_that_was_edited_meanwhile_is_told(
+    few: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """What is imported late, or logged with the model, may be the edited code: such a run can't be promoted."""
+    digests = iter(["a" * 64, "b" * 64])
+    monkeypatch.setattr(provenance, "code_digest", lambda package: next(digests))
+    stages_train.run(few)
+    client = mlflow.MlflowClient(f"sqlite:///{few / 'mlflow.db'}")
+    (run,) = runs_of(client)
+    assert (run.data.tags["filterlab.code"], run.data.tags["filterlab.dirty"]) == ("a" * 64, "true")
+    assert "NOTE: the code was edited while this training ran" in capsys.readouterr().out
+
+
 def test_two_trainings_never_write_to_one_folder(make_root: Callable) -> None:
     root = make_root("one folder")
     with run_folder.alone(root):

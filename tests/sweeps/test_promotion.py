@@ -12,8 +12,10 @@ import yaml
 
 from filterlab.config import compose
 from filterlab.data import arrays
+from filterlab.errors import UserError
 from filterlab.sweeps import promotion
 from filterlab.sweeps import sweep as sweeps
+from filterlab.tracking import Found, NullRun
 
 CONF = Path(__file__).parents[2] / "conf"
 ORDER = """\
@@ -158,3 +160,23 @@ def test_any_configuration_can_be_said_as_an_order(words: list[str], tmp_path: P
     assert sweeps.key(again) == sweeps.key(config)
     comments = [line.partition("#")[2] for line in (CONF.parent / "params.yaml").read_text().splitlines() if "#" in line]
     assert [line.partition("#")[2] for line in text.splitlines() if "#" in line] == comments
+
+
+class Kept(NullRun):
+    """A store whose only artifact is this text."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def read_artifact(self, run_id: str, path: str) -> str:
+        return self.text
+
+
+def test_a_configuration_that_was_edited_in_the_store_is_refused() -> None:
+    """It reads well, and is another than the run was trained with."""
+    config = compose.compose(CONF, ["model=softmax"])
+    text, tags = compose.dump(config), {promotion.CONFIG: sweeps.key(config)}
+    run = Found("a" * 32, "a", "FINISHED", started=0, ended=1, params={}, metrics={}, tags=tags)
+    assert promotion.receipt(Kept(text), run) == config
+    with pytest.raises(UserError, match=r"config\.yaml of run a{32} is damaged: it is not the one that the run was trained with"):
+        promotion.receipt(Kept(text.replace("lr: 0.", "lr: 0.0")), run)
