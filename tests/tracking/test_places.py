@@ -200,7 +200,7 @@ def test_settling_is_all_or_nothing_and_said_once(
     settle(second)
     assert capfd.readouterr().err == (
         f"filterlab: {second}/mlflow.db now names {second}/mlartifacts for what it kept in {first}/mlartifacts: "
-        "the repository has moved\n"
+        "the repository was moved or copied\n"
     )
     settle(second)
     assert capfd.readouterr().err == ""

@@ -161,7 +161,7 @@ def settle(folder: Path) -> None:
                         )
             connection.execute("COMMIT")
     for old in sorted({local(base) for base in moved}):
-        said = f"{database} now names {folder / ARTIFACTS} for what it kept in {old}: the repository has moved"
+        said = f"{database} now names {folder / ARTIFACTS} for what it kept in {old}: the repository was moved or copied"
         if old in left:
             said += f"; some files are only there: `cp -an {shlex.quote(str(old))}/. {shlex.quote(str(folder / ARTIFACTS))}/`"
         print(f"filterlab: {said}", file=sys.stderr, flush=True)
