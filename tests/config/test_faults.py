@@ -214,7 +214,7 @@ def test_missing_receipt(tmp_path: Path) -> None:
 
 
 MINE = "defaults: [{base}, _self_]\nname: mine\nfolder: Mine\n{files}"
-OWN = "files: {own-images.gz: 00000000000000000000000000000000}\n"
+OWN = "files: {own-images.gz: '00000000000000000000000000000000'}\n"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ OWN = "files: {own-images.gz: 00000000000000000000000000000000}\n"
         ("digits", OWN, "data.files names own-images.gz, expected exactly t10k-images-idx3-ubyte.gz"),
         (
             "digits",
-            "files: {train-images-idx3-ubyte.gz: 00000000000000000000000000000000}",
+            "files: {train-images-idx3-ubyte.gz: '00000000000000000000000000000000'}",
             "data.files lacks t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz, train-labels-idx1-ubyte.gz, expected exactly",
         ),
     ],

@@ -197,7 +197,7 @@ def open_and_begin(folder: Path, *, writing: bool = True) -> Recorder:
     place = {"place": str(folder / "mlflow.db"), "uri": "sqlite:///mlflow.db", "folder": str(folder)}
     recorder.open(**place, experiment="test", writing=writing, environment=dict(os.environ))
     if writing:
-        recorder.create(name="n", tags={}, run_id="", system_metrics=False)
+        recorder.create(name="n", tags={}, identity="", system_metrics=False)
     return recorder
 
 

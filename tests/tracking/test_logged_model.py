@@ -86,7 +86,7 @@ def recorder_in(root: Path, run_id: str = "") -> Recorder:
     recorder = Recorder()
     place = {"place": str(root / "mlflow.db"), "uri": URL.create("sqlite", database=str(root / "mlflow.db")).render_as_string()}
     recorder.open(**place, folder=str(root), experiment="test", writing=True, environment=dict(os.environ))
-    recorder.create(name="n", tags={}, run_id=run_id, system_metrics=False)
+    recorder.create(name="n", tags={}, identity=run_id, system_metrics=False)
     return recorder
 
 

@@ -202,7 +202,7 @@ def test_a_picture_replaces_an_earlier_one(store, tmp_path: Path) -> None:
         run.wait()
 
     for color in ("red", "lime"):
-        with tracking.start(settings, root=root, name="n", tags={}, run_id=run_id) as run:
+        with tracking.start(settings, root=root, name="n", tags={}, identity=run_id) as run:
             log(run, color)
         run_id = run.id
     with tracking.resume(settings, root=root, run_id=run_id, restore=lambda run: None) as run:

@@ -79,8 +79,6 @@ class Recorder:
     def create(self, *, name: str, tags: dict[str, str], identity: str, system_metrics: bool) -> None:
         self.run_id = self.earlier(identity) if identity else ""
         resumed = bool(self.run_id)
-        if identity and not resumed:
-            self.refuse_orphans(identity)
         if resumed:
             self.remember()
             self.client.update_run(self.run_id, status="RUNNING")
@@ -97,6 +95,7 @@ class Recorder:
         """MLflow's id of the run that was begun under this one; empty where there is none."""
         if self.knows(identity):
             return identity
+        self.refuse_orphans(identity)
         found = self.client.search_runs([self.experiment], f"tags.`{IDENTITY}` = '{identity}'", max_results=1)
         return str(found[0].info.run_id) if found else ""
 
