@@ -38,8 +38,8 @@ def explanation(error: BaseException) -> str:
     if what.endswith(":") and more:
         return f"{what} {more[0]}"
     cause = error.__cause__
-    # Where the program is traced (a debugger, coverage), OmegaConf makes an error its own cause.
-    if isinstance(cause, OmegaConfBaseException) and cause is not error:
+    # Where the program is traced (a debugger, coverage), OmegaConf makes an error, or its bare form, its own cause.
+    if isinstance(cause, OmegaConfBaseException) and not str(cause).strip().startswith(what):
         return f"{what}: {explanation(cause)}"
     place = error.full_key if isinstance(error, InterpolationResolutionError) else None
     return f"{place}: {what}" if place else what
