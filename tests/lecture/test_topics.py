@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from filterlab.errors import UserError
-from filterlab.evaluation.statistics import paired
 from filterlab.lecture import topic, topics
+from filterlab.study.statistics import paired
 
 WORKED_OUT = [*range(1, 16), 18]
 

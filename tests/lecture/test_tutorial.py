@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from filterlab.evaluation.statistics import summarize
 from filterlab.lecture import tutorial
 from filterlab.lecture.lab import Job, Lab, Outcome, fit
 from filterlab.lecture.topic import Check
 from filterlab.lecture.tutorial import EXERCISE, Data
+from filterlab.study.statistics import summarize
 
 
 @pytest.fixture(scope="module")

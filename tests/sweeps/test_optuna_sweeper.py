@@ -19,7 +19,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, Uncomplet
 
 from filterlab.config import compose
 from filterlab.errors import ConfigError, UserError
-from filterlab.sweeps.search import Best, Search, Trial
+from filterlab.sweeps.search import Best, Outcome, Search
 from hydra_plugins.filterlab_sweepers import optuna as plugin
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -226,15 +226,15 @@ def test_a_killed_job_costs_its_trial_alone(error: Exception, monkeypatch: pytes
     sweeper = Sweeper(launcher, n_trials=7, n_jobs=3)
     looks = []
 
-    def known(keys: list[str]) -> list[Trial]:
+    def known(keys: list[str]) -> list[Outcome]:
         assert keys == ["x"]
         looks.append(len(launcher.batches))
         if not launcher.batches:
             return []
-        trials = [Trial({"x": str(values["x"])}, "done", 1 - values["x"] ** 2) for values in launcher.values.values()]
-        trials[1] = Trial(trials[1].values, "interrupted")
+        trials = [Outcome({"x": str(values["x"])}, "done", 1 - values["x"] ** 2) for values in launcher.values.values()]
+        trials[1] = Outcome(trials[1].values, "interrupted")
         if len(looks) == 2:
-            trials[2] = Trial(trials[2].values, "running")
+            trials[2] = Outcome(trials[2].values, "running")
         return trials
 
     sweeper.known = known
@@ -264,10 +264,10 @@ def test_a_search_goes_on() -> None:
     launcher = Launcher(good)
     sweeper = Sweeper(launcher, n_trials=6)
     sweeper.known = lambda keys: [
-        Trial({"x": "0.5"}, "done", 0.75),
-        Trial({"x": "0.25"}, "interrupted"),
-        Trial({"x": "0.001"}, "done", 0.999999),
-        Trial({"x": "-0.5"}, "failed"),
+        Outcome({"x": "0.5"}, "done", 0.75),
+        Outcome({"x": "0.25"}, "interrupted"),
+        Outcome({"x": "0.001"}, "done", 0.999999),
+        Outcome({"x": "-0.5"}, "failed"),
     ]
     best = sweeper.sweep(["x=interval(-1,1)"])
     assert launcher.batches == [[3], [4], [5]]
@@ -278,7 +278,7 @@ def test_a_search_goes_on() -> None:
 def test_a_search_that_is_over_launches_nothing() -> None:
     launcher = Launcher(good)
     sweeper = Sweeper(launcher, n_trials=2)
-    sweeper.known = lambda keys: [Trial({"x": "0.5"}, "done", 0.75), Trial({"x": "0.25"}, "done", 0.9)]
+    sweeper.known = lambda keys: [Outcome({"x": "0.5"}, "done", 0.75), Outcome({"x": "0.25"}, "done", 0.9)]
     assert sweeper.sweep(["x=interval(-1,1)"]) == Best(1, ["x=0.25"], 0.9)
     assert launcher.batches == []
 

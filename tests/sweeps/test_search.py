@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from filterlab.errors import ConfigError, UserError
 from filterlab.sweeps import objective
-from filterlab.sweeps.search import Best, Search, Trial, prune
+from filterlab.sweeps.search import Best, Outcome, Search, prune
 from filterlab.sweeps.space import space
 
 PARSER = OverridesParser.create()
@@ -154,19 +154,19 @@ def test_no_number_is_a_failure(value: float | None) -> None:
     search.tell(0, value, "done")
     assert search.study.trials[0].state == TrialState.FAIL
     assert search.best() is None
-    again = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Trial(search.outcomes[0].values, "done", value)])
+    again = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Outcome(search.outcomes[0].values, "done", value)])
     assert again.study.trials[0].state == TrialState.FAIL
     assert again.ask() is not None
 
 
-def begun(count: int) -> list[Trial]:
+def begun(count: int) -> list[Outcome]:
     search = Search(SPACE, direction="maximize", sampler="random", seed=9)
     trials = []
     for _ in range(count):
         asked = search.ask()
         assert asked is not None
         given = values(asked[1])
-        trials.append(Trial(given, "done", accuracy(given)))
+        trials.append(Outcome(given, "done", accuracy(given)))
     return trials
 
 
@@ -188,8 +188,8 @@ def test_a_search_goes_on_from_what_is_known() -> None:
     study.sampler = TPESampler(seed=int(np.random.SeedSequence([0, 15]).generate_state(1)[0]))
     known = begun(15)
     assert [trial.values for trial in known] == [trial.params for trial in study.trials]
-    known[3] = Trial(known[3].values, "failed")
-    known[4] = Trial(known[4].values, "pruned", 0.4, [0.3, 0.4])
+    known[3] = Outcome(known[3].values, "failed")
+    known[4] = Outcome(known[4].values, "pruned", 0.4, [0.3, 0.4])
     search = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known)
     assert search.begun == 15
     asked = search.ask()
@@ -206,7 +206,7 @@ def test_a_search_that_goes_on_asks_other_points() -> None:
         assert asked is not None
         before.append(asked[1])
         first.tell(asked[0], 1.0, "done")
-    known = [Trial(values(overrides), "done", 1.0) for overrides in before]
+    known = [Outcome(values(overrides), "done", 1.0) for overrides in before]
     second = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known)
     after = [asked[1] for _ in range(3) if (asked := second.ask())]
     assert len(after) == 3
@@ -215,8 +215,8 @@ def test_a_search_that_goes_on_asks_other_points() -> None:
 
 def test_what_was_interrupted_comes_first() -> None:
     known = begun(4)
-    known[1] = Trial(known[1].values, "interrupted")
-    known[2] = Trial(known[2].values, "interrupted", 0.3, [0.3])
+    known[1] = Outcome(known[1].values, "interrupted")
+    known[2] = Outcome(known[2].values, "interrupted", 0.3, [0.3])
     search = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known)
     assert search.begun == 2
     asked = [search.ask() for _ in range(3)]
@@ -229,7 +229,7 @@ def test_what_was_interrupted_comes_first() -> None:
 
 def test_what_runs_elsewhere_is_counted_and_not_asked() -> None:
     two = space(PARSER.parse_overrides(["x=a,b"]))[0]
-    search = Search(two, direction="minimize", sampler="random", seed=0, known=[Trial({"x": "a"}, "running")])
+    search = Search(two, direction="minimize", sampler="random", seed=0, known=[Outcome({"x": "a"}, "running")])
     assert search.begun == 1
     assert search.ask() == (1, ["x=b"])
     assert search.ask() is None
@@ -237,7 +237,7 @@ def test_what_runs_elsewhere_is_counted_and_not_asked() -> None:
 
 def test_known_values_may_be_text() -> None:
     typed = begun(12)
-    texts = [Trial({key: str(value) for key, value in trial.values.items()}, trial.state, trial.value) for trial in typed]
+    texts = [Outcome({key: str(value) for key, value in trial.values.items()}, trial.state, trial.value) for trial in typed]
     asked = [Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known).ask() for known in (typed, texts)]
     assert asked[0] == asked[1]
 
@@ -247,9 +247,9 @@ def test_known_values_may_be_text() -> None:
 def test_another_space_is_another_search(change: dict[str, Any], state: str) -> None:
     (trial,) = begun(1)
     with pytest.raises(UserError, match="another space is another search"):
-        Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Trial(trial.values | change, state, 0.5)])
+        Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Outcome(trial.values | change, state, 0.5)])
     with pytest.raises(UserError, match="another space is another search"):
-        Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Trial({"lr": 0.1}, state, 0.5)])
+        Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Outcome({"lr": 0.1}, state, 0.5)])
 
 
 PRUNERS: dict[str, Callable[[int], BasePruner]] = {

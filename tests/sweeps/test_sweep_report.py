@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from filterlab.study.trial import Trial
 from filterlab.sweeps import report
-from filterlab.sweeps.point import Point
 
 METRIC = "best/validation/accuracy"
 TABLES = ["points.csv", "settings.csv", "comparison.json", "summary.txt"]
 FIGURES = ["parallel.png", "swept_values.png", "curves.png", "filters.png"]
 
 
-def point(number: int, swept: dict[str, str], value: float, status: str = "done") -> Point:
+def point(number: int, swept: dict[str, str], value: float, status: str = "done") -> Trial:
     metrics = {METRIC: value, "best/validation/loss": 1 - value, "best_epoch": 2.0} if status == "done" else {}
-    return Point(f"{number:016x}", swept, status, f"run{number}", metrics, 60.0 if status == "done" else None)
+    return Trial(f"{number:016x}", swept, status, f"run{number}", metrics, 60.0 if status == "done" else None)
 
 
-def grid(models: int, seeds: int, *, failed: int = 0) -> list[Point]:
+def grid(models: int, seeds: int, *, failed: int = 0) -> list[Trial]:
     points = []
     for number, (model, seed) in enumerate(product(range(models), range(seeds))):
         value = 0.9 + 0.01 * model + 0.001 * seed * (1 + model % 2)
@@ -29,7 +29,7 @@ def grid(models: int, seeds: int, *, failed: int = 0) -> list[Point]:
     return points
 
 
-def write(points: list[Point], folder: Path, *, metric: str = METRIC, direction: str = "max") -> list[str]:
+def write(points: list[Trial], folder: Path, *, metric: str = METRIC, direction: str = "max") -> list[str]:
     done = [point for point in points if point.status == "done"]
     draw = np.random.default_rng(0)
     paths = report.write(

@@ -108,7 +108,7 @@ def test_each_run_is_its_own(
         assert (artifacts / "curves.csv").read_bytes() == (expected / "results/curves.csv").read_bytes()
         pictures = [path.name for path in (artifacts / "images").glob("first_layer+step+*.png")]
         assert sorted(int(name.split("+")[2]) for name in pictures) == [0, 1, 2]
-        assert weights(client, run, scratch) == [digest(expected / "models/model.safetensors")]
+        assert weights(client, uri, run, scratch) == [digest(expected / "models/model.safetensors")]
 
 
 def check_history(client: mlflow.MlflowClient, run_id: str, curves: Path) -> None:
@@ -119,12 +119,12 @@ def check_history(client: mlflow.MlflowClient, run_id: str, curves: Path) -> Non
         assert logged == [(int(row["epoch"]), float(row[name])) for row in rows], name
 
 
-def weights(client: mlflow.MlflowClient, run: Any, scratch: Path) -> list[str]:
+def weights(client: mlflow.MlflowClient, uri: str, run: Any, scratch: Path) -> list[str]:
     """Digests of the weights of the run's models in the store."""
     models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
     found = []
     for model in models:
-        folder = Path(mlflow.artifacts.download_artifacts(model.artifact_location, dst_path=str(scratch)))
+        folder = Path(mlflow.artifacts.download_artifacts(model.artifact_location, dst_path=str(scratch), tracking_uri=uri))
         found += [digest(path) for path in (folder / "data").rglob("model.safetensors")]
     return found
 

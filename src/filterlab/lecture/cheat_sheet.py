@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from filterlab.evaluation.statistics import paired, summarize
 from filterlab.lecture.lab import Lab, Point
 from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, below, between, close, equal, hypothesis
+from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, INK, MARGIN, ORANGE, SIGNED, bare, color_scale, panel, sheet
 
 PAGE = Page(

@@ -12,7 +12,6 @@ from filterlab.baselines import svm
 from filterlab.baselines.features import FEATURES, Features, Images
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.split import subset
-from filterlab.evaluation.statistics import paired
 from filterlab.lecture import learning_curves
 from filterlab.lecture.lab import Lab
 from filterlab.lecture.learning_curves import (
@@ -31,6 +30,7 @@ from filterlab.lecture.learning_curves import (
 )
 from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Table, between, close, equal, hypothesis
 from filterlab.models.shapes import layers, parameter_count
+from filterlab.study.statistics import paired
 from filterlab.visualization.style import BLUE, ORANGE
 
 PAGE = Page(

@@ -8,9 +8,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.evaluation.statistics import paired, summarize
 from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, close, equal, hypothesis
+from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.mosaic import mosaic
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel, sheet
 

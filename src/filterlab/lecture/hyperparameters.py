@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.evaluation.statistics import paired, summarize
 from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.lecture.topic import Findings, Formula, Hypothesis, Page, Shown, Table, between, equal, hypothesis
+from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
 
 PAGE = Page(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
-from filterlab.evaluation.statistics import Paired, paired, summarize
 from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, close, equal, hypothesis
 from filterlab.models import shapes
+from filterlab.study.statistics import Paired, paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
 
 PAGE = Page(

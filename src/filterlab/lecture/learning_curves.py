@@ -16,9 +16,9 @@ from filterlab.baselines import svm
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
-from filterlab.evaluation.statistics import CONFIDENCE, summarize
 from filterlab.lecture.lab import Job, Lab, Point, fit
 from filterlab.lecture.topic import Shown
+from filterlab.study.statistics import CONFIDENCE, summarize
 from filterlab.visualization.style import INK, MARGIN, MUTED, panel, sheet
 
 if TYPE_CHECKING:

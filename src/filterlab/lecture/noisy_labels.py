@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.evaluation.statistics import paired, summarize
 from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.lecture.topic import Check, Findings, Hypothesis, Shown, Table, below, between, equal, hypothesis
 from filterlab.lecture.tutorial import part, written
+from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.evaluation.statistics import paired, summarize
 from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, below, close, equal, hypothesis
+from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
 PAGE = Page(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from filterlab.evaluation.statistics import Paired
+from filterlab.study.statistics import Paired
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,11 +11,11 @@ from filterlab.config import schema
 from filterlab.data import split
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import metrics
-from filterlab.evaluation.statistics import Summary, summarize
 from filterlab.evaluation.summary import evaluate
 from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.lecture.topic import Check, Findings, Shown, Table, below, between, close, equal
 from filterlab.models import shapes
+from filterlab.study.statistics import Summary, summarize
 from filterlab.visualization import confusion, curves, filters, gallery
 
 IMAGE = {"channels": 1, "height": 28, "width": 28, "classes": 10}

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from filterlab.evaluation.statistics import Paired, paired, summarize
 from filterlab.lecture.lab import Lab, Point
 from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, below, equal, hypothesis
+from filterlab.study.statistics import Paired, paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
 
 PAGE = Page(

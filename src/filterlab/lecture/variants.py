@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from filterlab.evaluation.metrics import class_scores, confusion_matrix
-from filterlab.evaluation.statistics import Paired, Summary, paired, summarize
 from filterlab.lecture.lab import Lab, Outcome
 from filterlab.lecture.topic import Check, Findings, Hypothesis, Shown, Table, equal, hypothesis
 from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config, written
 from filterlab.models import shapes
-from filterlab.visualization import setting_filters
+from filterlab.study import setting_filters
+from filterlab.study.statistics import Paired, Summary, paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet, size
 
 FILTERS, KERNELS = (8, 16, 32), (3, 9, 16)

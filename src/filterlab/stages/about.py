@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from filterlab.config import compose, schema
-from filterlab.sweeps import table
+from filterlab.study import table
 
 NAME, WORD = 100, 24  # characters of a run's name, and of a value in it
 COMMAND = 4000  # characters of a command that a note holds: MLflow keeps 8000 of it

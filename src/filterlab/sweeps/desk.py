@@ -9,7 +9,8 @@ from pathlib import Path
 from filterlab import tracking
 from filterlab.config import compose, schema
 from filterlab.errors import DataError
-from filterlab.sweeps import driver, points, survey, table
+from filterlab.study import table
+from filterlab.sweeps import driver, points, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.report import aligned
 from filterlab.tracking import Found, NullRun

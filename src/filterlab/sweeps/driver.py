@@ -18,14 +18,14 @@ from filterlab import files, tracking
 from filterlab.config import compose, schema
 from filterlab.errors import DataError, UserError
 from filterlab.models import folder
+from filterlab.study.trial import Trial
 from filterlab.sweeps import frozen, report, survey
 from filterlab.sweeps import sweep as sweeps
-from filterlab.sweeps.point import Point
 from filterlab.sweeps.sweep import Sweep
 from filterlab.tracking import NullRun
 
 if TYPE_CHECKING:
-    from filterlab.sweeps.search import Trial
+    from filterlab.sweeps.search import Outcome
 
 RUNNABLE = ["not started", "interrupted"]
 NOTE = 8000  # characters that MLflow keeps of a tag
@@ -58,15 +58,15 @@ class Driver:
             print("  --retry-failed runs the failed ones again", flush=True)
         return todo
 
-    def trials(self, keys: Sequence[str]) -> "list[Trial]":
+    def trials(self, keys: Sequence[str]) -> "list[Outcome]":
         """The points as a search knows them, in the order they were begun; failed ones to be asked again, where that is asked."""
-        from filterlab.sweeps.search import Trial
+        from filterlab.sweeps.search import Outcome
 
         points = [point for point in survey.begun(self.sweep, self.store) if point.swept.keys() >= set(keys)]
         metric = self.sweep.metric
         curves = self.store.curves([point.run_id for point in points], metric.removeprefix("best/"))
         return [
-            Trial(
+            Outcome(
                 values={key: point.swept[key] for key in keys},
                 state="interrupted" if self.retry_failed and point.status == "failed" else point.status,
                 value=point.metrics.get(metric),
@@ -171,7 +171,7 @@ def opened(sweep: Sweep, settings: schema.Tracking, *, root: Path) -> Iterator[N
         yield store
 
 
-def collect(sweep: Sweep, store: NullRun, *, root: Path) -> list[Point]:
+def collect(sweep: Sweep, store: NullRun, *, root: Path) -> list[Trial]:
     """Write the report, log it to the parent run, and give the points that it is of."""
     points, paths = write(sweep, store, root=root)
     done = [point for point in points if point.status == "done"]
@@ -195,7 +195,7 @@ def note(sweep: Sweep) -> str:
     return "\n".join([f"    {line}" for line in [*summary.splitlines(), "", again]])[:NOTE]
 
 
-def write(sweep: Sweep, store: NullRun, *, root: Path) -> tuple[list[Point], list[Path]]:
+def write(sweep: Sweep, store: NullRun, *, root: Path) -> tuple[list[Trial], list[Path]]:
     """Write report/ from what the store knows, print its summary, and give the points and the report's files."""
     points = survey.survey(sweep, store)
     done = [point for point in points if point.status == "done"]
@@ -217,7 +217,7 @@ def write(sweep: Sweep, store: NullRun, *, root: Path) -> tuple[list[Point], lis
     return points, paths
 
 
-def first_layer(sweep: Sweep, point: Point) -> Any:
+def first_layer(sweep: Sweep, point: Trial) -> Any:
     """Weights of the first layer at the best epoch, float32; None where the training's files are on another machine, or damaged,
     which is said."""
     models = sweep.point(point.key) / "models"
@@ -230,7 +230,7 @@ def first_layer(sweep: Sweep, point: Point) -> Any:
         return None
 
 
-def image_shape(sweep: Sweep, points: Sequence[Point]) -> tuple[int, int, int]:
+def image_shape(sweep: Sweep, points: Sequence[Trial]) -> tuple[int, int, int]:
     """Channels, height and width of the images that the points were trained on."""
     for point in points:
         models = sweep.point(point.key) / "models"
@@ -240,7 +240,7 @@ def image_shape(sweep: Sweep, points: Sequence[Point]) -> tuple[int, int, int]:
     return 1, 28, 28
 
 
-def unfinished(sweep: Sweep, left: Sequence[Point], *, errors: dict[str, str]) -> str:
+def unfinished(sweep: Sweep, left: Sequence[Trial], *, errors: dict[str, str]) -> str:
     lines = [f"{survey.counts(left)} of sweep {sweep.name}"]
     for point in left[:10]:
         at = " ".join(f"{name}={given}" for name, given in point.swept.items())

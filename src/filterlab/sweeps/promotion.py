@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from filterlab import files, seal, tracking
 from filterlab.config import compose, document, schema
 from filterlab.errors import ConfigError, UserError
-from filterlab.sweeps import objective, survey, table
+from filterlab.study import table
+from filterlab.sweeps import objective, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun, provenance
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filterlab import files
-from filterlab.sweeps import table
-from filterlab.sweeps.point import STATUSES, Point
-from filterlab.sweeps.table import Setting
-from filterlab.visualization.measure import Measure
+from filterlab.study import table
+from filterlab.study.measure import Measure
+from filterlab.study.table import Setting
+from filterlab.study.trial import STATUSES, Trial
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ FIGURES = ("parallel", "swept_values", "curves", "filters")
 
 
 def write(
-    points: Sequence[Point],
+    points: Sequence[Trial],
     *,
     name: str,
     metric: str,
@@ -104,7 +104,7 @@ def _finite(number: float) -> float | None:
     return None if math.isnan(number) else number
 
 
-def summary(points: Sequence[Point], settings: Sequence[Setting], *, name: str, measure: Measure) -> str:
+def summary(points: Sequence[Trial], settings: Sequence[Setting], *, name: str, measure: Measure) -> str:
     """For the terminal: the best 20 settings, what is not done of each, and the comparison of the best two, 100 columns wide."""
     counts = Counter(point.status for point in points)
     about = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
@@ -161,7 +161,7 @@ def _cells(settings: Sequence[Setting], measure: Measure) -> list[list[str]]:
 
 def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
     """Columns of equal width, numbers to the right."""
-    from filterlab.visualization.scale import numbers
+    from filterlab.study.scale import numbers
 
     columns = list(zip(*cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
@@ -184,7 +184,7 @@ def figures(
     subject: str,
 ) -> "Iterator[tuple[str, Figure]]":
     """Each with its file's name without the ending; at least one setting has a value, and the first is the best."""
-    from filterlab.visualization import parallel, setting_filters, sweep_curves, swept_values
+    from filterlab.study import parallel, setting_filters, sweep_curves, swept_values
 
     points = [point for setting in settings for point in setting.points]
     keys = [key for key in table.columns(points) if key != table.SEED] or [table.SEED]

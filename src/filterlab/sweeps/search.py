@@ -65,7 +65,7 @@ def check(settings: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Outcome:
     """What is known of one setting.
 
     Attributes:
@@ -111,7 +111,7 @@ class Search:
         UserError: a known trial lies outside of the space.
     """
 
-    def __init__(self, space: Space, *, direction: str, sampler: str, seed: int, known: Sequence[Trial] = ()):
+    def __init__(self, space: Space, *, direction: str, sampler: str, seed: int, known: Sequence[Outcome] = ()):
         quiet()
         if known:
             seed = int(np.random.SeedSequence([seed, len(known)]).generate_state(1)[0])
@@ -119,7 +119,7 @@ class Search:
         self.study = optuna.create_study(direction=DIRECTIONS[direction], sampler=SAMPLERS[sampler](seed))
         self.begun = 0
         self.numbers: dict[tuple[str, ...], int] = {}  # by overrides
-        self.outcomes: dict[int, Trial] = {}
+        self.outcomes: dict[int, Outcome] = {}
         self.asked: dict[int, list[optuna.Trial]] = {}  # not yet told: Optuna's trials with the overrides of that number
         for trial in known:
             frozen = self.frozen(trial)
@@ -145,9 +145,9 @@ class Search:
         return None
 
     def tell(self, number: int, value: float | None, state: str, *, curve: Sequence[float] = ()) -> None:
-        """What became of a trial that was asked: see `Trial`. One that was interrupted or killed counts as failed."""
+        """What became of a trial that was asked: see `Outcome`. One that was interrupted or killed counts as failed."""
         trials = self.asked.pop(number)
-        outcome = Trial(trials[0].params, state, value, curve)
+        outcome = Outcome(trials[0].params, state, value, curve)
         self.outcomes[number] = outcome
         for trial in trials:
             self.finish(trial, outcome)
@@ -171,7 +171,7 @@ class Search:
         self.begun = max(self.begun, number + 1)
         return number
 
-    def frozen(self, trial: Trial) -> FrozenTrial:
+    def frozen(self, trial: Outcome) -> FrozenTrial:
         """A known trial as Optuna's."""
         state = STATES[trial.state]
         if state == TrialState.COMPLETE and not finite(trial.value):
@@ -191,7 +191,7 @@ class Search:
                 " another search, so give it a name of its own"
             ) from error
 
-    def finish(self, trial: optuna.Trial, outcome: Trial) -> None:
+    def finish(self, trial: optuna.Trial, outcome: Outcome) -> None:
         state = STATES[outcome.state]
         if state == TrialState.COMPLETE and finite(outcome.value):
             self.study.tell(trial, outcome.value)

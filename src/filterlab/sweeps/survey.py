@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from filterlab.study.trial import Trial
 from filterlab.sweeps import sweep as sweeps
-from filterlab.sweeps.point import Point
 from filterlab.sweeps.sweep import Sweep
 from filterlab.tracking import Found, NullRun, process
 
@@ -22,7 +22,7 @@ def tags(sweep: Sweep, *, key: str, swept: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def survey(sweep: Sweep, store: NullRun) -> list[Point]:
+def survey(sweep: Sweep, store: NullRun) -> list[Trial]:
     """A sweep's points in the order they were begun, then those that were asked for and have not begun.
 
     Args:
@@ -40,12 +40,12 @@ def survey(sweep: Sweep, store: NullRun) -> list[Point]:
     return [*points.values(), *(not_begun("", swept, "queued") for swept in unknown if swept not in known)]
 
 
-def begun(sweep: Sweep, store: NullRun) -> list[Point]:
+def begun(sweep: Sweep, store: NullRun) -> list[Trial]:
     """The points that have a run, in the order they were begun; of one tried again, the try that was done, else the last."""
     runs = store.search(f"tags.`{SWEEP}` = '{sweep.name}' AND tags.`mlflow.parentRunId` = '{sweep.parent}'")
     open_ended = [run for run in runs if run.status not in TERMINAL]
     alive = dict(zip([run.id for run in open_ended], process.alive([run.tags for run in open_ended]), strict=True))
-    points: dict[str, Point] = {}
+    points: dict[str, Trial] = {}
     for run in runs:
         point = read(run, alive=alive.get(run.id, False))
         if point.key not in points or points[point.key].status != "done":
@@ -53,11 +53,11 @@ def begun(sweep: Sweep, store: NullRun) -> list[Point]:
     return list(points.values())
 
 
-def read(run: Found, *, alive: bool) -> Point:
+def read(run: Found, *, alive: bool) -> Trial:
     status = TERMINAL.get(run.status, "running" if alive else "interrupted")
     if status == "done" and run.tags.get(STATE) == "pruned":
         status = "pruned"
-    return Point(
+    return Trial(
         key=run.tags[KEY],
         swept={name.removeprefix(SWEPT): given for name, given in run.tags.items() if name.startswith(SWEPT)},
         status=status,
@@ -67,8 +67,8 @@ def read(run: Found, *, alive: bool) -> Point:
     )
 
 
-def not_begun(key: str, swept: dict[str, str], status: str) -> Point:
-    return Point(key=key, swept=swept, status=status, run_id="", metrics={}, seconds=None)
+def not_begun(key: str, swept: dict[str, str], status: str) -> Trial:
+    return Trial(key=key, swept=swept, status=status, run_id="", metrics={}, seconds=None)
 
 
 def queued(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
@@ -79,7 +79,7 @@ def queued(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
     return [(keys.get(frozenset(jobs[job]), ""), sweeps.swept(jobs[job], sweep.swept)) for job in jobs if job in alive]
 
 
-def counts(points: Iterable[Point]) -> str:
+def counts(points: Iterable[Trial]) -> str:
     """E.g. "12 done, 1 failed"."""
     found: dict[str, int] = {}
     for point in points:
@@ -93,7 +93,7 @@ def errors(store: NullRun, sweep: Sweep) -> dict[str, str]:
     return {run.id: run.tags.get("filterlab.error", "no message") for run in found}
 
 
-def as_columns(points: list[Point], *, metric: str) -> dict[str, list[object]]:
+def as_columns(points: list[Trial], *, metric: str) -> dict[str, list[object]]:
     """For MLflow's table: a row a point."""
     names = list(dict.fromkeys(name for point in points for name in point.swept))
     columns: dict[str, list[object]] = {name: [point.swept.get(name, "") for point in points] for name in names}

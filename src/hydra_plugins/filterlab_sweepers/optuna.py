@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 from filterlab.errors import UserError
 
 if TYPE_CHECKING:
-    from filterlab.sweeps.search import Best, Search, Trial
+    from filterlab.sweeps.search import Best, Outcome, Search
 
 log = logging.getLogger(__name__)
 POLL = 10.0  # seconds between two looks at trainings whose launcher has given up on them
@@ -63,7 +63,7 @@ class OptunaSweeperConf:
 ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSweeperConf, provider="filterlab")
 
 
-def of_the_store(keys: Sequence[str]) -> "list[Trial]":
+def of_the_store(keys: Sequence[str]) -> "list[Outcome]":
     """The trials of the sweep that this process drives; [] where it drives none, as in another project's application."""
     from filterlab.sweeps import driver
 
@@ -99,7 +99,7 @@ class OptunaSweeper(Sweeper):
         self.pruner, self.warmup = pruner, warmup
         self.metric, self.direction = metric, direction
         self.params = params
-        self.known: Callable[[list[str]], list[Trial]] = of_the_store
+        self.known: Callable[[list[str]], list[Outcome]] = of_the_store
         self.failure = ""
         self.config: DictConfig | None = None
         self.launcher: Launcher | None = None
@@ -194,7 +194,7 @@ class OptunaSweeper(Sweeper):
 
     def recover(self, search: "Search", batch: Mapping[int, list[str]]) -> None:
         """Tell what the store says of trainings that a launcher lost sight of; those that it doesn't know have failed."""
-        found: dict[int, Trial] = {}
+        found: dict[int, Outcome] = {}
         while True:
             for trial in self.known(list(search.space)):  # the last one with these values is this search's
                 overrides = search.overrides(trial.values)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from filterlab.evaluation.statistics import Summary, paired, summarize
+from filterlab.study.statistics import Summary, paired, summarize
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])

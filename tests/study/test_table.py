@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from filterlab.evaluation.statistics import summarize
-from filterlab.sweeps import table
-from filterlab.sweeps.point import STATUSES, Point
+from filterlab.study import table
+from filterlab.study.statistics import summarize
+from filterlab.study.trial import STATUSES, Trial
 
 METRIC = "best/validation/accuracy"
 KEYS = count()
 
 
-def point(value: float | None = None, status: str = "done", **swept: str) -> Point:
+def point(value: float | None = None, status: str = "done", **swept: str) -> Trial:
     number = next(KEYS)
     metrics = {} if value is None else {METRIC: value, "best_epoch": 3.0}
-    return Point(
+    return Trial(
         key=f"{number:016x}",
         swept={key.replace("__", "."): text for key, text in swept.items()},
         status=status,
@@ -31,7 +31,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def grid(values: dict[str, list[float]]) -> list[Point]:
+def grid(values: dict[str, list[float]]) -> list[Trial]:
     return [point(value, model=model, seed=str(seed)) for model, given in values.items() for seed, value in enumerate(given)]
 
 

@@ -1,4 +1,4 @@
-"""One training of a sweep."""
+"""A trial: one training of a sweep."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ STATUSES = ("done", "running", "queued", "failed", "interrupted", "pruned", "not
 
 
 @dataclass(frozen=True)
-class Point:
+class Trial:
     """A training as the store knows it.
 
     Attributes:

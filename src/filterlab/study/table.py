@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filterlab import files
-from filterlab.evaluation.statistics import Paired, Summary, paired, summarize
-from filterlab.sweeps.point import STATUSES, Point
-from filterlab.visualization.measure import Measure
+from filterlab.study.measure import Measure
+from filterlab.study.statistics import Paired, Summary, paired, summarize
+from filterlab.study.trial import STATUSES, Trial
 
 SEED = "seed"
 LEAST = 3  # seeds that an interval takes: of two, Student's is 13 times as wide as their distance
@@ -32,10 +32,10 @@ class Setting:
     values: dict[str, float]
     summary: Summary
     counts: dict[str, int]
-    points: list[Point]
+    points: list[Trial]
 
 
-def settings(points: Iterable[Point], *, metric: str, direction: str) -> list[Setting]:
+def settings(points: Iterable[Trial], *, metric: str, direction: str) -> list[Setting]:
     """The settings, best mean first; those without any value come last, in the order of their first point.
 
     direction: "max" or "min". Raises ValueError for anything else.
@@ -43,7 +43,7 @@ def settings(points: Iterable[Point], *, metric: str, direction: str) -> list[Se
     if direction not in ("max", "min"):
         raise ValueError(f"direction must be 'max' or 'min', got {direction!r}")
     sign = -1 if direction == "max" else 1
-    groups: dict[tuple[tuple[str, str | float], ...], list[Point]] = {}
+    groups: dict[tuple[tuple[str, str | float], ...], list[Trial]] = {}
     for point in points:
         groups.setdefault(tuple(sorted((key, _value(text)) for key, text in point.swept.items() if key != SEED)), []).append(
             point
@@ -138,7 +138,7 @@ def sentence(settings: Sequence[Setting], measure: Measure) -> str:
     return f"{first} beats {second} by {shown}.{chosen}"
 
 
-def columns(points: Iterable[Point]) -> list[str]:
+def columns(points: Iterable[Trial]) -> list[str]:
     """The swept keys in the order they appear in; the seed last."""
     keys = dict.fromkeys(key for point in points for key in point.swept)
     return [key for key in keys if key != SEED] + [SEED] * (SEED in keys)
@@ -170,7 +170,7 @@ def named(settings: Sequence[Setting]) -> list[str]:
     ]
 
 
-def write_points(points: Sequence[Point], path: Path) -> None:
+def write_points(points: Sequence[Trial], path: Path) -> None:
     """CSV: a row a point, a column each swept key, then status, seconds, the metrics, run_id and key."""
     swept = columns(points)
     metrics = sorted({name for point in points for name in point.metrics})

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from filterlab.study.scale import shortened
 from filterlab.visualization.filters import strongest
 from filterlab.visualization.mosaic import mosaic
-from filterlab.visualization.scale import shortened
 from filterlab.visualization.style import HEADER, INK, MARGIN, MUTED, SIGNED, bare, panel, sheet, size
 
 SETTINGS = 12

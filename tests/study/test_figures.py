@@ -9,9 +9,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from filterlab.evaluation.statistics import summarize
-from filterlab.visualization import parallel, scale, setting_filters, sweep_curves, swept_values
-from filterlab.visualization.measure import Measure
+from filterlab.study import parallel, scale, setting_filters, sweep_curves, swept_values
+from filterlab.study.measure import Measure
+from filterlab.study.statistics import summarize
 from filterlab.visualization.style import ORANGE
 
 SUBJECT = "models-12ab34, 12 points"

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.visualization.measure import Measure
-from filterlab.visualization.scale import Scale, Swept, scattered, shortened, swept, thinned
+from filterlab.study.measure import Measure
+from filterlab.study.scale import Scale, Swept, scattered, shortened, swept, thinned
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
 PANELS = 9

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from filterlab.visualization.measure import Measure
-from filterlab.visualization.scale import shortened, thinned
+from filterlab.study.measure import Measure
+from filterlab.study.scale import shortened, thinned
 from filterlab.visualization.style import FAINT, INK, MARGIN, MUTED, panel, sheet
 
 SETTINGS = 10

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from filterlab.visualization import scale
-from filterlab.visualization.scale import Scale
+from filterlab.study import scale
+from filterlab.study.scale import Scale
 
 
 @dataclass(frozen=True)

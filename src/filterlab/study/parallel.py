@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from filterlab.visualization.measure import Measure
-from filterlab.visualization.scale import Ticks, shortened, spread, swept, thinned
+from filterlab.study.measure import Measure
+from filterlab.study.scale import Ticks, shortened, spread, swept, thinned
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel, sheet
 
 AXES = 9  # of swept keys at most
