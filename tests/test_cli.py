@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,14 @@ def test_outside_a_repository(tmp_path: Path) -> None:
         assert done.stderr == (
             f"filterlab: {tmp_path} is in no filterlab repository: neither it nor a folder above has dvc.yaml and conf/\n"
         )
+
+
+def test_version_is_that_of_pyproject(tmp_path: Path) -> None:
+    """Anywhere, without a repository."""
+    done = filterlab("--version", at=tmp_path)
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        expected = tomllib.load(file)["project"]["version"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"filterlab {expected}\n", "")
 
 
 def test_from_a_folder_below_the_root(repository: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "Makefile").read_text()
@@ -48,6 +49,13 @@ def test_make_alone_lists_every_target_with_a_description() -> None:
     assert all(listed), "each line is `make`, a target and what it does"
     assert [found[1] for found in listed if found] == phony.split()
     assert all(f"## {found[2]}\n" in TEXT for found in listed if found)
+
+
+def test_a_commit_runs_what_make_lint_runs() -> None:
+    """Hooks of this repository alone: nothing is downloaded."""
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    (hook,) = repo["hooks"]
+    assert (repo["repo"], hook["language"], hook["entry"], hook["pass_filenames"]) == ("local", "system", "make lint", False)
 
 
 @pytest.mark.parametrize(("target", "command"), [("pipeline", ["filterlab pipeline"]), ("ui", ["filterlab ui"]), ("setup", [])])

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from filterlab import console, garbage
@@ -70,6 +71,10 @@ def dispatch(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="filterlab", description="What convolutional networks learn, as a pipeline anyone can rerun."
     )
+    parser.add_argument("--version", action="store_true", help="print it and stop")
+    if arguments == ["--version"]:
+        print(f"filterlab {version('filterlab')}")
+        return
     check_encoding([*arguments, str(Path.cwd())])
     check_account()
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
