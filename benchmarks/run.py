@@ -92,9 +92,9 @@ def machine() -> str:
 
 def start_up(root: Path) -> str:
     """Each stage by itself on so little data that what is left is its start."""
-    order = root / "params.yaml"
-    whole_order = order.read_text()
-    order.write_text(whole_order.replace("override: {}", f"override: {SMALL}"))
+    parameters = root / "params.yaml"
+    whole = parameters.read_text()
+    parameters.write_text(whole.replace("override: {}", f"override: {SMALL}"))
     rows = []
     costs: dict[str, list[tuple[Cost, float]]] = {stage: [] for stage in IMPORTS}
     for _ in range(ROUNDS):
@@ -108,7 +108,7 @@ def start_up(root: Path) -> str:
         ratio = [cost.cpu / alone for cost, alone in found]
         memory = max(cost.memory for cost, _ in found)
         rows.append([stage, *(spread(column, ".1f") for column in columns), spread(ratio, ".2f"), f"{memory:.0f}"])
-    order.write_text(whole_order)
+    parameters.write_text(whole)
     shutil.rmtree(root / "data")
     header = ["stage", "wall, s", "CPU, s", "CPU of its imports alone, s", "ratio", "peak memory, MiB"]
     about = (
@@ -119,7 +119,7 @@ def start_up(root: Path) -> str:
 
 
 def pipeline(root: Path) -> str:
-    """The default order from scratch, then with nothing to do."""
+    """The default parameters from scratch, then with nothing to do."""
     (root / "dvc.lock").unlink()
     whole = run([str(BIN / "filterlab"), "pipeline"], root)
     facts = json.loads((root / "results/run.json").read_text())
@@ -143,13 +143,13 @@ def pipeline(root: Path) -> str:
 
 
 def accuracy(root: Path) -> str:
-    """The default order and the fast experiment, three seeds each, through the pipeline as far as evaluate."""
+    """The default parameters and the fast experiment, three seeds each, through the pipeline as far as evaluate."""
     rows = []
     for name, setting, accurate, quick in [("default", "none", "99.50", "180"), ("fast", "fast", "99.20", "40")]:
         found, seconds = [], []
         for seed in SEEDS:
-            order = (ROOT / "params.yaml").read_text().replace("seed: 0", f"seed: {seed}")
-            (root / "params.yaml").write_text(order.replace("experiment: none", f"experiment: {setting}"))
+            text = (ROOT / "params.yaml").read_text().replace("seed: 0", f"seed: {seed}")
+            (root / "params.yaml").write_text(text.replace("experiment: none", f"experiment: {setting}"))
             run([str(BIN / "dvc"), "repro", "evaluate"], root)
             found.append(100 * json.loads((root / "results/metrics.json").read_text())["accuracy"])
             seconds.append(json.loads((root / "results/run.json").read_text())["seconds"])
@@ -158,7 +158,7 @@ def accuracy(root: Path) -> str:
         spent = f"{statistics.mean(seconds):.0f} ({max(seconds):.0f})"
         rows.append([name, f"{mean:.2f} ± {deviation:.2f}", each, accurate, spent, quick])
     header = [
-        "order",
+        "experiment",
         "accuracy, %: mean ± standard deviation",
         f"seeds {', '.join(map(str, SEEDS))}",
         "bar, %",

@@ -101,8 +101,8 @@ def write_done(root: Path, name: str, seeds: int) -> None:
     from mlflow.entities import Metric, RunTag
 
     sweep = sweeps.find(root, name)
-    order = compose.to_overrides(compose.read_order(root / "params.yaml"), [*SMALL, f"seed=range({seeds})"])
-    plan = points.plan(sweep.conf, order)
+    overrides = compose.to_overrides(compose.read_parameters(root / "params.yaml"), [*SMALL, f"seed=range({seeds})"])
+    plan = points.plan(sweep.conf, overrides)
     client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("filterlab").experiment_id
     for number, (key, (overrides, _)) in enumerate(plan.points.items()):

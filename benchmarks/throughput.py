@@ -20,7 +20,7 @@ from filterlab.training.schedules import factor
 from run import spread
 
 ROUNDS = 20  # a shared machine's speed changes by a tenth from one epoch to the next
-EPOCHS = 1  # of the default order's own length: what Lightning costs an epoch weighs as it does there
+EPOCHS = 1  # of the default's own length: what Lightning costs an epoch weighs as it does there
 
 
 def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
@@ -28,8 +28,8 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
 
     Lightning's seconds count its checkpoints; the pictures that a stage draws after each epoch are in neither loop.
     """
-    order = compose.read_order(root / "params.yaml")
-    config = compose.compose(root / "conf", [*compose.to_overrides(order), f"trainer.max_epochs={EPOCHS}"])
+    parameters = compose.read_parameters(root / "params.yaml")
+    config = compose.compose(root / "conf", [*compose.to_overrides(parameters), f"trainer.max_epochs={EPOCHS}"])
     folder = root / "data/processed/train"
     card, parts = arrays.load(folder)
     train, validation = parts["train"], parts["validation"]

@@ -19,7 +19,7 @@ HEAVY = ["torch", "torchvision", "pytorch_lightning", "mlflow", "dvc", "matplotl
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository with the shipped menu and order."""
+    """A repository with the shipped conf/ and params.yaml."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
@@ -56,12 +56,12 @@ def test_debug_shows_where(repository: Path) -> None:
     (repository / "params.yaml").write_text("modle: mlp\n")
     done = filterlab("stage", "compose", at=repository, FILTERLAB_DEBUG="1")
     assert done.returncode == 2
-    assert done.stderr.startswith("Traceback") and "read_order" in done.stderr
+    assert done.stderr.startswith("Traceback") and "read_parameters" in done.stderr
     assert done.stderr.splitlines()[-2] == "filterlab: 1 fault in the configuration:"
 
 
 @pytest.mark.parametrize("stage", ["download", "preprocess"])
-def test_a_stage_without_its_receipt(repository: Path, stage: str) -> None:
+def test_a_stage_without_its_resolved_config(repository: Path, stage: str) -> None:
     done = filterlab("stage", stage, at=repository)
     assert done.returncode == 2
     assert done.stderr.splitlines()[1] == "  - results/config.yaml is missing: `dvc repro compose` writes it"

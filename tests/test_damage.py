@@ -105,7 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     numbers = dict.fromkeys(results.SHOWN, 0.9375) | {"data": "mnist", "macro": {"f1": 0.5}}
     results.write_measured(root, numbers, by_class=[["0", 0.5, 0.25, 0.75, 7], ["1", 0.5, 1.0, 0.75, 9]])
     (root / "dvc.lock").write_text(LOCK.replace("{md5}", models))
-    files.write(root / compose.RECEIPT, compose.dump(config))
+    files.write(root / compose.RESOLVED, compose.dump(config))
 
     sweep = Sweep(root / "runs/s", parent="b2" * 16, swept=["seed"], points={"a": ["seed=0"], "b": ["seed=1"]})
     sweep.save()

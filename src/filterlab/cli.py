@@ -91,7 +91,7 @@ def dispatch(arguments: list[str]) -> None:
     status.add_argument("name", nargs="?", default="")
     collect = sweep.add_parser("collect", help="write the report of what is done, and log it to the parent run")
     collect.add_argument("name")
-    promote = verbs.add_parser("promote", help="make a run's choices the order of the next dvc repro")
+    promote = verbs.add_parser("promote", help="make a run's choices the parameters of the next dvc repro")
     promote.add_argument("run", nargs="?", default="", help="its id, or how it begins")
     promote.add_argument("--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy")
     promote.add_argument("--sweep", default="", metavar="NAME", help="the sweep whose best is meant")

@@ -19,7 +19,7 @@ class UserError(ValueError):
 
 
 class ConfigError(UserError):
-    """One or more faults in the order, the menu or the command line; `faults` holds one sentence each."""
+    """One or more faults in params.yaml, conf/ or the command line; `faults` holds one sentence each."""
 
     def __init__(self, faults: list[str]):
         self.faults = faults

@@ -1,4 +1,4 @@
-"""A menu of one's own: a copy of conf/ that a test may edit, beside a params.yaml that it writes."""
+"""A conf/ of one's own: a copy that a test may edit, beside a params.yaml that it writes."""
 
 import shutil
 from collections.abc import Callable
@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def conf() -> Path:
-    """The shipped menu, to read."""
+    """The shipped conf/, to read."""
     return ROOT / "conf"
 
 
 @pytest.fixture
-def menu(tmp_path: Path) -> Path:
-    """A copy of the menu, to edit. Its experiment `small` chooses, sets a value, and seeds."""
+def own_conf(tmp_path: Path) -> Path:
+    """A copy of conf/, to edit. Its experiment `small` chooses, sets a value, and seeds."""
     copy = shutil.copytree(ROOT / "conf", tmp_path / "conf")
     (copy / "experiment/small.yaml").write_text(
         "# @package _global_\n"
@@ -33,11 +33,11 @@ def menu(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def order(tmp_path: Path, menu: Path) -> Callable[..., schema.Config]:
+def resolve(tmp_path: Path, own_conf: Path) -> Callable[..., schema.Config]:
     """The configuration that a params.yaml of this text and a command line of these words give."""
 
     def write(text: str, *command_line: str) -> schema.Config:
         (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-        return compose.compose(menu, compose.to_overrides(compose.read_order(tmp_path / "params.yaml"), command_line))
+        return compose.compose(own_conf, compose.to_overrides(compose.read_parameters(tmp_path / "params.yaml"), command_line))
 
     return write

@@ -11,7 +11,7 @@ from filterlab.config import compose, schema
 from filterlab.config.bounds import check
 from filterlab.errors import ConfigError
 
-Order = Callable[..., schema.Config]
+Resolve = Callable[..., schema.Config]
 
 
 def faults(make: Callable[[], object]) -> list[str]:
@@ -73,14 +73,14 @@ def test_the_payload_is_code(tmp_path: Path) -> None:
         ("seed: ${seed}", "Recursive interpolation"),
     ],
 )
-def test_order(order: Order, text: str, expected: str) -> None:
-    [fault] = faults(lambda: order(f"{text}\n"))
+def test_parameters(resolve: Resolve, text: str, expected: str) -> None:
+    [fault] = faults(lambda: resolve(f"{text}\n"))
     assert expected in fault
 
 
-def test_another_value_by_its_place(order: Order) -> None:
-    """It stays what it was in Hydra, and the receipt has the value."""
-    config = order(
+def test_another_value_by_its_place(resolve: Resolve) -> None:
+    """It stays what it was in Hydra, and the resolved config has the value."""
+    config = resolve(
         "override: {trainer: {patience: '${trainer.max_epochs}', max_epochs: 7}}\n", "optimizer.momentum=${data.validation}"
     )
     assert (config.trainer.patience, config.optimizer.momentum) == (7, 0.1)  # type: ignore[attr-defined]
@@ -116,7 +116,7 @@ def test_another_value_by_its_place(order: Order) -> None:
         ("tracking.experiment='${${x}:HOME}'", "tracking.experiment is '${${x}:HOME}'"),
         ("seed=${oc.create:3}", "seed is '${oc.create:3}'"),
         ("model=../data/mnist", "model: no option '../data/mnist'"),
-        ("+data=/etc/passwd", "+data: menus are neither added nor removed"),
+        ("+data=/etc/passwd", "+data: config groups are neither added nor removed"),
         ("model@optimizer=mlp", "model@optimizer: no key"),
     ],
 )
@@ -157,46 +157,49 @@ GLOBAL = "# @package _global_\n"
         ("config", "hydra: {hydra_logging: {root: {level: DEBUG}}}", "hydra.hydra_logging.root.level: of Hydra's own section"),
     ],
 )
-def test_menu(menu: Path, file: str, text: str, expected: str) -> None:
+def test_file_of_conf(own_conf: Path, file: str, text: str, expected: str) -> None:
     """Each is said of the file."""
-    (menu / f"{file}.yaml").write_text(f"{text}\n")
+    (own_conf / f"{file}.yaml").write_text(f"{text}\n")
     words = ["experiment=small"] if file.startswith("experiment") else []
-    told = faults(lambda: compose.compose(menu, words))
+    told = faults(lambda: compose.compose(own_conf, words))
     assert any(expected in fault for fault in told), told
     assert all(fault.startswith((f"conf/{file}.yaml: ", "experiment/../../elsewhere", "../../")) for fault in told)
 
 
-def test_hydras_own_options_come_from_conf_and_the_packages(menu: Path) -> None:
-    (menu / "hydra/callbacks").mkdir()
-    (menu / "hydra/callbacks/x.yaml").write_text("x: {}\n")
-    (menu.parent / "elsewhere.yaml").write_text("n_jobs: 3\n")
-    config = menu / "config.yaml"
-    assert compose.hydra_settings(menu, ["hydra/launcher=joblib"]).launcher.n_jobs == -1
-    told = faults(lambda: compose.hydra_settings(menu, ["hydra/launcher=../../../elsewhere"]))
+def test_hydras_own_options_come_from_conf_and_the_packages(own_conf: Path) -> None:
+    (own_conf / "hydra/callbacks").mkdir()
+    (own_conf / "hydra/callbacks/x.yaml").write_text("x: {}\n")
+    (own_conf.parent / "elsewhere.yaml").write_text("n_jobs: 3\n")
+    config = own_conf / "config.yaml"
+    assert compose.hydra_settings(own_conf, ["hydra/launcher=joblib"]).launcher.n_jobs == -1
+    told = faults(lambda: compose.hydra_settings(own_conf, ["hydra/launcher=../../../elsewhere"]))
     assert told == ["hydra/launcher/../../../elsewhere: there are only the options in conf/, not files elsewhere"]
     text = config.read_text()
     config.write_text(text.replace("- experiment: none\n", "- experiment: none\n  - override /hydra/callbacks: x\n"))
-    [fault] = faults(lambda: compose.compose(menu, []))
-    assert fault.startswith("conf/hydra/callbacks/x.yaml: there are menus in conf/ for ") and "none for hydra/callbacks" in fault
+    [fault] = faults(lambda: compose.compose(own_conf, []))
+    assert (
+        fault.startswith("conf/hydra/callbacks/x.yaml: there are config groups in conf/ for ")
+        and "none for hydra/callbacks" in fault
+    )
 
 
-def test_receipt_follows_no_reference(conf: Path, tmp_path: Path) -> None:
+def test_resolved_config_follows_no_reference(conf: Path, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     text = compose.dump(compose.compose(conf, []))
     for new in ("${oc.env:HOME}", "${data.name}"):
-        (tmp_path / compose.RECEIPT).write_text(text.replace("experiment: filterlab", f"experiment: {new}"))
+        (tmp_path / compose.RESOLVED).write_text(text.replace("experiment: filterlab", f"experiment: {new}"))
         [fault] = faults(lambda: compose.load(tmp_path))
-        assert f"tracking.experiment is '{new}', which is no value of a receipt" in fault
+        assert f"tracking.experiment is '{new}', which is no value of a resolved config" in fault
 
 
 @pytest.mark.parametrize(
     "old, new", [("seed: 0", "seed: '0'"), ("channels_last: true", "channels_last: 1"), ("threads: 0", "threads: 0.0")]
 )
-def test_receipt_says_the_very_values(conf: Path, tmp_path: Path, old: str, new: str) -> None:
+def test_resolved_config_says_the_very_values(conf: Path, tmp_path: Path, old: str, new: str) -> None:
     (tmp_path / "results").mkdir()
     text = compose.dump(compose.compose(conf, []))
     assert old in text
-    (tmp_path / compose.RECEIPT).write_text(text.replace(old, new))
+    (tmp_path / compose.RESOLVED).write_text(text.replace(old, new))
     [fault] = faults(lambda: compose.load(tmp_path))
     assert fault.startswith("results/config.yaml is no configuration (")
 
@@ -207,10 +210,10 @@ NAMES = ["", " ", ".", "..", "a/b", "/etc", "../up", "a\0b", "a\nb", "a\x7fb", "
 @pytest.mark.parametrize("place", ["data.folder", "data.name", "tracking.experiment", "data.files"])
 def test_names_that_leave_their_folder(conf: Path, place: str) -> None:
     config = compose.compose(conf, [])
-    menu, key = place.split(".")
+    group, key = place.split(".")
     for name in NAMES:
         value = {name: "0" * 32} if key == "files" else name
-        changed = dataclasses.replace(config, **{menu: dataclasses.replace(getattr(config, menu), **{key: value})})
+        changed = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **{key: value})})
         fault, *_ = check(changed)  # of files, also that they are not the four
         assert place in fault and "expected the name of one file or folder: 1 to 255 bytes of visible text" in fault, name
         assert "\n" not in fault

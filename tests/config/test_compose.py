@@ -1,4 +1,4 @@
-"""Who has the last word, what an experiment decides, and that the receipt says it all."""
+"""Who has the last word, what an experiment decides, and that the resolved config says it all."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 
 from filterlab.config import compose, schema
 
-Order = Callable[..., schema.Config]
+Resolve = Callable[..., schema.Config]
 
 
-def test_precedence(order: Order) -> None:
+def test_precedence(resolve: Resolve) -> None:
     """conf/ < params.yaml < the command line, for choices and for values."""
     said = "model: mlp\noptimizer: adam\noverride: {optimizer: {lr: 0.5, eps: 1.0e-3}, trainer: {max_epochs: 3}}\nseed: 4\n"
-    assert order("{}") == order("")
-    plain, params = order(""), order(said)
-    words = order(said, "model=softmax", "optimizer.lr=0.25", "seed=9")
+    assert resolve("{}") == resolve("")
+    plain, params = resolve(""), resolve(said)
+    words = resolve(said, "model=softmax", "optimizer.lr=0.25", "seed=9")
     assert [config.model.name for config in (plain, params, words)] == ["cnn", "mlp", "softmax"]
     assert [config.optimizer.lr for config in (plain, params, words)] == [0.1, 0.5, 0.25]
     assert [config.seed for config in (plain, params, words)] == [0, 4, 9]
@@ -26,65 +26,65 @@ def test_precedence(order: Order) -> None:
     assert (words.optimizer.eps, words.trainer.max_epochs) == (1e-3, 3), "what the command line leaves alone stays"
 
 
-def test_nested_override(order: Order) -> None:
+def test_nested_override(resolve: Resolve) -> None:
     """`override` reaches any depth, elements of a list by their number; written with dots or nested."""
-    config = order("model: conv_net\noverride: {model: {layers: {1: {filters: 5}}, hidden: [3, 4]}, trainer.threads: 1}\n")
+    config = resolve("model: conv_net\noverride: {model: {layers: {1: {filters: 5}}, hidden: [3, 4]}, trainer.threads: 1}\n")
     assert isinstance(config.model, schema.ConvNet)
     assert [layer.filters for layer in config.model.layers] == [32, 5]
     assert (config.model.hidden, config.trainer.threads) == ([3, 4], 1)
 
 
-def test_whole_list_of_layers(order: Order) -> None:
-    config = order("override: {model: {layers: [{filters: 4, kernel: 3, batch_norm: true, dropout: 0.5}]}}\n")
+def test_whole_list_of_layers(resolve: Resolve) -> None:
+    config = resolve("override: {model: {layers: [{filters: 4, kernel: 3, batch_norm: true, dropout: 0.5}]}}\n")
     assert isinstance(config.model, schema.ConvNet)
     assert config.model.layers == [
         schema.ConvLayer(filters=4, kernel=3, stride=1, padding=0, batch_norm=True, activation="relu", pool=1, dropout=0.5)
     ]
 
 
-def test_experiment_in_the_order_makes_all_the_choices(order: Order) -> None:
-    """The order's other choices are set aside; its override and its seed apply."""
-    config = order(
+def test_experiment_in_the_parameters_makes_all_the_choices(resolve: Resolve) -> None:
+    """The parameters' other choices are set aside; its override and its seed apply."""
+    config = resolve(
         "experiment: small\nmodel: resnet\ndata: mnist\noptimizer: adam\nseed: 0\noverride: {trainer: {batch_size: 8}}\n"
     )
     assert isinstance(config.model, schema.MLP)
     assert (config.experiment, config.data.name, config.optimizer.name) == ("small", "digits", "sgd")
     assert (config.model.hidden, config.trainer.max_epochs, config.trainer.batch_size) == ([7], 2, 8)
-    assert config.seed == 0, "the order's seed, not the experiment's 5: 0 is a seed"
-    assert order("experiment: small\n").seed == 5
+    assert config.seed == 0, "params.yaml's seed, not the experiment's 5: 0 is a seed"
+    assert resolve("experiment: small\n").seed == 5
 
 
-def test_experiment_on_the_command_line_sets_the_order_aside(order: Order) -> None:
+def test_experiment_on_the_command_line_sets_the_parameters_aside(resolve: Resolve) -> None:
     said = "model: resnet\noptimizer: adam\nseed: 3\noverride: {trainer: {batch_size: 8}}\n"
-    config, alone = order(said, "experiment=small"), order("", "experiment=small")
-    assert config == order("", "experiment=small", "seed=3")
+    config, alone = resolve(said, "experiment=small"), resolve("", "experiment=small")
+    assert config == resolve("", "experiment=small", "seed=3")
     assert alone.trainer.batch_size == 256 and alone.optimizer.name == "sgd"
-    assert order("experiment: small\nseed: 3\n", "experiment=none") == order("seed: 3\n")
+    assert resolve("experiment: small\nseed: 3\n", "experiment=none") == resolve("seed: 3\n")
 
 
-def test_command_line_over_experiment(order: Order) -> None:
+def test_command_line_over_experiment(resolve: Resolve) -> None:
     """A choice and a value given beside an experiment win over it, whichever of the two named it."""
     for config in (
-        order("experiment: small\n", "data=mnist", "trainer.max_epochs=4"),
-        order("", "data=mnist", "experiment=small", "trainer.max_epochs=4"),
+        resolve("experiment: small\n", "data=mnist", "trainer.max_epochs=4"),
+        resolve("", "data=mnist", "experiment=small", "trainer.max_epochs=4"),
     ):
         assert (config.experiment, config.data.name, config.model.name, config.trainer.max_epochs) == ("small", "mnist", "mlp", 4)
 
 
-def test_words_that_yaml_1_1_would_misread(order: Order) -> None:
+def test_words_that_yaml_1_1_would_misread(resolve: Resolve) -> None:
     """`off` is no boolean and `none` no null here; DVC reads params.yaml by the same rules."""
-    config = order("tracking: off\naugment: none\nexperiment: none\n")
+    config = resolve("tracking: off\naugment: none\nexperiment: none\n")
     assert (config.tracking.backend, config.experiment) == ("off", "none")
     assert isinstance(config.augment, schema.NoAugment)
 
 
-def test_seed_given_twice_in_the_order(order: Order) -> None:
+def test_seed_given_twice_in_the_parameters(resolve: Resolve) -> None:
     """An override is the more specific of the two."""
-    assert order("seed: 1\noverride: {seed: 2}\n").seed == 2
+    assert resolve("seed: 1\noverride: {seed: 2}\n").seed == 2
 
 
-def test_frozen(order: Order) -> None:
-    config = order("")
+def test_frozen(resolve: Resolve) -> None:
+    config = resolve("")
     for section, name, new in [(config, "seed", 1), (config.trainer, "threads", 1), (config.model, "layers", [])]:
         before = getattr(section, name)
         with pytest.raises(dataclasses.FrozenInstanceError, match=name):
@@ -111,10 +111,10 @@ TRICKY = [
 
 
 @pytest.mark.parametrize("text", TRICKY)
-def test_any_text_is_a_value(order: Order, tmp_path: Path, text: str) -> None:
-    """From params.yaml to the receipt and back, the same characters."""
+def test_any_text_is_a_value(resolve: Resolve, tmp_path: Path, text: str) -> None:
+    """From params.yaml to the resolved config and back, the same characters."""
     single_quoted = "'" + text.replace("'", "''") + "'"
-    config = order(f"override: {{tracking: {{experiment: {single_quoted}}}}}\n")
+    config = resolve(f"override: {{tracking: {{experiment: {single_quoted}}}}}\n")
     assert config.tracking.experiment == text
     assert read_back(config, tmp_path) == config
 
@@ -130,28 +130,28 @@ def test_quote_is_hydras_grammar(leaf: object) -> None:
 
 def read_back(config: schema.Config, root: Path) -> schema.Config:
     (root / "results").mkdir(exist_ok=True)
-    (root / compose.RECEIPT).write_text(compose.dump(config), encoding="utf-8")
+    (root / compose.RESOLVED).write_text(compose.dump(config), encoding="utf-8")
     return compose.load(root)
 
 
-def test_receipt_round_trip(order: Order, tmp_path: Path) -> None:
+def test_resolved_config_round_trip(resolve: Resolve, tmp_path: Path) -> None:
     """The file gives back an equal configuration of the same types, and the same bytes."""
     for model in compose.options(tmp_path / "conf", "model"):
-        config = order(f"model: {model}\nseed: 0\noverride: {{optimizer: {{lr: 1.0e-5}}}}\n")
+        config = resolve(f"model: {model}\nseed: 0\noverride: {{optimizer: {{lr: 1.0e-5}}}}\n")
         again = read_back(config, tmp_path)
         assert again == config
         assert type(again.model) is type(config.model)
         assert compose.dump(again) == compose.dump(config)
 
 
-def test_compose_stage_writes_the_receipt(tmp_path: Path, menu: Path) -> None:
+def test_compose_stage_writes_the_resolved_config(tmp_path: Path, own_conf: Path) -> None:
     """Twice the same bytes, whatever was there."""
     from filterlab.stages import compose as stage
 
     (tmp_path / "params.yaml").write_text("model: mlp\nseed: 2\n")
     stage.run(tmp_path)
-    first = (tmp_path / compose.RECEIPT).read_bytes()
-    (tmp_path / compose.RECEIPT).write_text("old")
+    first = (tmp_path / compose.RESOLVED).read_bytes()
+    (tmp_path / compose.RESOLVED).write_text("old")
     stage.run(tmp_path)
-    assert (tmp_path / compose.RECEIPT).read_bytes() == first
+    assert (tmp_path / compose.RESOLVED).read_bytes() == first
     assert (compose.load(tmp_path).model.name, compose.load(tmp_path).seed) == ("mlp", 2)

@@ -53,14 +53,14 @@ def told(make: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize(("content", "expected"), BAD)
-def test_content(tmp_path: Path, menu: Path, content: bytes, expected: str) -> None:
-    """In params.yaml, in the menu and in the receipt alike."""
+def test_content(tmp_path: Path, own_conf: Path, content: bytes, expected: str) -> None:
+    """In params.yaml, in conf/ and in the resolved config alike."""
     (tmp_path / "results").mkdir()
-    for path in (tmp_path / "params.yaml", menu / "model/mine.yaml", tmp_path / compose.RECEIPT):
+    for path in (tmp_path / "params.yaml", own_conf / "model/mine.yaml", tmp_path / compose.RESOLVED):
         path.write_bytes(content)
-    assert expected in (fault := told(lambda: compose.read_order(tmp_path / "params.yaml")))
+    assert expected in (fault := told(lambda: compose.read_parameters(tmp_path / "params.yaml")))
     assert fault.startswith(f"{tmp_path / 'params.yaml'} is no valid YAML: ")
-    assert expected in (fault := told(lambda: compose.compose(menu, ["model=mine"])))
+    assert expected in (fault := told(lambda: compose.compose(own_conf, ["model=mine"])))
     assert fault.startswith("conf/model/mine.yaml: ")
     assert expected in (fault := told(lambda: compose.load(tmp_path)))
     assert fault.startswith("results/config.yaml is no configuration (")
@@ -86,28 +86,29 @@ def loop(path: Path) -> None:
         (loop, "it can't be read: Too many levels of symbolic links"),
     ],
 )
-def test_no_file(tmp_path: Path, menu: Path, make: Callable[[Path], None], expected: str) -> None:
+def test_no_file(tmp_path: Path, own_conf: Path, make: Callable[[Path], None], expected: str) -> None:
     (tmp_path / "results").mkdir()
-    for path in (tmp_path / "params.yaml", menu / "model/mine.yaml", tmp_path / compose.RECEIPT):
+    for path in (tmp_path / "params.yaml", own_conf / "model/mine.yaml", tmp_path / compose.RESOLVED):
         make(path)
     assert (
-        told(lambda: compose.read_order(tmp_path / "params.yaml")) == f"{tmp_path / 'params.yaml'} is no valid YAML: {expected}"
+        told(lambda: compose.read_parameters(tmp_path / "params.yaml"))
+        == f"{tmp_path / 'params.yaml'} is no valid YAML: {expected}"
     )
-    assert told(lambda: compose.compose(menu, ["model=mine"])) == f"conf/model/mine.yaml: {expected}"
+    assert told(lambda: compose.compose(own_conf, ["model=mine"])) == f"conf/model/mine.yaml: {expected}"
     assert told(lambda: compose.load(tmp_path)).startswith(f"results/config.yaml is no configuration ({expected}): ")
 
 
-def test_link_to_nothing(menu: Path) -> None:
-    nothing(menu / "model/mine.yaml")
-    assert told(lambda: compose.compose(menu, ["model=mine"])) == "conf/model/mine.yaml is a link to nothing"
+def test_link_to_nothing(own_conf: Path) -> None:
+    nothing(own_conf / "model/mine.yaml")
+    assert told(lambda: compose.compose(own_conf, ["model=mine"])) == "conf/model/mine.yaml is a link to nothing"
 
 
-def test_aliases_may_be_used(menu: Path) -> None:
+def test_aliases_may_be_used(own_conf: Path) -> None:
     """They are YAML, as long as they stay small."""
-    (menu / "model/mine.yaml").write_text(
+    (own_conf / "model/mine.yaml").write_text(
         "defaults: [conv_net, _self_]\nlayers: [&a {filters: 8, kernel: 3}, *a, {<<: *a, filters: 9}]\n"
     )
-    assert [layer.filters for layer in compose.compose(menu, ["model=mine"]).model.layers] == [8, 8, 9]  # type: ignore[attr-defined]
+    assert [layer.filters for layer in compose.compose(own_conf, ["model=mine"]).model.layers] == [8, 8, 9]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -125,22 +126,22 @@ def test_aliases_may_be_used(menu: Path) -> None:
         ("hidden: 0x_\n", "invalid literal for int()"),
     ],
 )
-def test_menu(menu: Path, text: str, expected: str) -> None:
-    (menu / "model/mine.yaml").write_text(text)
-    assert told(lambda: compose.compose(menu, ["model=mine"])).startswith("conf/model/mine.yaml: ")
-    assert expected in told(lambda: compose.compose(menu, ["model=mine"]))
+def test_file_of_conf(own_conf: Path, text: str, expected: str) -> None:
+    (own_conf / "model/mine.yaml").write_text(text)
+    assert told(lambda: compose.compose(own_conf, ["model=mine"])).startswith("conf/model/mine.yaml: ")
+    assert expected in told(lambda: compose.compose(own_conf, ["model=mine"]))
 
 
-def test_front_page_without_its_schema(menu: Path) -> None:
-    (menu / "config.yaml").write_text("seed: 3\n")
-    assert told(lambda: compose.compose(menu, [])).startswith(
-        "conf/config.yaml is no front page: its defaults have to begin with"
+def test_primary_config_without_its_schema(own_conf: Path) -> None:
+    (own_conf / "config.yaml").write_text("seed: 3\n")
+    assert told(lambda: compose.compose(own_conf, [])).startswith(
+        "conf/config.yaml is no primary config: its defaults have to begin with"
     )
 
 
 def test_date_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("seed: 2026-99-99\n")
-    assert "is no valid YAML: month must be in 1..12" in told(lambda: compose.read_order(tmp_path / "params.yaml"))
+    assert "is no valid YAML: month must be in 1..12" in told(lambda: compose.read_parameters(tmp_path / "params.yaml"))
 
 
 def test_limits_leave_room() -> None:

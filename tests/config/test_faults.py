@@ -8,7 +8,7 @@ import pytest
 from filterlab.config import compose, schema
 from filterlab.errors import ConfigError
 
-Order = Callable[..., schema.Config]
+Resolve = Callable[..., schema.Config]
 MODELS = "cnn, conv_net, lenet5, mlp, resnet, softmax, tutorial_cnn"
 
 
@@ -71,8 +71,8 @@ def faults(make: Callable[[], object]) -> list[str]:
         (["+new=3"], "+new: no key 'new'; there are: experiment, data,"),
         (["++new=3"], "++new: no key 'new'; there are: experiment, data,"),
         (["~optimizer.lr"], "~optimizer.lr: keys are neither added nor removed; write optimizer.lr=value"),
-        (["+model=mlp"], "+model: menus are neither added nor removed; write model=option"),
-        (["~model"], "~model: menus are neither added nor removed; write model=option"),
+        (["+model=mlp"], "+model: config groups are neither added nor removed; write model=option"),
+        (["~model"], "~model: config groups are neither added nor removed; write model=option"),
         (["trainer"], "cannot read 'trainer': expected key=value"),
         (["tracking.experiment='a"], 'cannot read "tracking.experiment=\'a": expected key=value; special characters need quotes'),
     ],
@@ -84,7 +84,7 @@ def test_one_fault(conf: Path, words: list[str], expected: str) -> None:
 
 
 def test_many_faults_together(conf: Path) -> None:
-    """A menu without an option, keys, types, bounds and disagreements: all told, and none that only follows from another."""
+    """A missing option, keys, types, bounds and disagreements: all told, and none that only follows from another."""
     told = faults(
         lambda: compose.compose(
             conf, ["model.kernel=3", "model=mpl", "optimizer.lr=abc", "trainer.max_epoch=3", "seed=-1", "data.take=first", "+x=1"]
@@ -131,23 +131,23 @@ def test_many_faults_together(conf: Path) -> None:
         ("- model\n", ["params.yaml holds a list, expected `key: value` lines"]),
     ],
 )
-def test_faults_of_the_order(order: Order, text: str, expected: list[str]) -> None:
-    [fault] = faults(lambda: order(text))
+def test_faults_of_the_parameters(resolve: Resolve, text: str, expected: list[str]) -> None:
+    [fault] = faults(lambda: resolve(text))
     for part in expected:
         assert part in fault
 
 
-def test_order_missing_or_not_text(tmp_path: Path) -> None:
+def test_parameters_missing_or_not_text(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    [fault] = faults(lambda: compose.read_order(path))
-    assert fault == f"{path} is missing: it is the order, e.g. `data: mnist`; run in the repository's root"
+    [fault] = faults(lambda: compose.read_parameters(path))
+    assert fault == f"{path} is missing: it holds the parameters, e.g. `data: mnist`; run in the repository's root"
     path.write_bytes(b"model: \xff\xfe")
-    [fault] = faults(lambda: compose.read_order(path))
+    [fault] = faults(lambda: compose.read_parameters(path))
     assert fault.startswith(f"{path} is no valid YAML: ")
 
 
-def test_two_faults_of_the_order(order: Order) -> None:
-    assert len(faults(lambda: order("modle: cnn\noverride: 3\n"))) == 2
+def test_two_faults_of_the_parameters(resolve: Resolve) -> None:
+    assert len(faults(lambda: resolve("modle: cnn\noverride: 3\n"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -160,21 +160,21 @@ def test_two_faults_of_the_order(order: Order) -> None:
         ("hidden: [", ["mlp.yaml"]),
     ],
 )
-def test_faults_of_the_menu(menu: Path, line: str, expected: list[str]) -> None:
+def test_faults_of_a_config_group(own_conf: Path, line: str, expected: list[str]) -> None:
     """A mistake in a file of conf/ names the file or the value."""
-    path = menu / "model/mlp.yaml"
+    path = own_conf / "model/mlp.yaml"
     key = line.split(":")[0]
     kept = [old for old in path.read_text().splitlines() if not old.startswith(f"{key}:")]
     path.write_text("\n".join([*kept, line]))
-    told = faults(lambda: compose.compose(menu, ["model=mlp"]))
+    told = faults(lambda: compose.compose(own_conf, ["model=mlp"]))
     for part in expected:
         assert part in told[0]
 
 
-def test_value_missing_on_the_menu(menu: Path) -> None:
-    path = menu / "optimizer/sgd.yaml"
+def test_value_missing_in_a_config_group(own_conf: Path) -> None:
+    path = own_conf / "optimizer/sgd.yaml"
     path.write_text(path.read_text().replace("momentum: 0.9\n", ""))
-    assert faults(lambda: compose.compose(menu, [])) == ["optimizer.momentum has no value"]
+    assert faults(lambda: compose.compose(own_conf, [])) == ["optimizer.momentum has no value"]
 
 
 @pytest.mark.parametrize(
@@ -190,26 +190,26 @@ def test_value_missing_on_the_menu(menu: Path) -> None:
         ("name: one_cycle", "name: cosine", "not in 'Cosine'"),
     ],
 )
-def test_edited_receipt(conf: Path, tmp_path: Path, old: str, new: str, expected: str) -> None:
+def test_edited_resolved_config(conf: Path, tmp_path: Path, old: str, new: str, expected: str) -> None:
     text = compose.dump(compose.compose(conf, []))
     assert old in text
-    receipt = tmp_path / compose.RECEIPT
-    receipt.parent.mkdir()
-    receipt.write_text(text.replace(old, new))
+    resolved = tmp_path / compose.RESOLVED
+    resolved.parent.mkdir()
+    resolved.write_text(text.replace(old, new))
     [fault] = faults(lambda: compose.load(tmp_path))
     assert fault.startswith("results/config.yaml") and expected in fault
 
 
 @pytest.mark.parametrize("damaged", [b"", b"[]", b"text", b"\xff\xfe\x00", b"model: 3", b"model: {name: [1]}"])
-def test_damaged_receipt(tmp_path: Path, damaged: bytes) -> None:
+def test_damaged_resolved_config(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "results").mkdir()
-    (tmp_path / compose.RECEIPT).write_bytes(damaged)
+    (tmp_path / compose.RESOLVED).write_bytes(damaged)
     [fault] = faults(lambda: compose.load(tmp_path))
     assert fault.startswith("results/config.yaml is no configuration (")
     assert fault.endswith("`dvc repro --force compose` writes it anew")
 
 
-def test_missing_receipt(tmp_path: Path) -> None:
+def test_missing_resolved_config(tmp_path: Path) -> None:
     assert faults(lambda: compose.load(tmp_path)) == ["results/config.yaml is missing: `dvc repro compose` writes it"]
 
 
@@ -236,20 +236,20 @@ OWN = "files: {own-images.gz: '00000000000000000000000000000000'}\n"
     ],
 )
 def test_data_sets_of_ones_own_under_names_that_are_not_read(
-    menu: Path, order: Order, base: str, files: str, expected: str
+    own_conf: Path, resolve: Resolve, base: str, files: str, expected: str
 ) -> None:
     """Another data set's files, or none, would be trained on under this one's name."""
-    (menu / "data/mine.yaml").write_text(MINE.format(base=base, files=files))
-    (fault,) = faults(lambda: order("data: mine\n"))
+    (own_conf / "data/mine.yaml").write_text(MINE.format(base=base, files=files))
+    (fault,) = faults(lambda: resolve("data: mine\n"))
     assert fault.startswith(expected)
 
 
-def test_data_sets_of_ones_own_under_the_names_that_are_read(menu: Path, order: Order) -> None:
+def test_data_sets_of_ones_own_under_the_names_that_are_read(own_conf: Path, resolve: Resolve) -> None:
     """The four names with other sums; and the digits, with whatever is said of the subset."""
     names = [f"{name}.gz" for pair in schema.FILES.values() for name in (pair.images, pair.labels)]
     text = "files:\n" + "".join(f"  {name}: a{'0' * 31}\n" for name in names)
-    (menu / "data/mine.yaml").write_text(MINE.format(base="mnist", files=text))
-    assert order("data: mine\n").data.files == dict.fromkeys(names, "a" + "0" * 31)
-    assert order("data: digits\noverride: {data: {take: first, take_n: 100}}\n").data.files == {}
-    (fault,) = faults(lambda: order("data: digits\noverride: {data: {name: mine}}\n"))
+    (own_conf / "data/mine.yaml").write_text(MINE.format(base="mnist", files=text))
+    assert resolve("data: mine\n").data.files == dict.fromkeys(names, "a" + "0" * 31)
+    assert resolve("data: digits\noverride: {data: {take: first, take_n: 100}}\n").data.files == {}
+    (fault,) = faults(lambda: resolve("data: digits\noverride: {data: {name: mine}}\n"))
     assert fault.startswith("data.files is empty with data.name 'mine' and data.folder 'Digits'")

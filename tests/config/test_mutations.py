@@ -1,4 +1,4 @@
-"""Damaged parameters, menus and receipts: what the text really says, or a ConfigError; nothing else, and soon.
+"""Damaged parameters, config groups and resolved configs: what the text really says, or a ConfigError; nothing else, and soon.
 
 FILTERLAB_MUTATIONS=200 is the full count of each kind of file; the suite makes a few.
 """
@@ -20,7 +20,7 @@ from mutations import mutations
 
 COUNT = int(os.environ.get("FILTERLAB_MUTATIONS", "16"))
 SECONDS = 30  # one takes some .2 s
-ORDER = """data: digits            # mnist, fashion_mnist, digits
+PARAMETERS = """data: digits            # mnist, fashion_mnist, digits
 model: conv_net
 optimizer: adam
 tracking: off
@@ -62,15 +62,15 @@ def outcome(make: Callable[[], schema.Config]) -> schema.Config | None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_params(menu: Path, tmp_path: Path, seed: int) -> None:
+def test_params(own_conf: Path, tmp_path: Path, seed: int) -> None:
     """One that composes says what the text says: put into it again, value by value, nothing changes."""
     path = tmp_path / "params.yaml"
-    composer = compose.Composer(menu)
-    for damaged in mutations(ORDER.encode(), seed=seed, count=COUNT // 4):
+    composer = compose.Composer(own_conf)
+    for damaged in mutations(PARAMETERS.encode(), seed=seed, count=COUNT // 4):
         path.write_bytes(damaged)
-        if config := outcome(lambda: composer(compose.to_overrides(compose.read_order(path)))):
+        if config := outcome(lambda: composer(compose.to_overrides(compose.read_parameters(path)))):
             said = YAML(typ="safe", pure=True).load(damaged.decode()) or {}
-            assert set(said) <= {*compose.MENUS, "seed", "override"}
+            assert set(said) <= {*compose.GROUPS, "seed", "override"}
             for key, value in compose.leaves(said.get("override") or {}):
                 assert_says(value, at(config, key), damaged)
             if "seed" in said and "seed" not in (said.get("override") or {}):
@@ -78,31 +78,31 @@ def test_params(menu: Path, tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_receipt(conf: Path, tmp_path: Path, seed: int) -> None:
+def test_resolved_config(conf: Path, tmp_path: Path, seed: int) -> None:
     """One that is read is written again to the same values."""
     (tmp_path / "results").mkdir()
     text = compose.dump(compose.compose(conf, ["model=conv_net", "trainer.max_epochs=3"]))
     for damaged in mutations(text.encode(), seed=seed, count=COUNT // 4):
-        (tmp_path / compose.RECEIPT).write_bytes(damaged)
+        (tmp_path / compose.RESOLVED).write_bytes(damaged)
         if config := outcome(lambda: compose.load(tmp_path)):
             assert yaml.safe_load(compose.dump(config)) == yaml.safe_load(damaged.decode())
 
 
 @pytest.mark.parametrize("file", CONF, ids=str)
-def test_menu(menu: Path, file: Path) -> None:
+def test_file_of_conf(own_conf: Path, file: Path) -> None:
     """An option that composes says what its file says."""
-    path = menu.parent / file
-    group, option = path.parent.relative_to(menu).as_posix(), path.stem
+    path = own_conf.parent / file
+    group, option = path.parent.relative_to(own_conf).as_posix(), path.stem
     words = [f"{group}={option}"] if group != "." else []
     for damaged in mutations(path.read_bytes(), seed=len(str(file)), count=max(1, COUNT // 16)):
         path.write_bytes(damaged)
         if group.startswith("hydra/"):
             with soon():
                 try:
-                    compose.hydra_settings(menu, words)
+                    compose.hydra_settings(own_conf, words)
                 except ConfigError as error:
                     assert all("\n" not in fault for fault in error.faults)
-        elif config := outcome(lambda: compose.compose(menu, words)):
+        elif config := outcome(lambda: compose.compose(own_conf, words)):
             said = yaml.load(damaged.decode(), Loader=loader()) or {}
             where = config if group in (".", "experiment") else getattr(config, group)
             for key, value in compose.leaves({key: value for key, value in said.items() if key not in ("defaults", "hydra")}):

@@ -1,4 +1,4 @@
-"""Every shipped option of every menu, found by itself: it composes, and says nothing the schema doesn't know."""
+"""Every shipped option of every config group, found by itself: it composes, and says nothing the schema doesn't know."""
 
 import dataclasses
 import inspect
@@ -18,39 +18,39 @@ SECTIONS = [node for _, node in inspect.getmembers(schema, dataclasses.is_datacl
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_option(file: Path, tmp_path: Path) -> None:
-    """It composes, within bounds, and survives its receipt."""
-    menu, option = file.parent.name, file.stem
-    config = compose.compose(CONF, [f"{menu}={option}"])
+    """It composes, within bounds, and survives being written and read."""
+    group, option = file.parent.name, file.stem
+    config = compose.compose(CONF, [f"{group}={option}"])
     assert check(config) == []
     (tmp_path / "results").mkdir()
-    (tmp_path / compose.RECEIPT).write_text(compose.dump(config), encoding="utf-8")
+    (tmp_path / compose.RESOLVED).write_text(compose.dump(config), encoding="utf-8")
     assert compose.load(tmp_path) == config
-    if menu == "experiment":
+    if group == "experiment":
         assert config.experiment == option, "an experiment says its own name"
-    elif len(schema.FAMILIES[menu]) > 1:
-        assert type(getattr(config, menu)) is schema.FAMILIES[menu][getattr(config, menu).name]
+    elif len(schema.FAMILIES[group]) > 1:
+        assert type(getattr(config, group)) is schema.FAMILIES[group][getattr(config, group).name]
     said = read(file)
     for key, value in said.items():
-        where = config if menu == "experiment" else getattr(config, menu)
+        where = config if group == "experiment" else getattr(config, group)
         assert key in plain(where), f"{key} is no key of the schema"
         assert_holds(value, plain(where)[key])
 
 
-def test_every_folder_is_a_menu() -> None:
-    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} - {"hydra"} == set(compose.MENUS)
-    assert {file.parent.name for file in FILES} == set(compose.MENUS), "an option at least"
+def test_every_folder_is_a_config_group() -> None:
+    assert {folder.name for folder in CONF.iterdir() if folder.is_dir()} - {"hydra"} == set(compose.GROUPS)
+    assert {file.parent.name for file in FILES} == set(compose.GROUPS), "an option at least"
 
 
-def test_params_yaml_is_the_menus_front_page() -> None:
-    """The shipped order is made of options, its comments list them all, and an empty order is the front page."""
+def test_params_yaml_is_the_primary_config() -> None:
+    """The shipped parameters are options, the comments list them all, and empty ones are the primary config."""
     path = CONF.parent / "params.yaml"
-    order = compose.read_order(path)
-    assert list(order) == [*compose.MENUS, "seed", "override"]
+    parameters = compose.read_parameters(path)
+    assert list(parameters) == [*compose.GROUPS, "seed", "override"]
     for line in path.read_text().splitlines():
-        menu = line.split(":")[0]
-        if menu in schema.FAMILIES:
-            assert {word.strip() for word in line.split("#")[1].split(",")} == set(compose.options(CONF, menu))
-    assert compose.compose(CONF, compose.to_overrides(order)).experiment == order["experiment"]
+        group = line.split(":")[0]
+        if group in schema.FAMILIES:
+            assert {word.strip() for word in line.split("#")[1].split(",")} == set(compose.options(CONF, group))
+    assert compose.compose(CONF, compose.to_overrides(parameters)).experiment == parameters["experiment"]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
@@ -63,7 +63,7 @@ def test_every_value_has_a_meaning(section: Any) -> None:
         assert set(field.metadata) <= known
 
 
-def test_every_section_is_on_a_menu() -> None:
+def test_every_section_has_a_config_group() -> None:
     """No class of the schema is without an option, but for those that others share."""
     families = {node for families in schema.FAMILIES.values() for node in families.values()}
     bases = {schema.Config, schema.Model, schema.Optimizer, schema.Schedule, schema.Augment, schema.ConvLayer}

@@ -19,10 +19,10 @@ from filterlab.stages import download, preprocess
 def root(tmp_path: Path, make_data, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository whose resolved configuration asks for the small data set, which FILTERLAB_MIRROR offers."""
 
-    class Order:
+    class Resolved:
         data = make_data()
 
-    monkeypatch.setattr(compose, "load", lambda root: Order)
+    monkeypatch.setattr(compose, "load", lambda root: Resolved)
     monkeypatch.setenv("FILTERLAB_MIRROR", str(tmp_path / "made"))
     return tmp_path / "repository"
 

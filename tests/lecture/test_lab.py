@@ -72,7 +72,7 @@ def test_a_job_may_change_its_network_first(mnist_root: Path) -> None:
     assert not changed.first_layers.any() and labs.fit(given).first_layers[0].any()
 
 
-def test_the_order_has_no_say(mnist_root: Path) -> None:
+def test_params_yaml_has_no_say(mnist_root: Path) -> None:
     composed = Lab(mnist_root, quick=False, record=lambda point: None).compose("model=mlp")
     assert (composed.trainer.accelerator, composed.trainer.threads, composed.trainer.precision) == ("cpu", 1, "32")
     assert (composed.seed, composed.model.name) == (0, "mlp")

@@ -21,7 +21,7 @@ WORKED_OUT = {str(topic.number): topic for topic in topics.TOPICS if topic.modul
 @pytest.fixture(scope="module")
 def root(mnist_root: Path) -> Path:
     (mnist_root / "params.yaml").unlink()
-    (mnist_root / "params.yaml").write_text("data: digits\n")  # the order has no say in the lecture
+    (mnist_root / "params.yaml").write_text("data: digits\n")  # params.yaml has no say in the lecture
     with contextlib.chdir(mnist_root):
         cli.main(["lecture", "all", "--quick"])
     return mnist_root

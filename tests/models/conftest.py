@@ -1,4 +1,4 @@
-"""Every shipped option of the menu conf/model, found by itself."""
+"""Every shipped option of conf/model, found by itself."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A copy of the repository that a test may run, edit and throw away, with a small order on real data."""
+"""A copy of the repository that a test may run, edit and throw away, with small parameters on real data."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ override:
   trainer: {max_epochs: 4, batch_size: 32}
 """
 
-# What a fresh clone's menu is changed to, so that what the pages print takes seconds.
+# What a fresh clone's conf/ is changed to, so that what the pages print takes seconds.
 QUICK = [
     ("conf/data/mnist.yaml", "take: all\ntake_n: 0", "take: per_class\ntake_n: 60"),
     ("conf/model/cnn.yaml", "filters: 32", "filters: 4"),
@@ -84,7 +84,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Call
         environment = environment_of(root, mirror)
         project = Project(root, environment)
         project.run("git", "init", "--quiet", "--initial-branch", "main")
-        project.commit("a small order")
+        project.commit("small parameters")
         return project
 
     return make
@@ -92,7 +92,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Call
 
 @pytest.fixture(scope="session")
 def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callable[[], Project]:
-    """A fresh clone of the whole repository, with its remote; its menu trains for seconds, its commands are as a reader's.
+    """A fresh clone of the whole repository, with its remote; its conf/ trains for seconds, its commands are as a reader's.
 
     Its .venv is this one: `make` finds it installed.
     """
@@ -115,7 +115,7 @@ def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callab
         (root / ".venv/.place").write_text(f"{root.resolve()}\n")
         (root / ".venv/.installed").touch()
         project.run("git", "init", "--quiet", "--initial-branch", "main")
-        project.commit("as it is published, with a menu for the impatient")
+        project.commit("as it is published, with a conf/ for the impatient")
         project.run("git", "clone", "--quiet", "--bare", str(root), str(hub))
         project.run("git", "remote", "add", "origin", str(hub))
         project.run("git", "push", "--quiet", "--set-upstream", "origin", "main")

@@ -24,7 +24,7 @@ PROGRAMS = {
 BLOCK = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
 # Blocks that are no commands, by how they begin.
 NO_COMMANDS = {
-    "README.md": ["params.yaml   the order", "model: mlp\n"],
+    "README.md": ["params.yaml   the parameters", "model: mlp\n"],
     "docs/cluster.md": ["hydra.launcher.max_num_timeout=3"],
     "docs/server.md": ["import os\nfrom mlflow"],
 }

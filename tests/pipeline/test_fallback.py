@@ -9,10 +9,10 @@ NOWHERE = "http://127.0.0.1:9/"  # nothing listens on the discard port
 def test_no_mirror_answers(make_project: Any) -> None:
     project = make_project()
     del project.environment["FILTERLAB_MIRROR"]
-    menu = project.root / "conf/data/mnist.yaml"
-    text = menu.read_text()
+    option = project.root / "conf/data/mnist.yaml"
+    text = option.read_text()
     first, last = text.index("mirrors:"), text.index("files:")
-    menu.write_text(f"{text[:first]}mirrors: [{NOWHERE}]\n{text[last:]}")
+    option.write_text(f"{text[:first]}mirrors: [{NOWHERE}]\n{text[last:]}")
 
     printed = project.run("dvc", "repro", code=255)
     assert NOWHERE in printed and "FILTERLAB_MIRROR" in printed and "data: digits" in printed

@@ -32,7 +32,7 @@ def clone(make_clone: Any) -> Any:
 
 
 def follow(clone: Any, page: str, **own: str) -> dict[str, str]:
-    """Run what the page says; what each command printed. The order before a promotion is kept, in params.before."""
+    """Run what the page says; what each command printed. params.yaml before a promotion is kept, in params.before."""
     said = {}
     for command in printed.fresh(page):
         text = command.text
@@ -42,11 +42,11 @@ def follow(clone: Any, page: str, **own: str) -> dict[str, str]:
             shutil.copyfile(clone.root / "params.yaml", clone.root.parent / "params.before")
         said[command.text] = clone.run("bash", "-euo", "pipefail", "-c", text)
         if text == "make pipeline":  # a reader's results are those that are committed
-            clone.commit("results by the menu for the impatient")
+            clone.commit("results by the conf/ for the impatient")
     return said
 
 
-def test_the_front_page(clone: Any) -> None:
+def test_the_readme(clone: Any) -> None:
     said = follow(clone, "README.md")
     assert (clone.root / "results/lecture-by-hand/10_edge_filter/findings.json").exists(), "`dvc exp run` deletes nothing"
     (table,) = [told for command, told in said.items() if command.startswith("dvc exp show")]
@@ -55,11 +55,11 @@ def test_the_front_page(clone: Any) -> None:
         assert column in table
     assert "accuracy" in said["dvc metrics diff"]
     assert said["dvc plots diff"].startswith("file://")
-    assert "is the order now" in said["filterlab promote --best accuracy --sweep compare && dvc repro"]
+    assert "is in params.yaml now" in said["filterlab promote --best accuracy --sweep compare && dvc repro"]
 
 
 def test_sweeps(clone: Any) -> None:
-    """After the front page, whose sweep it is: with the order that it was begun with, all of it is done."""
+    """After the README, whose sweep it is: with the parameters that it was begun with, all of it is done."""
     shutil.copyfile(clone.root.parent / "params.before", clone.root / "params.yaml")
     rows = clone.run("filterlab", "sweep", "status", "compare").splitlines()[2:]
     assert len(rows) == 20

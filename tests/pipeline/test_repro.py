@@ -65,8 +65,8 @@ def test_the_run_holds_what_made_it(project: Any) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
     run_id = json.loads((project.root / "results/run.json").read_text())["run_id"]
     run = client.get_run(run_id)
-    receipt = Path(client.download_artifacts(run_id, "config.yaml")).read_bytes()
-    assert receipt == (project.root / "results/config.yaml").read_bytes()
+    resolved = Path(client.download_artifacts(run_id, "config.yaml")).read_bytes()
+    assert resolved == (project.root / "results/config.yaml").read_bytes()
     inputs = {given.tags[0].value: given.dataset for given in run.inputs.dataset_inputs}
     card = json.loads((project.root / "data/processed/train/card.json").read_text())
     assert (inputs["training"].name, inputs["training"].digest) == (card["name"], card["digest"][:36])
@@ -100,7 +100,7 @@ def test_the_data_depend_on_every_value_but_where_they_come_from() -> None:
 
 @pytest.fixture(scope="module")
 def again(make_project: Any) -> Any:
-    """The same order in another folder, from scratch."""
+    """The same parameters in another folder, from scratch."""
     again = make_project()
     assert again.ran(again.run("dvc", "repro")) == STAGES
     again.commit("results")
@@ -123,7 +123,7 @@ def test_an_unused_option_reruns_compose_alone(project: Any) -> None:
 
 
 def test_an_edited_mirror_brings_nothing_anew(project: Any) -> None:
-    """The report shows the whole receipt, the mirrors too."""
+    """The report shows the whole resolved config, the mirrors too."""
     project.edit("conf/data/mnist.yaml", "https://ossci-datasets", "https://ossci-data")
     assert project.ran(project.run("dvc", "repro")) == ["compose", "report"]
 
@@ -136,7 +136,7 @@ def test_other_images_of_the_same_data_are_not_downloaded_again(project: Any) ->
     assert project.ran(project.run("dvc", "repro")) == ["compose"], "and has its old ones back"
 
 
-def test_a_value_in_the_menu_reruns_what_uses_it(project: Any) -> None:
+def test_a_value_in_conf_reruns_what_uses_it(project: Any) -> None:
     project.edit("conf/optimizer/adam.yaml", "lr: 1.0e-3", "lr: 2.0e-3")
     assert project.ran(project.run("dvc", "repro", "evaluate")) == ["compose", "train", "evaluate"]
     assert list(json.loads(project.run("dvc", "status", "--json"))) == ["visualize", "report"], "they show other weights"

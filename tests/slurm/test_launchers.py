@@ -84,7 +84,7 @@ def test_largest_array(commands: Callable[..., None]) -> None:
 
 @pytest.fixture
 def launcher(tmp_path: Path) -> slurm.SlurmLauncher:
-    """As the menu makes it, its files in tmp_path."""
+    """As conf/ makes it, its files in tmp_path."""
     composition.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -100,7 +100,7 @@ def launcher(tmp_path: Path) -> slurm.SlurmLauncher:
     return made
 
 
-def test_the_menu_explains_every_value() -> None:
+def test_conf_explains_every_value() -> None:
     lines = (ROOT / "conf/hydra/launcher/slurm.yaml").read_text().splitlines()
     shown = {line.partition(":")[0]: line.partition(" # ")[2] for line in lines if line and line[0].isalpha()}
     shown.pop("defaults")

@@ -16,7 +16,7 @@ import pytest
 from slurm_on_loopback import Cluster, until
 
 ROOT = Path(__file__).parents[2]
-ORDER = """
+PARAMETERS = """
 data: mnist
 model: mlp
 optimizer: adam
@@ -77,7 +77,7 @@ def project(cluster: Cluster, mirror: Path, tmp_path_factory: pytest.TempPathFac
     for part in ("src", "conf"):
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "dvc.yaml").write_text("stages: {}\n")
-    (root / "params.yaml").write_text(ORDER)
+    (root / "params.yaml").write_text(PARAMETERS)
     environment = cluster.environment | {"PYTHONPATH": str(root / "src"), "FILTERLAB_MIRROR": str(mirror)}
     for variable in ("DVC_ROOT", "FILTERLAB_SWEEP", "OMP_NUM_THREADS"):
         environment.pop(variable, None)

@@ -19,15 +19,15 @@ from filterlab.config import compose
 from filterlab.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-ORDER = 'model: resnet\ntracking: off\nseed: 3\noverride: {optimizer: {lr: 0.25}, tracking: {experiment: "it\'s a, b"}}\n'
+PARAMETERS = 'model: resnet\ntracking: off\nseed: 3\noverride: {optimizer: {lr: 0.25}, tracking: {experiment: "it\'s a, b"}}\n'
 
 
 @pytest.fixture
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """What `filterlab train <words>` prints, in a repository with the shipped menu and ORDER."""
+    """What `filterlab train <words>` prints, in a repository with the shipped conf/ and PARAMETERS."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     (tmp_path / "dvc.yaml").touch()
-    (tmp_path / "params.yaml").write_text(ORDER)
+    (tmp_path / "params.yaml").write_text(PARAMETERS)
     monkeypatch.chdir(tmp_path / "conf/model")
     monkeypatch.setattr(sys, "argv", ["filterlab"])
     for name in ("HYDRA_FULL_ERROR", "COMP_LINE"):
@@ -43,11 +43,11 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
     GlobalHydra.instance().clear()
 
 
-def ordered(words: Sequence[str]) -> dict[str, object]:
+def composed(words: Sequence[str]) -> dict[str, object]:
     """The same by the pipeline's composition."""
     conf = ROOT / "conf"
-    order = compose.read_order(Path.cwd() / "params.yaml")
-    return yaml.safe_load(compose.dump(compose.compose(conf, compose.to_overrides(order, words))))
+    parameters = compose.read_parameters(Path.cwd() / "params.yaml")
+    return yaml.safe_load(compose.dump(compose.compose(conf, compose.to_overrides(parameters, words))))
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def ordered(words: Sequence[str]) -> dict[str, object]:
 )
 def test_same_composition_as_the_pipeline(train: Callable[..., str], words: list[str]) -> None:
     printed = yaml.safe_load(train(*words, "--cfg", "job"))
-    assert printed == ordered(words)
+    assert printed == composed(words)
 
 
 def test_order_of_words_and_flags(train: Callable[..., str]) -> None:
-    """Flags may stand between words, and the order's own values are in what is printed."""
+    """Flags may stand between words, and params.yaml's own values are in what is printed."""
     printed = yaml.safe_load(train("model=mlp", "--cfg", "job", "trainer.threads=1"))
-    assert printed == ordered(["model=mlp", "trainer.threads=1"])
+    assert printed == composed(["model=mlp", "trainer.threads=1"])
     assert (printed["optimizer"]["lr"], printed["tracking"]["experiment"], printed["seed"]) == (0.25, "it's a, b", 3)
     assert yaml.safe_load(train("--cfg", "job", "--package", "trainer", "trainer.threads=1")) == printed["trainer"]
 
@@ -86,15 +86,15 @@ def test_as_lightning_starts_it_for_ddp(train: Callable[..., str]) -> None:
         cli.dispatch(
             [*words, 'hydra.run.dir="runs/2026-01-01"', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
         )
-    assert yaml.safe_load(printed.getvalue()) == ordered(["model=mlp", "trainer=ddp"])
+    assert yaml.safe_load(printed.getvalue()) == composed(["model=mlp", "trainer=ddp"])
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["model=mpl"], ["model: no option 'mpl'"]),
-        (["+model=mlp"], ["+model: menus are neither added nor removed; write model=option"]),
-        (["~model", "++new=1"], ["~model: menus are neither added", "++new: no key 'new'"]),
+        (["+model=mlp"], ["+model: config groups are neither added nor removed; write model=option"]),
+        (["~model", "++new=1"], ["~model: config groups are neither added", "++new: no key 'new'"]),
         (["~optimizer.lr"], ["~optimizer.lr: keys are neither added nor removed"]),
         (["word"], ["cannot read 'word'"]),
         ([""], ["cannot read ''"]),
@@ -176,7 +176,7 @@ def test_nothing_is_run_that_the_command_line_names(train: Callable[..., str], p
     "arguments", [["stage", "compose"], ["train"], ["train", "-m", "seed=0,1"], ["sweep", "plan", "seed=0,1"], ["promote", "abc"]]
 )
 @pytest.mark.parametrize("place", ["params.yaml", "conf/experiment/evil.yaml"])
-def test_nothing_is_run_that_an_order_or_an_experiment_names(
+def test_nothing_is_run_that_parameters_or_an_experiment_names(
     train: Callable[..., str], payload: Path, arguments: list[str], place: str
 ) -> None:
     root, callbacks = payload.parent, f"{{callbacks: {{x: {{_target_: joblib.load, filename: {payload}}}}}}}"
@@ -200,12 +200,12 @@ def test_names_of_sweeps_stay_below_runs(train: Callable[..., str], tmp_path: Pa
 
 
 def test_help(train: Callable[..., str]) -> None:
-    """The menus with their options; none of Hydra's inner ones."""
+    """The config groups with their options; none of Hydra's inner ones."""
     printed = train("--help")
     assert printed == train("-h", "model=mlp")
-    for menu in compose.MENUS:
-        [line] = [line for line in printed.splitlines() if line.startswith(f"  {menu} ")]
-        assert line.split(maxsplit=1)[1] == ", ".join(compose.options(ROOT / "conf", menu))
+    for group in compose.GROUPS:
+        [line] = [line for line in printed.splitlines() if line.startswith(f"  {group} ")]
+        assert line.split(maxsplit=1)[1] == ", ".join(compose.options(ROOT / "conf", group))
     assert "schema" not in printed and "--multirun" in printed and "-sc install=bash" in printed
     assert max(map(len, printed.splitlines())) <= 120
 

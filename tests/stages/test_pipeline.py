@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Path:
+def parameters(tmp_path: Path) -> Path:
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text())
     return path
@@ -31,45 +31,45 @@ def changed_lines(before: str, after: str) -> list[tuple[str, str]]:
     return [pair for pair in zip(before.splitlines(), after.splitlines(), strict=True) if pair[0] != pair[1]]
 
 
-def test_fallback_changes_one_line(order: Path) -> None:
-    before = order.read_text()
-    assert pipeline.choose_fallback(order) == "mnist"
-    after = order.read_text()
+def test_fallback_changes_one_line(parameters: Path) -> None:
+    before = parameters.read_text()
+    assert pipeline.choose_fallback(parameters) == "mnist"
+    after = parameters.read_text()
     [(old, new)] = changed_lines(before, after)
     assert (old.split("#")[0].strip(), new.split("#")[0].strip()) == ("data: mnist", "data: digits")
     assert old.split("#")[1] == new.split("#")[1], "its comment stays"
     assert after.endswith("\n") == before.endswith("\n")
-    assert compose.read_order(order)["data"] == "digits"
+    assert compose.read_parameters(parameters)["data"] == "digits"
 
 
 @pytest.mark.parametrize(
     "said", ['data: "fashion_mnist"', "data:   'fashion_mnist' # clothes", "data : fashion_mnist", "data: fashion_mnist"]
 )
-def test_fallback_keeps_another_hand(order: Path, said: str) -> None:
+def test_fallback_keeps_another_hand(parameters: Path, said: str) -> None:
     """However the file is written: spacing, quotes, nesting, a line that looks alike."""
     before = (
         f"# data: mnist\n\n{said}\nseed:    0\n\nmodel:  'cnn'\n"
         "override:\n    # four spaces\n    data:    {take: first,   take_n: 60}\n    trainer: {max_epochs: 3}   # short\n"
     )
-    order.write_text(before)
-    assert pipeline.choose_fallback(order) == "fashion_mnist"
-    [(_, new)] = changed_lines(before, order.read_text())
+    parameters.write_text(before)
+    assert pipeline.choose_fallback(parameters) == "fashion_mnist"
+    [(_, new)] = changed_lines(before, parameters.read_text())
     assert new.startswith("data: digits")
-    assert compose.read_order(order)["override"]["data"] == {"take": "first", "take_n": 60}
+    assert compose.read_parameters(parameters)["override"]["data"] == {"take": "first", "take_n": 60}
 
 
-def test_fallback_where_the_order_names_no_data(order: Path) -> None:
-    order.write_text("model: mlp\n")
-    assert pipeline.choose_fallback(order) == "mnist", "the front page's"
-    assert compose.read_order(order) == {"model": "mlp", "data": "digits"}
+def test_fallback_where_the_parameters_name_no_data(parameters: Path) -> None:
+    parameters.write_text("model: mlp\n")
+    assert pipeline.choose_fallback(parameters) == "mnist", "the primary config's"
+    assert compose.read_parameters(parameters) == {"model": "mlp", "data": "digits"}
 
 
-def test_no_fallback_under_an_experiment(order: Path) -> None:
+def test_no_fallback_under_an_experiment(parameters: Path) -> None:
     """An experiment makes all the choices: another `data` would say nothing."""
-    before = order.read_text().replace("experiment: none", "experiment: tutorial")
-    order.write_text(before)
-    assert pipeline.choose_fallback(order) == ""
-    assert order.read_text() == before
+    before = parameters.read_text().replace("experiment: none", "experiment: tutorial")
+    parameters.write_text(before)
+    assert pipeline.choose_fallback(parameters) == ""
+    assert parameters.read_text() == before
 
 
 @pytest.fixture
@@ -129,18 +129,20 @@ def test_without_git_dvc_does_without(
 
 
 def asked(root: Path, *overrides: str) -> None:
-    """conf/, and the receipt that the compose stage writes before a mirror is asked."""
+    """conf/, and the resolved config that the compose stage writes before a mirror is asked."""
     shutil.copytree(ROOT / "conf", root / "conf", dirs_exist_ok=True)
-    files.write(root / compose.RECEIPT, compose.dump(compose.compose(root / "conf", overrides)))
+    files.write(root / compose.RESOLVED, compose.dump(compose.compose(root / "conf", overrides)))
 
 
-def test_only_unreachable_data_falls_back(tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_unreachable_data_falls_back(
+    tmp_path: Path, dvc: Path, parameters: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Damaged data (3) ends the pipeline; no mirror (69) has it run once more, with digits, and only once."""
     asked(tmp_path, "data.take=first", "data.take_n=60")
-    before = order.read_text()
+    before = parameters.read_text()
     dvc.write_text(FAIL.format(codes=(3, 255)))
     assert pipeline.run(tmp_path) == 3
-    assert order.read_text() == before and (tmp_path / "runs.txt").read_text() == "run\n"
+    assert parameters.read_text() == before and (tmp_path / "runs.txt").read_text() == "run\n"
     dvc.write_text(FAIL.format(codes=(69, 255)))
     assert pipeline.run(tmp_path) == 69
     assert (tmp_path / "runs.txt").read_text() == "run\n" * 3
@@ -148,15 +150,15 @@ def test_only_unreachable_data_falls_back(tmp_path: Path, dvc: Path, order: Path
 
 
 def test_under_an_experiment_the_way_out_is_said(
-    tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, dvc: Path, parameters: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`data: digits` alone would change nothing."""
     asked(tmp_path, "experiment=tutorial")
-    order.write_text(order.read_text().replace("experiment: none", "experiment: tutorial"))
-    before = order.read_text()
+    parameters.write_text(parameters.read_text().replace("experiment: none", "experiment: tutorial"))
+    before = parameters.read_text()
     dvc.write_text(FAIL.format(codes=(69, 255)))
     assert pipeline.run(tmp_path) == 69
-    assert (tmp_path / "runs.txt").read_text() == "run\n" and order.read_text() == before
+    assert (tmp_path / "runs.txt").read_text() == "run\n" and parameters.read_text() == before
     said = capsys.readouterr().out
     assert "params.yaml says `experiment: tutorial`" in said
     assert "write `experiment: none` as well as `data: digits`" in said
@@ -173,17 +175,17 @@ files:
 
 @pytest.mark.parametrize("name", ["mine", "mnist", "fashion_mnist"])
 def test_digits_stand_in_for_no_other_data_set(
-    tmp_path: Path, dvc: Path, order: Path, capsys: pytest.CaptureFixture[str], name: str
+    tmp_path: Path, dvc: Path, parameters: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """An own data set, one that is based on mnist's and keeps its name, and one that is shipped."""
     (tmp_path / "conf/data").mkdir(parents=True)
     (tmp_path / "conf/data/own.yaml").write_text(MINE.format(name=f"name: {name}"))
     asked(tmp_path, "data=fashion_mnist" if name == "fashion_mnist" else "data=own")
-    order.write_text(order.read_text().replace("data: mnist", "data: own"))
-    before = order.read_text()
+    parameters.write_text(parameters.read_text().replace("data: mnist", "data: own"))
+    before = parameters.read_text()
     dvc.write_text(FAIL.format(codes=(69, 255)))
     assert pipeline.run(tmp_path) == 69
-    assert (tmp_path / "runs.txt").read_text() == "run\n" and order.read_text() == before
+    assert (tmp_path / "runs.txt").read_text() == "run\n" and parameters.read_text() == before
     assert f"digits stand in for mnist alone, and {name} was asked for: params.yaml is as it was" in capsys.readouterr().out
 
 
@@ -226,7 +228,7 @@ def finished(tmp_path: Path) -> Path:
 
 def summary(root: Path, *overrides: str) -> tuple[str, str]:
     """The last line of the summary, and all before it."""
-    (root / compose.RECEIPT).write_text(compose.dump(compose.compose(ROOT / "conf", overrides)))
+    (root / compose.RESOLVED).write_text(compose.dump(compose.compose(ROOT / "conf", overrides)))
     before, _, last = pipeline.summary(root).rpartition("\n")
     return last.strip(), before
 

@@ -35,7 +35,7 @@ def make(root: Path, overrides: list[str]) -> schema.Config:
     """A root as the stages before evaluate leave it, without training."""
     config = compose.compose(CONF, ["data=fashion_mnist", "tracking=off", *overrides])
     (root / "results").mkdir()
-    (root / compose.RECEIPT).write_text(compose.dump(config), encoding="utf-8")
+    (root / compose.RESOLVED).write_text(compose.dump(config), encoding="utf-8")
     draw = np.random.default_rng(0)
     data = config.data
     for folder, counts in [("train", {"train": 60, "validation": 30}), ("test", {"test": 1005})]:
@@ -169,12 +169,12 @@ def test_a_damaged_file_of_first_layers_is_one_sentence(tmp_path: Path) -> None:
     ("words", "said"), [(["model=mlp"], r"model is \{'name': 'softmax'\}"), (["data=mnist"], "data is fashion_mnist")]
 )
 def test_a_model_of_another_configuration_is_not_shown_as_its_own(tmp_path: Path, words: list[str], said: str) -> None:
-    """The order was changed, compose was run, and no training since."""
+    """The parameters were changed, compose was run, and no training since."""
     make(tmp_path, NETWORKS["softmax"])
     names = [word.partition("=")[0] for word in words]
     base = [word for word in ["data=fashion_mnist", *NETWORKS["softmax"]] if word.partition("=")[0] not in names]
     config = compose.compose(CONF, ["tracking=off", *base, *words])
-    (tmp_path / compose.RECEIPT).write_text(compose.dump(config), encoding="utf-8")
+    (tmp_path / compose.RESOLVED).write_text(compose.dump(config), encoding="utf-8")
     for stage in (evaluate, visualize, report):
         with pytest.raises(
             DataError, match=rf"^models/ holds another network than results/config.yaml says \({said}\): `dvc repro`"

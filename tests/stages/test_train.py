@@ -35,8 +35,8 @@ from filterlab.training.history import Epoch
 
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, "-m", "filterlab.cli", "stage", "train"]
-ORDER = ["model=mlp", "model.hidden=[8]", "optimizer=adam", "trainer=cpu", "trainer.precision='32'", "trainer.batch_size=8"]
-ORDER += ["trainer.max_epochs=9", "trainer.patience=9", "trainer.threads=1"]
+PARAMETERS = ["model=mlp", "model.hidden=[8]", "optimizer=adam", "trainer=cpu", "trainer.precision='32'", "trainer.batch_size=8"]
+PARAMETERS += ["trainer.max_epochs=9", "trainer.patience=9", "trainer.threads=1"]
 OUTPUTS = ["models/model.safetensors", "models/model.json", "models/filters.safetensors", "results/curves.csv"]
 
 
@@ -58,8 +58,8 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
         shutil.copytree(ROOT / "conf", root / "conf")
         (root / "dvc.yaml").write_text("stages: {}\n")
         (root / "results").mkdir()
-        config = compose.compose(root / "conf", [*ORDER, *overrides])
-        (root / compose.RECEIPT).write_text(compose.dump(config))
+        config = compose.compose(root / "conf", [*PARAMETERS, *overrides])
+        (root / compose.RESOLVED).write_text(compose.dump(config))
         card = Card("noise", classes, 1, 28, 28, counts, 0.45, 0.2, digest(parts), made_from(config.data))
         arrays.save(root / "data/processed/train", parts, card)
         return root
@@ -68,7 +68,7 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[..., Path]) -> None:
-    """The receipt has changed and preprocess has not run since: they are made from data/raw, in memory."""
+    """The resolved config has changed and preprocess has not run since: they are made from data/raw, in memory."""
     root = make_root("root")
     raw, data = root / "data/raw", compose.load(root).data
     for part, count in [("train", 20), ("t10k", 10)]:
@@ -79,8 +79,8 @@ def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[...,
     paths = published.place(raw, data).iterdir()
     published.write_digests(raw, data, {path.name: seal.sha256(path.read_bytes()) for path in paths})
     assert len(prepared(compose.load(root), root)[1]) == 300
-    changed = compose.compose(root / "conf", [*ORDER, "data.validation=0.5"])
-    (root / compose.RECEIPT).write_text(compose.dump(changed))
+    changed = compose.compose(root / "conf", [*PARAMETERS, "data.validation=0.5"])
+    (root / compose.RESOLVED).write_text(compose.dump(changed))
     card, train, validation = prepared(changed, root)
     assert (len(train), len(validation), card.made_from) == (10, 10, made_from(changed.data))
     assert set(train.images[train.labels == 7].flat) == {7}

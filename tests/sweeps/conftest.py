@@ -21,7 +21,7 @@ from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
 
 ROOT = Path(__file__).parents[2]
-ORDER = """\
+PARAMETERS = """\
 data: mnist            # noise here, under that name
 model: mlp             # quick
 optimizer: adam
@@ -108,10 +108,10 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lab]:
         for part in ("conf", "src"):
             shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         (root / "dvc.yaml").write_text("stages: {}\n")
-        (root / "params.yaml").write_text(ORDER)
+        (root / "params.yaml").write_text(PARAMETERS)
         (root / "results").mkdir()
-        config = compose.compose(root / "conf", compose.to_overrides(compose.read_order(root / "params.yaml")))
-        (root / compose.RECEIPT).write_text(compose.dump(config))
+        config = compose.compose(root / "conf", compose.to_overrides(compose.read_parameters(root / "params.yaml")))
+        (root / compose.RESOLVED).write_text(compose.dump(config))
         noise(root, config.data)
         for command in (
             ["init", "--quiet"],

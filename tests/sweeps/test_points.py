@@ -41,11 +41,11 @@ def test_a_grid_of_too_many_points_ends_at_once(words: list[str]) -> None:
 
 @pytest.mark.parametrize("key", ["hydra.launcher.setup", "+hydra.callbacks.x.y"])
 def test_an_experiment_sweeps_values_alone(tmp_path: Path, key: str) -> None:
-    menu = shutil.copytree(CONF, tmp_path / "conf")
+    own = shutil.copytree(CONF, tmp_path / "conf")
     text = f"# @package _global_\nexperiment: mine\nhydra: {{sweeper: {{params: {{seed: '0,1', {key}: x}}}}}}\n"
-    (menu / "experiment/mine.yaml").write_text(text)
+    (own / "experiment/mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.params: .* is no value of a training|of Hydra's own section"):
-        points.plan(menu, ["experiment=mine"])
+        points.plan(own, ["experiment=mine"])
 
 
 @pytest.mark.parametrize("word", ["optimizer.lr=interval(1e-3,.1)", "optimizer.lr=tag(log, interval(1e-3, 1))"])
@@ -65,9 +65,9 @@ def test_each_point_is_what_it_composes_to_alone() -> None:
 
 def test_an_experiment_brings_its_own_sweep_and_the_command_line_comes_first() -> None:
     assert len(points.plan(CONF, ["experiment=filters"]).points) == 27
-    words = points.ordered(CONF, {"seed": 0, "model": "mlp"}, ["experiment=filters"])
+    words = points.with_parameters(CONF, {"seed": 0, "model": "mlp"}, ["experiment=filters"])
     assert len(points.plan(CONF, words).points) == 27, "params.yaml's seed is set aside for the experiment's"
-    plan = points.plan(CONF, points.ordered(CONF, {"seed": 0}, ["experiment=filters", "seed=7", "model.kernel=3,5"]))
+    plan = points.plan(CONF, points.with_parameters(CONF, {"seed": 0}, ["experiment=filters", "seed=7", "model.kernel=3,5"]))
     assert len(plan.points) == 6
     assert {config.seed for _, config in plan.points.values()} == {7}
     assert {config.model.kernel for _, config in plan.points.values()} == {3, 5}

@@ -1,4 +1,4 @@
-"""From a sweep's winner to the order, by `dvc repro` to the same metric, and back by lineage. The tests build on each other."""
+"""From a sweep's winner to params.yaml, by `dvc repro` to the same metric, and back by lineage. The tests build on each other."""
 
 import dataclasses
 import subprocess
@@ -18,7 +18,7 @@ from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun
 
 CONF = Path(__file__).parents[2] / "conf"
-ORDER = """\
+PARAMETERS = """\
 data: mnist            # noise here, under that name
 model: tutorial_cnn
 optimizer: adam
@@ -51,7 +51,7 @@ stages:
 def lab(make_lab: Callable[[], Any]) -> Any:
     """The sweep's trainings have one thread, `dvc repro` two: how many is left to the machine."""
     lab = make_lab()
-    (lab.root / "params.yaml").write_text(ORDER)
+    (lab.root / "params.yaml").write_text(PARAMETERS)
     lab.run("train", "-m", "--sweep", "widths", "model.filters=2,8", "seed=3,4", "optimizer.lr=0.004", OMP_NUM_THREADS="1")
     (lab.root / "dvc.yaml").write_text(DVC)
     (lab.root / "results/config.yaml").unlink()
@@ -87,15 +87,19 @@ def best(lab: Any) -> str:
     return max((number, run_id) for run_id, number, each in found if each == setting)[1]
 
 
-def test_the_best_becomes_the_order(lab: Any) -> None:
+def test_the_best_becomes_the_parameters(lab: Any) -> None:
     dvc(lab, "repro", "compose")
     winner = best(lab)
     said = lab.here("promote", "--best", "accuracy", "--sweep", "widths")
     assert winner in said
-    order = yaml.safe_load((lab.root / "params.yaml").read_text())
+    parameters = yaml.safe_load((lab.root / "params.yaml").read_text())
     seed = lab.tags(winner)["swept.seed"]
-    assert (order["seed"], order["override"]["optimizer"], order["model"]) == (int(seed), {"lr": 0.004}, "tutorial_cnn")
-    assert order["override"]["trainer"]["threads"] == 1, "as the run had, though it asked for one per core"
+    assert (parameters["seed"], parameters["override"]["optimizer"], parameters["model"]) == (
+        int(seed),
+        {"lr": 0.004},
+        "tutorial_cnn",
+    )
+    assert parameters["override"]["trainer"]["threads"] == 1, "as the run had, though it asked for one per core"
     assert f"+seed: {seed}" in said and "-seed: 0" in said, "what changes is shown"
     assert "# noise here, under that name" in (lab.root / "params.yaml").read_text()
 
@@ -107,7 +111,7 @@ def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(lab: Any
     assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in said
 
 
-def test_another_order_is_not_marked(lab: Any) -> None:
+def test_other_parameters_are_not_marked(lab: Any) -> None:
     path = lab.root / "params.yaml"
     kept = path.read_text()
     path.write_text(kept.replace("max_epochs: 3", "max_epochs: 2"))
@@ -150,13 +154,13 @@ def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
         ["experiment=fast", "data.take=per_class", "data.take_n=20", "trainer=ddp"],
         ["model=conv_net", "schedule=step", "optimizer=adadelta"],
     ],
-    ids=lambda words: " ".join(words) or "front page",
+    ids=lambda words: " ".join(words) or "defaults",
 )
-def test_any_configuration_can_be_said_as_an_order(words: list[str], tmp_path: Path) -> None:
+def test_any_configuration_can_be_said_as_parameters(words: list[str], tmp_path: Path) -> None:
     config = compose.compose(CONF, words)
     text = promotion.rewrite((CONF.parent / "params.yaml").read_text(), promotion.choices(CONF, config, prefer={}))
     (tmp_path / "params.yaml").write_text(text)
-    again = compose.compose(CONF, compose.to_overrides(compose.read_order(tmp_path / "params.yaml")))
+    again = compose.compose(CONF, compose.to_overrides(compose.read_parameters(tmp_path / "params.yaml")))
     assert sweeps.key(again) == sweeps.key(config)
     comments = [line.partition("#")[2] for line in (CONF.parent / "params.yaml").read_text().splitlines() if "#" in line]
     assert [line.partition("#")[2] for line in text.splitlines() if "#" in line] == comments
@@ -177,6 +181,6 @@ def test_a_configuration_that_was_edited_in_the_store_is_refused() -> None:
     config = compose.compose(CONF, ["model=softmax"])
     text, tags = compose.dump(config), {promotion.CONFIG: sweeps.key(config)}
     run = Found("a" * 32, "a", "FINISHED", started=0, ended=1, params={}, metrics={}, tags=tags)
-    assert promotion.receipt(Kept(text), run) == config
+    assert promotion.resolved(Kept(text), run) == config
     with pytest.raises(UserError, match=r"config\.yaml of run a{32} is damaged: it is not the one that the run was trained with"):
-        promotion.receipt(Kept(text.replace("lr: 0.", "lr: 0.0")), run)
+        promotion.resolved(Kept(text.replace("lr: 0.", "lr: 0.0")), run)

@@ -12,11 +12,11 @@ from filterlab.errors import ConfigError
 from filterlab.sweeps.space import ends, read, space, text
 
 PARSER = OverridesParser.create()
-MENU = ["cnn", "lenet5", "mlp", "softmax"]
+OPTIONS = ["cnn", "lenet5", "mlp", "softmax"]
 
 
 def searched(*words: str) -> dict[str, BaseDistribution]:
-    return space(PARSER.parse_overrides(list(words)), options={"model": MENU}.get)[0]
+    return space(PARSER.parse_overrides(list(words)), options={"model": OPTIONS}.get)[0]
 
 
 def fault(*words: str) -> str:
@@ -54,8 +54,8 @@ def test_sweeps_are_distributions(sweep: str, expected: BaseDistribution) -> Non
     assert searched(f"key={sweep}") == {"key": expected}
 
 
-def test_globs_choose_from_the_menu() -> None:
-    assert searched("model=glob(*)")["model"] == CategoricalDistribution(MENU)
+def test_globs_choose_from_a_config_group() -> None:
+    assert searched("model=glob(*)")["model"] == CategoricalDistribution(OPTIONS)
     assert searched("model=glob([*n*,softmax],exclude=lenet*)")["model"] == CategoricalDistribution(["cnn", "softmax"])
 
 

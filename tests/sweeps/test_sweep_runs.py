@@ -70,10 +70,10 @@ def test_again_there_is_nothing_to_run(lab: Any) -> None:
     assert lab.children() == before
 
 
-def test_more_points_run_with_the_menu_and_the_code_it_began_with(lab: Any) -> None:
-    menu, code = lab.root / "conf/optimizer/adam.yaml", lab.root / "src/filterlab/stages/train.py"
-    kept = {path: path.read_text() for path in (menu, code)}
-    menu.write_text(kept[menu].replace("lr: 1.0e-3", "lr: 7.0e-3"))
+def test_more_points_run_with_the_conf_and_the_code_it_began_with(lab: Any) -> None:
+    option, code = lab.root / "conf/optimizer/adam.yaml", lab.root / "src/filterlab/stages/train.py"
+    kept = {path: path.read_text() for path in (option, code)}
+    option.write_text(kept[option].replace("lr: 1.0e-3", "lr: 7.0e-3"))
     code.write_text(kept[code] + "\n\ndef line(*a, **b):\n    return 'edited'\n")
     said = lab.run(*GRID[:-1], "seed=0,1,2")
     for path, text in kept.items():
@@ -189,17 +189,17 @@ def test_collect_by_itself(lab: Any) -> None:
 
 
 def test_status_and_a_report_while_it_runs(lab: Any) -> None:
-    """By what the driver wrote down: nobody else composes from the frozen menu. The parent run is left to the driver."""
-    report, menu = lab.root / "runs/grid/report/points.csv", lab.root / "runs/grid/frozen/conf"
+    """By what the driver wrote down: nobody else composes from the frozen conf/. The parent run is left to the driver."""
+    report, conf = lab.root / "runs/grid/report/points.csv", lab.root / "runs/grid/frozen/conf"
     written = report.read_text()
     report.unlink()
     query = "select run_uuid, value, step from metrics where key = 'best/validation/accuracy'"
     before = lab.ask(query)
-    menu.rename(menu.with_name("away"))
+    conf.rename(conf.with_name("away"))
     with FileLock(lab.root / "runs/grid/driver.lock"):
         assert "MLflow gets the one of its end" in lab.here("sweep", "collect", "grid")
         assert "grid: 6 done" in lab.here("sweep", "status", "grid")
-        menu.with_name("away").rename(menu)
+        conf.with_name("away").rename(conf)
         assert "sweep grid is being run by another process" in lab.run(*GRID, code=2)
     assert report.read_text() == written
     assert lab.ask(query) == before

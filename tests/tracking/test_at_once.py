@@ -25,7 +25,7 @@ from filterlab.stages.train import train
 ROOT = Path(__file__).parents[2]
 COUNT = int(os.environ.get("FILTERLAB_AT_ONCE", "3"))
 STORES = ["local", "server"] if COUNT > 3 else ["local"]
-ORDER = """
+PARAMETERS = """
 data: digits
 model: softmax
 optimizer: adam
@@ -40,7 +40,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("repository")
     (root / "conf").symlink_to(ROOT / "conf")
     (root / "dvc.yaml").write_text("stages: {}\n")
-    (root / "params.yaml").write_text(ORDER)
+    (root / "params.yaml").write_text(PARAMETERS)
     for stage in (stages_compose, download, preprocess):
         stage.run(root)
     return root
@@ -50,10 +50,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """By seed, what the training leaves where it is the only one."""
     out = tmp_path_factory.mktemp("alone")
-    order = compose.to_overrides(compose.read_order(prepared / "params.yaml"))
+    overrides = compose.to_overrides(compose.read_parameters(prepared / "params.yaml"))
     for seed in range(COUNT):
         config = compose.compose(
-            prepared / "conf", [word for word in order if word != "seed=0"] + [f"seed={seed}", "tracking=off"]
+            prepared / "conf", [word for word in overrides if word != "seed=0"] + [f"seed={seed}", "tracking=off"]
         )
         train(config, root=prepared, out=out / str(seed))
     return {seed: out / str(seed) for seed in range(COUNT)}
@@ -98,7 +98,7 @@ def test_each_run_is_its_own(
         (folder,) = [folder for folder in folders if json.loads((folder / "results/run.json").read_text())["run_id"] == run_id]
         for name in ("models/model.safetensors", "models/model.json", "models/filters.safetensors", "results/curves.csv"):
             assert (folder / name).read_bytes() == (expected / name).read_bytes(), (seed, name)
-        assert yaml.safe_load((folder / compose.RECEIPT).read_text())["seed"] == seed
+        assert yaml.safe_load((folder / compose.RESOLVED).read_text())["seed"] == seed
         assert run.info.status == "FINISHED"
         check_history(client, run_id, expected / "results/curves.csv")
         scratch = tmp_path / run_id

@@ -12,9 +12,9 @@ from filterlab.models.predictor import Predictor
 from filterlab.training.fit import fit
 
 CONF = Path(__file__).parents[2] / "conf"
-MENUS = ["data", "model", "optimizer", "schedule", "augment", "trainer", "experiment"]
+GROUPS = ["data", "model", "optimizer", "schedule", "augment", "trainer", "experiment"]
 ELSEWHERE = {"trainer=gpu", "trainer=ddp"}  # a GPU is not everywhere; tests/stages/test_train.py runs two processes
-OPTIONS = [f"{menu}={path.stem}" for menu in MENUS for path in sorted((CONF / menu).glob("*.yaml"))]
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 BATCH = 8
 
 

@@ -33,8 +33,8 @@ from filterlab.stages.train import train
 root = Path(sys.argv[1])
 for overrides in json.loads(sys.argv[2]):
     config = compose.compose(root / "conf", ["seed=0", *overrides])
-    (root / compose.RECEIPT).parent.mkdir(exist_ok=True)
-    (root / compose.RECEIPT).write_text(compose.dump(config))
+    (root / compose.RESOLVED).parent.mkdir(exist_ok=True)
+    (root / compose.RESOLVED).write_text(compose.dump(config))
     train(config, root=root, out=root)
 """
 FLAGS = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]

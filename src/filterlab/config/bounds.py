@@ -114,11 +114,11 @@ def broken_bound(item: Any, bounds: Any) -> str | None:
 
 def disagreements(config: schema.Config) -> Iterator[str]:
     data, trainer, optimizer = config.data, config.trainer, config.optimizer
-    for menu, families in schema.FAMILIES.items():
-        section = getattr(config, menu)
+    for group, families in schema.FAMILIES.items():
+        section = getattr(config, group)
         if len(families) > 1 and families.get(section.name) is not type(section):
             kind = type(section).__name__
-            yield f"{menu}.name is {section.name!r}, but the values are those of {kind}: {menu}=option chooses another"
+            yield f"{group}.name is {section.name!r}, but the values are those of {kind}: {group}=option chooses another"
     if (data.take == "all") != (data.take_n == 0):
         yield f"data.take is {data.take} and data.take_n is {data.take_n}: take_n is 0 with all, and at least 1 otherwise"
     if len(data.classes) < 2:

@@ -1,7 +1,7 @@
-"""The only Hydra composition: the order (params.yaml) and the command line, against the menu (conf/), become a Config.
+"""The only Hydra composition: params.yaml and the command line choose from the config groups (conf/), and become a Config.
 
-Precedence: conf/ < params.yaml < the command line. An experiment makes all the choices: where the order names one, its
-other choices are set aside; where the command line names one, the whole order is, but for the seed.
+Precedence: conf/ < params.yaml < the command line. An experiment makes all the choices: where params.yaml names one, its
+other choices are set aside; where the command line names one, all of params.yaml is, but for the seed.
 """
 
 import copy
@@ -29,11 +29,11 @@ from filterlab.config import document, schema
 from filterlab.config.bounds import check
 from filterlab.config.document import Unreadable
 from filterlab.config.faults import explanation, short, unknown_key, unknown_option
-from filterlab.config.menu import MENUS, FileConfigSource, is_hydras, leaves, options, refused
+from filterlab.config.groups import GROUPS, FileConfigSource, is_hydras, leaves, options, refused
 from filterlab.errors import ConfigError
 from hydra_plugins.filterlab_launchers import joblib
 
-RECEIPT = Path("results/config.yaml")
+RESOLVED = Path("results/config.yaml")
 LONGEST = 30_000  # characters of a word on the command line; Hydra's parser takes seconds for more
 KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")  # of an override in params.yaml
 
@@ -45,45 +45,47 @@ def register() -> None:
     SourcesRegistry.instance().types["file"] = FileConfigSource
     store = ConfigStore.instance()
     store.store(group="schema", name="config", node=schema.Config)
-    for menu, families in schema.FAMILIES.items():
+    for group, families in schema.FAMILIES.items():
         for family, node in families.items():
-            store.store(group=f"schema/{menu}", name=family, node=node)
+            store.store(group=f"schema/{group}", name=family, node=node)
 
 
-def read_order(path: Path) -> dict[str, Any]:
+def read_parameters(path: Path) -> dict[str, Any]:
     """params.yaml as a dictionary. Read as YAML 1.2, as DVC does: in YAML 1.1 `tracking: off` would say false.
 
     Raises:
-        ConfigError: the file is missing, is no YAML mapping, or has a key that an order doesn't have.
+        ConfigError: the file is missing, is no YAML mapping, or has a key that is none of its own.
     """
     try:
-        order = document.yaml_1_2(document.text(path))
+        parameters = document.yaml_1_2(document.text(path))
     except FileNotFoundError:
-        raise ConfigError([f"{path} is missing: it is the order, e.g. `data: mnist`; run in the repository's root"]) from None
+        raise ConfigError(
+            [f"{path} is missing: it holds the parameters, e.g. `data: mnist`; run in the repository's root"]
+        ) from None
     except Unreadable as error:
         raise ConfigError([f"{path} is no valid YAML: {error}"]) from None
-    if order is None:
+    if parameters is None:
         return {}
-    if not isinstance(order, dict):
-        raise ConfigError([f"{path} holds a {type(order).__name__}, expected `key: value` lines"])
-    known = [*MENUS, "seed", "override"]
-    faults = [f"{path.name}: {unknown_key(str(key), known)}" for key in order if key not in known]
+    if not isinstance(parameters, dict):
+        raise ConfigError([f"{path} holds a {type(parameters).__name__}, expected `key: value` lines"])
+    known = [*GROUPS, "seed", "override"]
+    faults = [f"{path.name}: {unknown_key(str(key), known)}" for key in parameters if key not in known]
     faults += [
         f"{path.name}: {key} is empty; write its value, or leave the line out"
-        for key in ["seed", *MENUS]
-        if key in order and order[key] is None
+        for key in ["seed", *GROUPS]
+        if key in parameters and parameters[key] is None
     ]
-    override = order.get("override")
+    override = parameters.get("override")
     if not isinstance(override, dict | None):
         faults.append(f"{path.name}: override is {override!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}")
     faults += [f"{path.name}: {fault}" for fault in unfit(override)]
     if faults:
         raise ConfigError(faults)
-    return order
+    return parameters
 
 
 def unfit(tree: Any, place: str = "override") -> Iterator[str]:
-    """The keys in an order's override, at any depth, that are none of conf/'s, a sentence each."""
+    """The keys in params.yaml's override, at any depth, that are none of conf/'s, a sentence each."""
     for key, inner in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else []:
         where = f"{place}.{key}"
         if re.match(r"override\.[+~]*hydra\b", where):
@@ -94,22 +96,22 @@ def unfit(tree: Any, place: str = "override") -> Iterator[str]:
             yield f"{where}: no key is called {key!r}; expected letters, digits and _ ('y' and such in quotes)"
 
 
-def to_overrides(order: dict[str, Any], command_line: Sequence[str] = ()) -> list[str]:
-    """The order and then the command line, as one list of Hydra overrides in which no key stands twice."""
+def to_overrides(parameters: dict[str, Any], command_line: Sequence[str] = ()) -> list[str]:
+    """The parameters and then the command line, as one list of Hydra overrides in which no key stands twice."""
     named = {override.get_key_element().lstrip("+~") for override in parse(command_line)}
-    chosen = order.get("experiment", "none")
-    lines = {"seed": f"seed={quote(order['seed'])}"} if "seed" in order else {}
+    chosen = parameters.get("experiment", "none")
+    lines = {"seed": f"seed={quote(parameters['seed'])}"} if "seed" in parameters else {}
     if "experiment" not in named:
         if chosen != "none":
             lines["experiment"] = f"experiment={quote(chosen)}"
         else:
-            lines.update({menu: f"{menu}={quote(order[menu])}" for menu in schema.FAMILIES if menu in order})
-        lines.update({key: f"{key}={quote(leaf)}" for key, leaf in leaves(order.get("override") or {})})
+            lines.update({group: f"{group}={quote(parameters[group])}" for group in schema.FAMILIES if group in parameters})
+        lines.update({key: f"{key}={quote(leaf)}" for key, leaf in leaves(parameters.get("override") or {})})
     return [line for key, line in lines.items() if key not in named] + list(command_line)
 
 
 def compose(conf: Path, overrides: Sequence[str]) -> schema.Config:
-    """The configuration that the overrides order from the menu in `conf`, typed and checked.
+    """The configuration that the overrides choose from the config groups in `conf`, typed and checked.
 
     Raises:
         ConfigError: with every fault found, each naming what was given, what was expected and what there is.
@@ -118,7 +120,7 @@ def compose(conf: Path, overrides: Sequence[str]) -> schema.Config:
 
 
 class Composer:
-    """`compose` for many points of one menu: Hydra composes each choice of options once, values are put in afterwards."""
+    """`compose` for many points over one conf/: Hydra composes each choice of options once, values are put in afterwards."""
 
     def __init__(self, conf: Path):
         self.conf = conf
@@ -163,15 +165,15 @@ def hydra_settings(conf: Path, overrides: Sequence[str]) -> DictConfig:
     plain = [
         str(override.input_line)
         for override in parse(overrides)
-        if not override.is_sweep_override() and (override.get_key_element() in MENUS or is_hydras(override))
+        if not override.is_sweep_override() and (override.get_key_element() in GROUPS or is_hydras(override))
     ]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
             return cast(DictConfig, hydra_compose("config", overrides=plain, return_hydra_config=True).hydra)
     except MissingConfigException as error:
-        menu, _, option = str(error.missing_cfg_file).rpartition("/")
-        raise ConfigError([f"{menu}: {unknown_option(option, sorted(error.options or []))}"]) from None
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        raise ConfigError([f"{group}: {unknown_option(option, sorted(error.options or []))}"]) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([explanation(error)]) from None
 
@@ -183,34 +185,34 @@ def to_config(composed: DictConfig) -> schema.Config:
     except OmegaConfBaseException as error:
         raise ConfigError([explanation(error)]) from None
     if not isinstance(config, schema.Config):
-        raise ConfigError(["conf/config.yaml is no front page: its defaults have to begin with /schema/config@_here_"])
+        raise ConfigError(["conf/config.yaml is no primary config: its defaults have to begin with /schema/config@_here_"])
     return config
 
 
 def dump(config: schema.Config) -> str:
-    """The receipt: every resolved value, as YAML."""
+    """The resolved config: every value, as YAML."""
     head = "# Written by the compose stage: every value this experiment runs with. Edit params.yaml or conf/, not this file.\n"
     return head + yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
 
 
 def load(root: Path) -> schema.Config:
-    """The receipt of the pipeline in `root`, read back.
+    """The resolved config of the pipeline in `root`, read back.
 
     Raises:
         ConfigError: results/config.yaml is missing or was edited into something else.
     """
     try:
-        return from_text(document.text(root / RECEIPT))
+        return from_text(document.text(root / RESOLVED))
     except FileNotFoundError:
-        raise ConfigError([f"{RECEIPT} is missing: `dvc repro compose` writes it"]) from None
+        raise ConfigError([f"{RESOLVED} is missing: `dvc repro compose` writes it"]) from None
     except Unreadable as error:
-        raise ConfigError([f"{RECEIPT} is no configuration ({error}): `dvc repro --force compose` writes it anew"]) from None
+        raise ConfigError([f"{RESOLVED} is no configuration ({error}): `dvc repro --force compose` writes it anew"]) from None
     except ConfigError as error:
-        raise ConfigError([f"{RECEIPT}: {fault}" for fault in error.faults]) from None
+        raise ConfigError([f"{RESOLVED}: {fault}" for fault in error.faults]) from None
 
 
 def from_text(text: str) -> schema.Config:
-    """The configuration of a receipt's text, the very values that it says.
+    """The configuration of a resolved config's text, the very values that it says.
 
     Raises:
         Unreadable: it is none.
@@ -221,11 +223,11 @@ def from_text(text: str) -> schema.Config:
         config = from_dict(values)
     except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
         raise Unreadable(explanation(error)) from None
-    # OmegaConf converts what it can, fills in what has a default and follows ${...}; a receipt leaves none of that to do.
+    # OmegaConf converts what it can, fills in what has a default and follows ${...}; a resolved config leaves none of that to do.
     said, meant = (dict(leaves(tree)) for tree in (values, dataclasses.asdict(config)))
     for key in said | meant:
         if repr(said.get(key)) != repr(meant.get(key)):
-            raise Unreadable(f"{key} is {said.get(key)!r}, which is no value of a receipt")
+            raise Unreadable(f"{key} is {said.get(key)!r}, which is no value of a resolved config")
     if faults := check(config):
         raise ConfigError(faults)
     return config
@@ -234,8 +236,8 @@ def from_text(text: str) -> schema.Config:
 def from_dict(values: dict[str, Any]) -> schema.Config:
     """Config of `dataclasses.asdict(config)`; each section's `name` says which schema it has."""
     sections = {
-        menu: OmegaConf.structured(next(iter(families.values())) if len(families) == 1 else families[values[menu]["name"]])
-        for menu, families in schema.FAMILIES.items()
+        group: OmegaConf.structured(next(iter(families.values())) if len(families) == 1 else families[values[group]["name"]])
+        for group, families in schema.FAMILIES.items()
     }
     merged = OmegaConf.merge(OmegaConf.structured(schema.Config), sections, values)
     return cast(schema.Config, OmegaConf.to_object(merged))
@@ -252,13 +254,13 @@ def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str
         if override.is_sweep_override():
             faults.append(f"{key} has several values: a sweep needs `filterlab train --multirun`")
             lost.add(plain)
-        elif key in MENUS and override.value() in (offered := options(conf, key)):
+        elif key in GROUPS and override.value() in (offered := options(conf, key)):
             choices.append(str(override.input_line))
-        elif key in MENUS:
+        elif key in GROUPS:
             faults.append(f"{key}: {unknown_option(override.value(), offered)}")
             lost.add(key)
-        elif plain in MENUS:
-            faults.append(f"{key}: menus are neither added nor removed; write {plain}=option")
+        elif plain in GROUPS:
+            faults.append(f"{key}: config groups are neither added nor removed; write {plain}=option")
         else:
             values.append(override)
     kept = [] if "experiment" in lost else [value for value in values if value.key_or_group.split(".")[0] not in lost]

@@ -234,7 +234,7 @@ class Config(Section):
     seed: int = value("of the weights, the order of the batches, the augmentation and dropout", **SEEDS)
 
 
-# family name -> schema, a menu each; one entry where the menu's options share a schema
+# family name -> schema, for each config group; one entry where the group's options share a schema
 FAMILIES: dict[str, dict[str, type]] = {
     "data": {"data": Data},
     "model": {

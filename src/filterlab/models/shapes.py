@@ -15,7 +15,7 @@ LARGEST = 2**31  # numbers; 8.6 GB of parameters, and as much again for their gr
 
 
 class ShapeError(UserError):
-    """An architecture that cannot be built as ordered, or not for images of this size."""
+    """An architecture that cannot be built as configured, or not for images of this size."""
 
 
 @dataclass(frozen=True)

@@ -28,17 +28,17 @@ class About:
 
 
 def about(config: schema.Config, conf: Path) -> About:
-    """By comparison with the menu that the configuration was composed from. Raises ConfigError where that doesn't compose."""
+    """By comparison with the conf/ that the configuration was composed from. Raises ConfigError where that doesn't compose."""
     experiment = f"experiment={config.experiment}"
     base = composed(conf, experiment)
     chosen = {
-        menu: section.name
-        for menu in schema.FAMILIES
-        if hasattr(section := getattr(config, menu), "name")
-        and section.name != getattr(base, menu).name
-        and section.name in compose.options(conf, menu)
+        group: section.name
+        for group in schema.FAMILIES
+        if hasattr(section := getattr(config, group), "name")
+        and section.name != getattr(base, group).name
+        and section.name in compose.options(conf, group)
     }
-    options = [f"{menu}={option}" for menu, option in chosen.items()]
+    options = [f"{group}={option}" for group, option in chosen.items()]
     usual = leaves(composed(conf, experiment, *options))
     differing = {
         key: leaf
@@ -48,7 +48,7 @@ def about(config: schema.Config, conf: Path) -> About:
     seed = {} if config.seed == base.seed else {"seed": config.seed}
     ends = table.short(list(differing))
     words = [] if config.experiment == "none" else [config.experiment]
-    words += [f"{menu}=none" if option == "none" else option for menu, option in chosen.items() if menu != "model"]
+    words += [f"{group}=none" if option == "none" else option for group, option in chosen.items() if group != "model"]
     words += [f"{ends.get(key, key)}={_brief(leaf)}" for key, leaf in (differing | seed).items()]
     first = [config.model.name] if words else [config.data.name, config.model.name]
     name = " ".join([*first, *words])

@@ -1,4 +1,4 @@
-"""The order and the menu become the receipt: results/config.yaml."""
+"""params.yaml and conf/ become the resolved config: results/config.yaml."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from filterlab.config import compose
 def run(root: Path) -> None:
     """Read params.yaml and conf/, write results/config.yaml.
 
-    Raises ConfigError with every fault found, DataError where the receipt can't be written.
+    Raises ConfigError with every fault found, DataError where results/config.yaml can't be written.
     """
-    order = compose.read_order(root / "params.yaml")
-    config = compose.compose(root / "conf", compose.to_overrides(order))
-    files.write(root / compose.RECEIPT, compose.dump(config))
+    parameters = compose.read_parameters(root / "params.yaml")
+    config = compose.compose(root / "conf", compose.to_overrides(parameters))
+    files.write(root / compose.RESOLVED, compose.dump(config))

@@ -28,17 +28,17 @@ from filterlab.sweeps import objective, points, pruning, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.training import devices
 
-HELP = """usage: filterlab train [menu=option ...] [key=value ...] [flags]
+HELP = """usage: filterlab train [group=option ...] [key=value ...] [flags]
 
-One training: what params.yaml orders, but for what is said here. Results go to a folder below runs/, and to MLflow.
+One training: what params.yaml says, but for what is said here. Results go to a folder below runs/, and to MLflow.
 
-  filterlab train model=mlp optimizer.lr=0.2        another option of a menu, another value
+  filterlab train model=mlp optimizer.lr=0.2        another option of a group, another value
   filterlab train experiment=none                   without params.yaml: conf/ alone (but for the seed)
   filterlab train -m model=mlp,cnn 'seed=range(3)'  a sweep: one training for each of the six combinations
   filterlab train -m hydra/sweeper=optuna 'optimizer.lr=tag(log, interval(1e-3, 1))'    a search
 
-Menus
-{menus}
+Config groups
+{groups}
 
 Launchers (hydra/launcher=...): basic, one after another; joblib, side by side on this machine; slurm, on a cluster
 
@@ -54,7 +54,7 @@ Flags
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train what the order and then `arguments` say; results go to a folder below runs/, and to MLflow."""
+    """Train what params.yaml and then `arguments` say; results go to a folder below runs/, and to MLflow."""
     root = find_root(Path.cwd())
     ours, words = flags(arguments)
     sweep = sweeps.current()
@@ -62,7 +62,9 @@ def main(arguments: Sequence[str]) -> None:
     given = get_args_parser().parse_intermixed_args(words)
     check(given)
     if given.help:
-        print(HELP.format(menus="\n".join(f"  {menu:<12}{', '.join(compose.options(conf, menu))}" for menu in compose.MENUS)))
+        print(
+            HELP.format(groups="\n".join(f"  {group:<12}{', '.join(compose.options(conf, group))}" for group in compose.GROUPS))
+        )
         return
     program = str(Path(sys.argv[0]).absolute())
     os.chdir(root)
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
     if given.multirun and not (asked or given.cfg or given.info):
         launch_sweep(root, words, given, ours)
         return
-    overrides = given.overrides if asked else order(conf, given, ordered=sweep is None)
+    overrides = given.overrides if asked else with_parameters(conf, given, outside=sweep is None)
     if asked:
         sys.argv = [program, *words]
     else:
@@ -125,9 +127,9 @@ def completion() -> Iterator[None]:
     print(re.sub(r"\bschema\S* ?", "", answer.getvalue()), end="")
 
 
-def order(conf: Path, given: Namespace, *, ordered: bool = True) -> list[str]:
+def with_parameters(conf: Path, given: Namespace, *, outside: bool = True) -> list[str]:
     """What params.yaml and then the command line say; in a sweep's own processes the command line has it all."""
-    return compose.to_overrides(compose.read_order(conf.parent / "params.yaml") if ordered else {}, given.overrides)
+    return compose.to_overrides(compose.read_parameters(conf.parent / "params.yaml") if outside else {}, given.overrides)
 
 
 def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Namespace) -> None:
@@ -135,7 +137,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
     from filterlab.sweeps import driver, launch
 
     if (sweep := sweeps.current()) is None:
-        overrides = points.ordered(root / "conf", compose.read_order(root / "params.yaml"), given.overrides)
+        overrides = points.with_parameters(root / "conf", compose.read_parameters(root / "params.yaml"), given.overrides)
         launch.launch(root, overrides, named=ours.sweep, retry_failed=ours.retry_failed, detach=ours.detach)
         return
     plan = points.plan(sweep.conf, given.overrides)
@@ -184,8 +186,8 @@ def job(composed: DictConfig) -> dict[str, Any]:
             if main:
                 if not swept:
                     run_folder.check(out, compose.dump(config))
-                files.write(out / compose.RECEIPT, compose.dump(config))
-            return train(config, root=Path.cwd(), out=out, tags=tags, title=title, menu=sweep.conf if sweep else None, stop=stop)
+                files.write(out / compose.RESOLVED, compose.dump(config))
+            return train(config, root=Path.cwd(), out=out, tags=tags, title=title, conf=sweep.conf if sweep else None, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:
             explain(error)

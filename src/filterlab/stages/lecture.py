@@ -84,9 +84,9 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
 
 
 def settings(root: Path) -> schema.Tracking:
-    """Where the order tracks, under the lecture's own experiment."""
-    order = compose.read_order(root / "params.yaml")
-    words = [word for word in compose.to_overrides(order) if word.startswith("tracking")]
+    """Where params.yaml tracks, under the lecture's own experiment."""
+    parameters = compose.read_parameters(root / "params.yaml")
+    words = [word for word in compose.to_overrides(parameters) if word.startswith("tracking")]
     chosen = compose.compose(root / "conf", words).tracking
     return dataclasses.replace(chosen, experiment=EXPERIMENT, system_metrics=False)
 

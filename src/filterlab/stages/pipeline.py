@@ -26,13 +26,13 @@ def run(root: Path) -> int:
         DataError: results that the summary or a restored run needs are damaged.
         TrackingError: the local store refuses the run of results that DVC brought.
     """
-    code, order = repro(root), root / "params.yaml"
+    code, parameters = repro(root), root / "params.yaml"
     fell_back = ""
     if code == UnreachableError.exit_code:
         if not is_mnist(root):
             name = compose.load(root).data.name
             print(f"\nNOTE: {FALLBACK} stand in for mnist alone, and {name} was asked for: params.yaml is as it was.")
-        elif given := choose_fallback(order):
+        elif given := choose_fallback(parameters):
             fell_back = (
                 f"NOTE: no mirror of {given} could be reached. params.yaml now says `data: {FALLBACK}`: scikit-learn's bundled "
                 f"handwritten digits (1,797 images), not {given}. With a network, put `data: {given}` back and run this again."
@@ -40,7 +40,7 @@ def run(root: Path) -> int:
             print(f"\n{fell_back}\n", flush=True)
             code = repro(root)
         else:
-            chosen = compose.read_order(order)["experiment"]
+            chosen = compose.read_parameters(parameters)["experiment"]
             print(
                 f"\nNOTE: params.yaml says `experiment: {chosen}`, and an experiment makes all the choices, the data too: "
                 f"to go on without a network, write `experiment: none` as well as `data: {FALLBACK}`."
@@ -102,14 +102,14 @@ def without_git(folder: Path) -> dict[str, str]:
     return {"DVC_SYSTEM_CONFIG_DIR": str(folder)}
 
 
-def choose_fallback(order: Path) -> str:
+def choose_fallback(parameters: Path) -> str:
     """Set `data: digits` in params.yaml, on that line alone. Gives the data set it replaced; empty where an experiment rules."""
-    values = compose.read_order(order)
+    values = compose.read_parameters(parameters)
     if values.get("experiment", "none") != "none":
         return ""
-    text = order.read_text(encoding="utf-8")
+    text = parameters.read_text(encoding="utf-8")
     changed, found = re.subn(r"""^data\s*:[ \t]*("[^"]*"|'[^']*'|[^\s#]+)""", f"data: {FALLBACK}", text, flags=re.MULTILINE)
-    files.write(order, changed if found else f"data: {FALLBACK}\n{text}")
+    files.write(parameters, changed if found else f"data: {FALLBACK}\n{text}")
     return str(values.get("data", "mnist"))
 
 
@@ -132,7 +132,7 @@ def history(config: schema.Config, root: Path, run_id: str) -> str:
     """Where MLflow shows the run; on a server it has the id that the training gave it."""
     try:
         located = store.locate(config.tracking, root=root)
-    except TrackingError as error:  # of an order that came after the results
+    except TrackingError as error:  # of parameters that came after the results
         return str(error)
     if config.tracking.backend == "server":
         if run_id == folder_md5(root / "models"):

@@ -33,7 +33,7 @@ def render(config: schema.Config, root: Path) -> str:
     return page.render(
         "report.html.jinja",
         config=config,
-        receipt=page.read(root / compose.RECEIPT, maker=MAKER),
+        resolved=page.read(root / compose.RESOLVED, maker=MAKER),
         metrics=results.metrics(root),
         per_class=results.per_class(root),
         epochs=len(table["epoch"]),

@@ -51,15 +51,15 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def check(folder: Path, receipt: str) -> None:
+def check(folder: Path, resolved: str) -> None:
     """Raises UserError where it holds a training of another resolved config, or one that is finished; call it in `alone`.
 
     The very training that broke off there may go on.
     """
-    path = folder / compose.RECEIPT
+    path = folder / compose.RESOLVED
     if not path.exists():
         return
-    other = path.read_text(encoding="utf-8", errors="replace") != receipt
+    other = path.read_text(encoding="utf-8", errors="replace") != resolved
     if other or (folder / results.RUN).exists():
         what = "another training's configuration" if other else "this very training, finished"
         raise UserError(f"{folder} holds {what}: a folder belongs to one run. Choose another hydra.run.dir, or leave it out")

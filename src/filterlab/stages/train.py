@@ -41,7 +41,7 @@ def train(
     out: Path,
     tags: Mapping[str, str] | None = None,
     title: str = "",
-    menu: Path | None = None,
+    conf: Path | None = None,
     stop: "Callable[[tracking.NullRun, list[Epoch]], bool] | None" = None,
 ) -> dict[str, Any]:
     """Train on the prepared data in `root`; write models/, results/curves.csv and results/run.json below `out`; log the run.
@@ -52,8 +52,8 @@ def train(
     Args:
         out: already holds results/config.yaml, this training's resolved config; see run_folder.alone.
         tags: of the run, instead of the provenance of the repository as it is now.
-        title: the run's name; empty: what differs from `menu`.
-        menu: what the configuration was composed from; None: conf/ in `root`.
+        title: the run's name; empty: what differs from `conf`.
+        conf: what the configuration was composed from; None: conf/ in `root`.
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
 
     Returns:
@@ -72,7 +72,7 @@ def train(
     unfinished = Unfinished(root, config, data=card.digest, code=tags["filterlab.code"], sweep=tags.get("filterlab.sweep", ""))
     main = devices.is_main(config.trainer)
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
-    told = about(config, menu or root / "conf")
+    told = about(config, conf or root / "conf")
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
     with unfinished.alone() if main else contextlib.nullcontext():
         identity = unfinished.begin(compose.dump(config)) if main else ""
@@ -87,7 +87,7 @@ def train(
             record.wait()
             record.set_tags({tracking.NOTE: told.note})
             record.log_params(runs.parameters(config))
-            record.log_artifact(unfinished.folder / compose.RECEIPT.name)
+            record.log_artifact(unfinished.folder / compose.RESOLVED.name)
             record.log_dataset(
                 name=card.name,
                 digest=card.digest,

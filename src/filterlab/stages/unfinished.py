@@ -43,8 +43,8 @@ class Unfinished:
                 self.folder.rename(removed)  # at once: of a folder that is removed piece by piece, a kill would leave a part
                 shutil.rmtree(removed)
 
-    def begin(self, receipt: str) -> str:
-        """The training's id, 32 hex digits: made now, or when it broke off. `receipt` is its resolved config, for its run.
+    def begin(self, resolved: str) -> str:
+        """The training's id, 32 hex digits: made now, or when it broke off. `resolved` is its resolved config, for its run.
 
         Raises DataError where the folder can't be written, or the id is damaged.
         """
@@ -54,5 +54,5 @@ class Unfinished:
         kept = seal.read(record, remedy=remedy)
         if kept["training"] != self.folder.name:
             raise DataError(f"{record} is another training's: {remedy}")
-        files.write(self.folder / compose.RECEIPT.name, receipt)
+        files.write(self.folder / compose.RESOLVED.name, resolved)
         return str(kept["id"])

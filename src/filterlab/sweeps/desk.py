@@ -21,7 +21,7 @@ ALIKE = ["data.name", "data.take", "data.take_n", "model.name", "trainer.batch_s
 
 def plan(root: Path, words: Sequence[str]) -> None:
     """Print how many trainings the words ask for, how long they take as far as is known, the first points, what all share."""
-    overrides = points.ordered(root / "conf", compose.read_order(root / "params.yaml"), words)
+    overrides = points.with_parameters(root / "conf", compose.read_parameters(root / "params.yaml"), words)
     asked = points.plan(root / "conf", overrides)
     if asked.searched:
         configs = [next(iter(asked.points.values()))[1]] * asked.settings.n_trials

@@ -115,7 +115,7 @@ def run(
     sweeps.check_frozen(sweep)
     for key, (words, config) in asked.items():
         sweep.points[key] = words
-        files.write(sweep.point(key) / compose.RECEIPT, compose.dump(config))
+        files.write(sweep.point(key) / compose.RESOLVED, compose.dump(config))
     with sweeps.alone(sweep):
         frozen.freeze(sweep, data, root=root)
         with opened(sweep, settings, root=root) as store:

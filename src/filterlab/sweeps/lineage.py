@@ -25,7 +25,7 @@ def show(root: Path, *, run_id: str) -> None:
 
     Raises:
         UserError: a step does not hold: the files are not those of dvc.lock, the store does not know the run, or the run
-            was trained with another configuration than the receipt says.
+            was trained with another configuration than results/config.yaml says.
     """
     locked = lock(root)
     if folder_md5(root / MODELS) != locked:
@@ -37,9 +37,9 @@ def show(root: Path, *, run_id: str) -> None:
         raise UserError("the pipeline's model was trained with tracking off: it has no run")
     with tracking.reading(config.tracking, root=root) as store:
         run = known(store, run_id)
-        trained = promotion.receipt(store, run)
+        trained = promotion.resolved(store, run)
         if sweeps.key(trained) != sweeps.key(config):
-            raise UserError(f"run {run.id} was trained with another configuration than {compose.RECEIPT} says: run `dvc repro`")
+            raise UserError(f"run {run.id} was trained with another configuration than {compose.RESOLVED} says: run `dvc repro`")
         print(f"dvc.lock      {MODELS} md5 {locked}.dir")
         print(f"  run         {describe(run)}")
         if origin := run.tags.get(promotion.PROMOTED):

@@ -45,9 +45,9 @@ class Plan:
         return frozen.sections(config for _, config in self.points.values())
 
 
-def ordered(conf: Path, order: dict[str, Any], given: Sequence[str]) -> list[str]:
-    """What the order and then the words say. An experiment's own sweep comes before the order's seed, as all its choices do."""
-    words = compose.to_overrides(order, given)
+def with_parameters(conf: Path, parameters: dict[str, Any], given: Sequence[str]) -> list[str]:
+    """The parameters and then the words. An experiment's own sweep comes before params.yaml's seed, as all its choices do."""
+    words = compose.to_overrides(parameters, given)
     brought = compose.hydra_settings(conf, words).sweeper.get("params") or {}
     return [word for word in words if word in given or word.partition("=")[0] not in brought]
 
@@ -101,7 +101,7 @@ def corners(conf: Path, overrides: Sequence[str], settings: DictConfig) -> list[
 
     search.check(settings)
     parsed = [override for override in compose.parse(overrides) if not compose.is_hydras(override)]
-    searched, fixed = space(parsed, options=lambda menu: compose.options(conf, menu))
+    searched, fixed = space(parsed, options=lambda group: compose.options(conf, group))
     return [fixed + end for end in ends(searched)]
 
 

@@ -1,4 +1,4 @@
-"""From a run to the pipeline's next order, and the mark that leads back."""
+"""From a run to the pipeline's next parameters, and the mark that leads back."""
 
 import dataclasses
 import difflib
@@ -20,7 +20,7 @@ from filterlab.tracking import Found, NullRun, provenance
 MARK = Path("results/promoted.json")  # {"run": its id, "point": key of its configuration}
 PROMOTED, THREADS = "filterlab.promoted_from", "filterlab.threads"
 CONFIG = "filterlab.config"  # the tag of a training's `sweeps.key`
-ORDERED = [menu for menu in schema.FAMILIES if menu != "tracking"]  # where the history lives is no choice of a run's
+GROUPS = [group for group in schema.FAMILIES if group != "tracking"]  # where the history lives is no choice of a run's
 
 
 def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
@@ -33,14 +33,14 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
         UserError: there is no such run, or it can't be reproduced: its code was not committed or is not the code that is
             here, its data are not the data that are here. Nothing has been written then.
     """
-    settings = sweeps.find(root, sweep).settings() if sweep else compose.compose(root / "conf", order(root)).tracking
+    settings = sweeps.find(root, sweep).settings() if sweep else compose.compose(root / "conf", from_parameters(root)).tracking
     with tracking.reading(settings, root=root) as store:
         found = winner(root, store, sweep=sweep, metric=best) if best else one(store, run)
         check(root, found)
-        config = repeated(found, receipt(store, found))
+        config = repeated(found, resolved(store, found))
     check_data(root, found, config)
     path = root / "params.yaml"
-    made = choices(root / "conf", config, prefer=compose.read_order(path))
+    made = choices(root / "conf", config, prefer=compose.read_parameters(path))
     before = path.read_text(encoding="utf-8")
     after = rewrite(before, made)
     files.write(path, after)
@@ -52,23 +52,25 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
     print(
         f"run {found.id} ({found.name}"
         + (f", validation accuracy {number:.2%}" if number is not None else "")
-        + ") is the order now"
+        + ") is in params.yaml now"
     )
     print("  dvc repro    trains it again, to the same bits on this kind of machine")
 
 
-def order(root: Path) -> list[str]:
-    return compose.to_overrides(compose.read_order(root / "params.yaml"))
+def from_parameters(root: Path) -> list[str]:
+    return compose.to_overrides(compose.read_parameters(root / "params.yaml"))
 
 
-def receipt(store: NullRun, run: Found) -> schema.Config:
-    """The configuration a run was trained with. Raises UserError: its receipt in the store is damaged."""
+def resolved(store: NullRun, run: Found) -> schema.Config:
+    """The configuration a run was trained with. Raises UserError: its resolved config in the store is damaged."""
     try:
-        config = compose.from_text(store.read_artifact(run.id, compose.RECEIPT.name))
+        config = compose.from_text(store.read_artifact(run.id, compose.RESOLVED.name))
     except (document.Unreadable, ConfigError) as error:
-        raise UserError(f"the {compose.RECEIPT.name} of run {run.id} is damaged: {error}") from None
+        raise UserError(f"the {compose.RESOLVED.name} of run {run.id} is damaged: {error}") from None
     if CONFIG in run.tags and run.tags[CONFIG] != sweeps.key(config):
-        raise UserError(f"the {compose.RECEIPT.name} of run {run.id} is damaged: it is not the one that the run was trained with")
+        raise UserError(
+            f"the {compose.RESOLVED.name} of run {run.id} is damaged: it is not the one that the run was trained with"
+        )
     return config
 
 
@@ -144,39 +146,39 @@ def repeated(run: Found, config: schema.Config) -> schema.Config:
 
 
 def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> dict[str, Any]:
-    """The order that composes to `config`: of each menu the option that is nearest, and what differs from it as overrides.
+    """The parameters that compose to `config`: of each group the option that is nearest, and what differs from it as overrides.
 
     Args:
-        prefer: an order whose options are taken where others are as near.
+        prefer: parameters whose options are taken where others are as near.
     """
     wanted = dataclasses.asdict(config)
     made: dict[str, Any] = {}
     override: dict[str, Any] = {}
-    for menu, sections in offered(conf).items():
+    for group, sections in offered(conf).items():
         ranked = [
-            (difference(dataclasses.asdict(sections[option]), wanted[menu]), option)
-            for option in sorted(sections, key=lambda option: option != prefer.get(menu))
-            if type(sections[option]) is type(getattr(config, menu))
+            (difference(dataclasses.asdict(sections[option]), wanted[group]), option)
+            for option in sorted(sections, key=lambda option: option != prefer.get(group))
+            if type(sections[option]) is type(getattr(config, group))
         ]
-        nearest, made[menu] = min(ranked, key=lambda entry: size(entry[0]))
+        nearest, made[group] = min(ranked, key=lambda entry: size(entry[0]))
         if nearest:
-            override[menu] = nearest
+            override[group] = nearest
     made |= {"experiment": "none", "seed": config.seed, "override": override}
     again = compose.compose(conf, compose.to_overrides(made))
-    assert sweeps.key(again) == sweeps.key(config), "the order has to say what the run was"
+    assert sweeps.key(again) == sweeps.key(config), "the parameters have to say what the run was"
     return made
 
 
 def offered(conf: Path) -> dict[str, dict[str, Any]]:
-    """Menu -> option -> its section. Hydra composes an option of every menu at a time, which need not go together."""
-    options = {menu: compose.options(conf, menu) for menu in ORDERED}
-    found: dict[str, dict[str, Any]] = {menu: {} for menu in ORDERED}
+    """Config group -> option -> its section. Hydra composes an option of every group at a time, which need not go together."""
+    options = {group: compose.options(conf, group) for group in GROUPS}
+    found: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     composer = compose.Composer(conf)
     for row in range(max(map(len, options.values()))):
-        chosen = {menu: names[row % len(names)] for menu, names in options.items()}
-        config = compose.to_config(composer.base(tuple(f"{menu}={option}" for menu, option in chosen.items())))
-        for menu, option in chosen.items():
-            found[menu][option] = getattr(config, menu)
+        chosen = {group: names[row % len(names)] for group, names in options.items()}
+        config = compose.to_config(composer.base(tuple(f"{group}={option}" for group, option in chosen.items())))
+        for group, option in chosen.items():
+            found[group][option] = getattr(config, group)
     return found
 
 

@@ -39,7 +39,7 @@ def space(
 
     Args:
         overrides: as Hydra's parser reads them; of a key that stands twice the later one counts.
-        options: what there is to choose from in a menu, for glob().
+        options: what there is to choose from in a config group, for glob().
 
     Raises:
         ConfigError: with a sentence for each key that can't be searched, or where no key is swept.
@@ -103,7 +103,7 @@ def word(item: Any) -> str:
 def globbed(key: str, pattern: Glob, options: Callable[[str], list[str]] | None) -> BaseDistribution:
     offered = options(key) if options else []
     if not offered:
-        raise ConfigError([f"{key}: glob() chooses from a menu, and {key} is none; list the values, e.g. {key}=a,b"])
+        raise ConfigError([f"{key}: glob() chooses from a config group, and {key} is none; list the values, e.g. {key}=a,b"])
     if not (names := pattern.filter(offered)):
         raise ConfigError([f"{key}: glob() matches none of {', '.join(offered)}"])
     return CategoricalDistribution([word(name) for name in names])

@@ -1,7 +1,7 @@
 """A sweep's folder, runs/<name>: what its jobs run is frozen there when it begins.
 
 sweep.json          the parent run, the swept keys, the commands given, the points asked for, the revision of the code
-frozen/conf, src    the menu and the packages as they were; every job composes from the one and imports the other
+frozen/conf, src    the config groups and the packages as they were; every job composes from the one and imports the other
 frozen/data         the data that the jobs read; see `frozen`
 points/<key>/       what a training leaves, by the key of its configuration
 submitted.jsonl     jobs handed to a scheduler
@@ -43,7 +43,7 @@ class Sweep:
 
     Attributes:
         folder: runs/<name>, absolute.
-        frozen: digest of the menu and the code as they were frozen.
+        frozen: digest of conf/ and the code as they were frozen.
         id: of the sweep, 32 hex digits, made when it begins: by it its MLflow run is found again.
         parent: id of the MLflow run whose children the trainings are; empty before it exists.
         swept: keys with several values, in the order given.
@@ -115,7 +115,7 @@ def current() -> Sweep | None:
 
 
 def digest(sweep: Sweep) -> str:
-    """Of the menu's files and the code's, as they are in the sweep's folder now."""
+    """Of conf/'s files and the code's, as they are in the sweep's folder now."""
     return f"{folder_md5(sweep.conf)} {provenance.code_digest(sweep.code)}"
 
 

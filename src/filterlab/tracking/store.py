@@ -65,7 +65,7 @@ def locate(settings: Settings, *, root: Path) -> Store:
         if not address:
             raise TrackingError(
                 "tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI=http://host:port, "
-                "or tracking.uri in the order's override, or choose `tracking: local`"
+                "or tracking.uri in params.yaml's override, or choose `tracking: local`"
             )
         if urlsplit(address).password:
             raise TrackingError(

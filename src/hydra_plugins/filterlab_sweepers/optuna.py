@@ -143,8 +143,8 @@ class OptunaSweeper(Sweeper):
         assert self.hydra_context is not None
         return self.hydra_context.config_loader
 
-    def options(self, menu: str) -> list[str]:
-        return list(self.loader().get_group_options(menu, results_filter=ObjectType.CONFIG))
+    def options(self, group: str) -> list[str]:
+        return list(self.loader().get_group_options(group, results_filter=ObjectType.CONFIG))
 
     def batch(self, search: "Search") -> dict[int, list[str]]:
         """The next trials' overrides by their numbers; empty where the search is over."""

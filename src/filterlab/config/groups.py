@@ -1,8 +1,8 @@
 """What conf/ may hold, and the words: values. Nothing in them names code to be run, a file to be read or a variable of a machine.
 
 Hydra instantiates what `_target_` names in its own section (launcher, sweeper, callbacks), and logging what `class` and `()`
-name there; it reads further menus from hydra.searchpath, and sets the variables of hydra.job.env_set. So of that section only
-KNOWN can be said; the classes of launchers and sweepers come from the packages that are installed.
+name there; it reads further config groups from hydra.searchpath, and sets the variables of hydra.job.env_set. So of that
+section only KNOWN can be said; the classes of launchers and sweepers come from the packages that are installed.
 """
 
 import io
@@ -22,7 +22,7 @@ from filterlab.config import document, schema
 from filterlab.config.faults import explanation, short
 from filterlab.errors import ConfigError
 
-MENUS = [*schema.FAMILIES, "experiment"]
+GROUPS = [*schema.FAMILIES, "experiment"]
 CHOSEN = ["hydra/launcher", "hydra/sweeper"]
 KNOWN = ["hydra.launcher", "hydra.sweeper", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"]
 KNOWN += ["hydra.job.name", "hydra.output_subdir", "hydra.verbose"]
@@ -31,9 +31,9 @@ REFERENCE = re.compile(r"\$\{[A-Za-z_][\w.]*\}")  # ${trainer.max_epochs}: anoth
 OF_A_RUN = re.compile(r"\$\{(now:[^{}$]*|hydra(\.\w+)+)\}")  # what Hydra itself fills in, in the names of folders
 
 
-def options(conf: Path, menu: str) -> list[str]:
-    """What conf/<menu>/ offers, sorted."""
-    return sorted(path.stem for path in (conf / menu).glob("*.yaml"))
+def options(conf: Path, group: str) -> list[str]:
+    """What conf/<group>/ offers, sorted."""
+    return sorted(path.stem for path in (conf / group).glob("*.yaml"))
 
 
 def is_hydras(override: Override) -> bool:
@@ -116,8 +116,8 @@ def faults(content: Any, *, path: Path, package: str | None) -> Iterator[str]:
         yield f"holds a {type(content).__name__}, expected `key: value` lines"
         return
     group = path.parent.as_posix()
-    if group not in (".", *MENUS, *CHOSEN):
-        yield f"there are menus in conf/ for {', '.join([*MENUS, *CHOSEN])}, and none for {group}"
+    if group not in (".", *GROUPS, *CHOSEN):
+        yield f"there are config groups in conf/ for {', '.join([*GROUPS, *CHOSEN])}, and none for {group}"
     if package not in (None, "_global_"):
         yield f"its header says package {package}, expected none, or _global_"
     yield from stray(content.get("defaults", []))
@@ -138,9 +138,9 @@ def stray(defaults: Any) -> Iterator[str]:
         pair = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
         name, chosen = pair
         if not (isinstance(name, str) and isinstance(chosen, str | None)) or "${" in f"{name}{chosen}":
-            yield f"defaults has {entry!r}, expected options such as mnist, or menu: option (off and such in quotes)"
+            yield f"defaults has {entry!r}, expected options such as mnist, or group: option (off and such in quotes)"
         elif name.partition("@")[2] not in ("", "_here_"):
-            yield f"defaults has {entry!r}: an option's values stay in their menu; after @ there can only be _here_"
+            yield f"defaults has {entry!r}: an option's values stay in their group; after @ there can only be _here_"
 
 
 def below(place: str, known: list[str]) -> bool:
