@@ -84,7 +84,7 @@ def test_a_folder(author: Any, make_clone: Any, tmp_path: Path) -> None:
         restored = store.execute("select run_uuid, value from tags where key = 'filterlab.restored_from'").fetchall()
         assert [value for _, value in restored] == [trained]
         ((run_id, _),) = restored
-        assert f"#/runs/{run_id}" in said
+        assert f"/runs/{run_id}?workflowType=machine_learning" in said
         assert set(store.execute("select run_uuid, status from runs")) == {(run_id, "FINISHED"), (own.id, "FINISHED")}
         metrics = dict(store.execute("select key, value from latest_metrics where run_uuid = ?", [run_id]))
     with sqlite3.connect(author.root / "mlflow.db") as store:
@@ -102,7 +102,7 @@ def test_what_nobody_committed_of_the_run_is_not_needed(author: Any, make_clone:
     assert clone.ran(said) == [], said
     with sqlite3.connect(clone.root / "mlflow.db") as store:
         ((run_id, status),) = store.execute("select run_uuid, status from runs").fetchall()
-    assert status == "FINISHED" and f"#/runs/{run_id}" in said
+    assert status == "FINISHED" and f"/runs/{run_id}?workflowType=machine_learning" in said
 
 
 def test_s3(author: Any, make_clone: Any, s3: str) -> None:

@@ -176,7 +176,7 @@ def test_back_again_comes_from_the_cache(project: Any) -> None:
     first, second = [run_id for run_id, _ in runs(project)]
     assert json.loads((project.root / "results/run.json").read_text())["run_id"] == second, "DVC leaves it alone"
     assert project.run("filterlab", "lineage").splitlines()[1].split()[1] == first, "the model leads to its own run"
-    assert f"#/runs/{first}" in project.run("filterlab", "pipeline")
+    assert f"/runs/{first}?workflowType=machine_learning" in project.run("filterlab", "pipeline")
     assert len(runs(project)) == 2, "what is restored is not trained again"
     project.commit("second thoughts")
 

@@ -242,7 +242,7 @@ def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "98.12%  (95 % interval 95.00% to 99.00%)" in before
     assert last == "model     models/model.safetensors", "without tracking there is no MLflow to point at"
     last, _ = summary(finished, "tracking=local")
-    assert last == "MLflow    make ui, then open http://127.0.0.1:5000/#/runs/abc"
+    assert last == "MLflow    no run abc is in mlflow.db: `filterlab pipeline` brings it back"
     last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
     assert last == "MLflow    http://here:1/#/runs/abc"
     last, _ = summary(finished, "tracking=server")
@@ -272,10 +272,12 @@ def test_only_a_run_that_the_store_lacks_is_restored(
     dvc.write_text("")
     summary(finished, "tracking=local")
     with sqlite3.connect(finished / "mlflow.db") as store:
-        store.execute("create table runs (run_uuid, status, lifecycle_stage)")
+        store.execute("create table runs (run_uuid, experiment_id, status, lifecycle_stage)")
         store.execute("create table tags (run_uuid, key, value)")
-        store.execute("insert into runs values (?, 'FINISHED', 'active')", [known])
+        store.execute("insert into runs values (?, 1, 'FINISHED', 'active')", [known])
     restored = []
     monkeypatch.setattr(runs, "resumed", lambda config, root: contextlib.nullcontext(restored.append(root)))
     assert pipeline.run(finished) == 0
     assert restored == ([] if known == "abc" else [finished])
+    address = "make ui, then open http://127.0.0.1:5000/#/experiments/1/runs/abc?workflowType=machine_learning"
+    assert summary(finished, "tracking=local")[0].endswith(address) == (known == "abc")

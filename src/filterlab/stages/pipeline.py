@@ -138,4 +138,9 @@ def history(config: schema.Config, root: Path, run_id: str) -> str:
         if run_id == folder_md5(root / "models"):
             return f"{located.uri} (the run tagged {store.MODELS}={run_id})"
         return f"{located.uri.rstrip('/')}/#/runs/{run_id}"
-    return f"make ui, then open http://127.0.0.1:5000/#/runs/{store.find(located, run_id) or run_id}"
+    if found := store.find(located, run_id):
+        experiment, run = found
+        # Without its last part, the address opens between MLflow's pages for generative AI.
+        page = f"experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+        return f"make ui, then open http://127.0.0.1:5000/#/{page}"
+    return f"no run {run_id} is in {store.DATABASE}: `filterlab pipeline` brings it back"

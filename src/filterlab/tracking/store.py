@@ -16,7 +16,7 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"  # of a local store, in its fol
 RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/: the id of the one that trained, or its models'
 MODELS = "filterlab.models"  # the tag of a pipeline's training: the MD5 of the models/ that it made
 FIND = """
-    select run_uuid from runs
+    select experiment_id, run_uuid from runs
     where lifecycle_stage = 'active' and (
         run_uuid = :id
         or status = 'FINISHED' and run_uuid in (select run_uuid from tags where key in (:restored, :models) and value = :id)
@@ -98,11 +98,10 @@ def home(root: Path) -> Path:
     return place if repository.is_root(place) else root
 
 
-def find(store: Store, run_id: str) -> str:
-    """The id of the run that a local store has for `run_id`; empty where it has none.
+def find(store: Store, run_id: str) -> tuple[str, str] | None:
+    """The ids of the experiment and of the run that a local store has for `run_id`; None where it has none.
 
     run_id: a run's own id, the one it was restored from, or the MD5 of the models/ it trained, of which the last run counts.
-
 
     Asked of SQLite alone, read-only: MLflow would take seconds.
     """
@@ -112,5 +111,5 @@ def find(store: Store, run_id: str) -> str:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute(FIND, {"id": run_id, "restored": RESTORED, "models": MODELS}).fetchone()
     except sqlite3.Error:  # no file, no tables, no database: who writes to it says what is wrong
-        return ""
-    return str(found[0]) if found else ""
+        return None
+    return (str(found[0]), str(found[1])) if found else None
