@@ -276,7 +276,7 @@ def test_a_restoring_that_broke_off_is_done_anew(database: Path) -> None:
     with pytest.raises(KeyboardInterrupt), tracking.resume(settings, root=root, run_id=unknown, restore=interrupted) as run:
         run.wait()
     assert client_of(uri).get_run(run.id).info.status == "KILLED"
-    assert find(locate(settings, root=root), unknown) == ""
+    assert find(locate(settings, root=root), unknown) is None
 
     def whole(run: tracking.NullRun) -> None:
         for step in (1, 2):
@@ -288,7 +288,7 @@ def test_a_restoring_that_broke_off_is_done_anew(database: Path) -> None:
     (found,) = client.search_runs([client.get_experiment_by_name("test").experiment_id], f"tags.`{RESTORED}` = '{unknown}'")
     assert found.info.status == "FINISHED"
     assert steps(client, found.info.run_id, "loss") == [(1, 1.0), (2, 1.0)]
-    assert find(locate(settings, root=root), unknown) == found.info.run_id
+    assert find(locate(settings, root=root), unknown) == (found.info.experiment_id, found.info.run_id)
 
 
 def test_off_writes_nothing(tmp_path: Path) -> None:
