@@ -10,13 +10,10 @@ from torch.nn import functional as F
 from filterlab.config import compose, schema
 from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages
-from filterlab.data.augment import variation
 from filterlab.data.datamodule import Batches
 from filterlab.models import registry
 from filterlab.models.predictor import Predictor
 from filterlab.training.fit import fit, own_algorithms, resolve_precision
-from filterlab.training.optimizers import optimizer
-from filterlab.training.schedules import factor
 from run import spread
 
 ROUNDS = 20  # a shared machine's speed changes by a tenth from one epoch to the next
@@ -72,9 +69,9 @@ def bare_loop(predictor: Predictor, train: LabelledImages, validation: LabelledI
     predictor.to(memory_format=torch.channels_last)
     tensors = [(torch.from_numpy(part.images), torch.from_numpy(part.labels).long()) for part in (train, validation)]
     epoch = 0
-    batches = Batches(*tensors[0], batch_size=settings.batch_size, seed=0, epoch=lambda: epoch, vary=variation(config.augment))
-    chosen = optimizer(config.optimizer, predictor.parameters())
-    shape = factor(config.schedule, steps=EPOCHS * len(batches), steps_per_epoch=len(batches))
+    batches = Batches(*tensors[0], batch_size=settings.batch_size, seed=0, epoch=lambda: epoch, vary=config.augment.build())
+    chosen = config.optimizer.build(predictor.parameters())
+    shape = config.schedule.build(steps=EPOCHS * len(batches), steps_per_epoch=len(batches))
     schedule = torch.optim.lr_scheduler.LambdaLR(chosen, shape)
     half = resolve_precision(settings) == "bf16"
     started = time.perf_counter()

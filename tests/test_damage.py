@@ -26,6 +26,7 @@ from filterlab.data.prepare import prepare
 from filterlab.data.progress import Progress
 from filterlab.errors import UserError
 from filterlab.models import artifact, folder, registry
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.repository import folder_md5
 from filterlab.stages import curves, results
 from filterlab.sweeps import frozen, lineage, promotion
@@ -36,7 +37,7 @@ from mutations import KINDS, mutations
 CONF = Path(__file__).parents[1] / "conf"
 COUNT = int(os.environ.get("FILTERLAB_MUTATIONS", "24"))
 FIRST, LABELS = schema.FILES["train"].images, schema.FILES["train"].labels
-MODEL = schema.ConvNet("conv_net", [schema.ConvLayer(3, 3, batch_norm=True)], "flatten", [], 0.0)
+MODEL = ConvNet("conv_net", [ConvLayer(3, 3, batch_norm=True)], "flatten", [], 0.0)
 LOCK = """\
 schema: '2.0'
 stages:

@@ -11,10 +11,17 @@ import pytest
 import torch
 
 from filterlab.config import bounds, compose, schema
+from filterlab.config.section import Section
 from filterlab.errors import ConfigError
 from filterlab.models import shapes
+from filterlab.models.architectures.softmax import Softmax
 
-SECTIONS = [node for node in vars(schema).values() if dataclasses.is_dataclass(node)]
+
+def subclasses(of: type) -> list[type]:
+    return [node for below in of.__subclasses__() for node in (below, *subclasses(below))]
+
+
+SECTIONS = subclasses(Section)
 FIELDS = [
     (section, field)
     for section in SECTIONS
@@ -124,11 +131,11 @@ def test_the_limit_itself() -> None:
     """An MLP without a hidden layer has (pixels + 1) * classes parameters: the last that fits, and one class more."""
     size = {"channels": 1, "height": 1024, "width": 1024}
     fits = shapes.LARGEST // (1024 * 1024 + 1)
-    layers = shapes.layers(schema.Softmax(name="softmax"), **size, classes=fits)
+    layers = shapes.layers(Softmax(name="softmax"), **size, classes=fits)
     assert shapes.parameter_count(layers) == (1024 * 1024 + 1) * fits <= shapes.LARGEST
     assert shapes.unit_count(layers) == 1024 * 1024 + fits
     with pytest.raises(shapes.ShapeError, match=r"parameters take 8\.6 GB"):
-        shapes.layers(schema.Softmax(name="softmax"), **size, classes=fits + 1)
+        shapes.layers(Softmax(name="softmax"), **size, classes=fits + 1)
 
 
 def test_the_deepest_network_is_worked_out_at_once(conf: Path) -> None:

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from filterlab.config import compose, schema
+from filterlab.data.augment import NoAugment
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
+from filterlab.models.architectures.mlp import MLP
+from filterlab.training.optimizers import Adam
 
 Resolve = Callable[..., schema.Config]
 
@@ -22,23 +26,23 @@ def test_precedence(resolve: Resolve) -> None:
     assert [config.model.name for config in (plain, params, words)] == ["cnn", "mlp", "softmax"]
     assert [config.optimizer.lr for config in (plain, params, words)] == [0.1, 0.5, 0.25]
     assert [config.seed for config in (plain, params, words)] == [0, 4, 9]
-    assert isinstance(words.optimizer, schema.Adam)
+    assert isinstance(words.optimizer, Adam)
     assert (words.optimizer.eps, words.trainer.max_epochs) == (1e-3, 3), "what the command line leaves alone stays"
 
 
 def test_nested_override(resolve: Resolve) -> None:
     """`override` reaches any depth, elements of a list by their number; written with dots or nested."""
     config = resolve("model: conv_net\noverride: {model: {layers: {1: {filters: 5}}, hidden: [3, 4]}, trainer.threads: 1}\n")
-    assert isinstance(config.model, schema.ConvNet)
+    assert isinstance(config.model, ConvNet)
     assert [layer.filters for layer in config.model.layers] == [32, 5]
     assert (config.model.hidden, config.trainer.threads) == ([3, 4], 1)
 
 
 def test_whole_list_of_layers(resolve: Resolve) -> None:
     config = resolve("override: {model: {layers: [{filters: 4, kernel: 3, batch_norm: true, dropout: 0.5}]}}\n")
-    assert isinstance(config.model, schema.ConvNet)
+    assert isinstance(config.model, ConvNet)
     assert config.model.layers == [
-        schema.ConvLayer(filters=4, kernel=3, stride=1, padding=0, batch_norm=True, activation="relu", pool=1, dropout=0.5)
+        ConvLayer(filters=4, kernel=3, stride=1, padding=0, batch_norm=True, activation="relu", pool=1, dropout=0.5)
     ]
 
 
@@ -47,7 +51,7 @@ def test_experiment_in_the_parameters_makes_all_the_choices(resolve: Resolve) ->
     config = resolve(
         "experiment: small\nmodel: resnet\ndata: mnist\noptimizer: adam\nseed: 0\noverride: {trainer: {batch_size: 8}}\n"
     )
-    assert isinstance(config.model, schema.MLP)
+    assert isinstance(config.model, MLP)
     assert (config.experiment, config.data.name, config.optimizer.name) == ("small", "digits", "sgd")
     assert (config.model.hidden, config.trainer.max_epochs, config.trainer.batch_size) == ([7], 2, 8)
     assert config.seed == 0, "params.yaml's seed, not the experiment's 5: 0 is a seed"
@@ -75,7 +79,7 @@ def test_words_that_yaml_1_1_would_misread(resolve: Resolve) -> None:
     """`off` is no boolean and `none` no null here; DVC reads params.yaml by the same rules."""
     config = resolve("tracking: off\naugment: none\nexperiment: none\n")
     assert (config.tracking.backend, config.experiment) == ("off", "none")
-    assert isinstance(config.augment, schema.NoAugment)
+    assert isinstance(config.augment, NoAugment)
 
 
 def test_seed_given_twice_in_the_parameters(resolve: Resolve) -> None:

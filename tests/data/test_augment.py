@@ -6,6 +6,7 @@ import torch
 
 from filterlab.config import schema
 from filterlab.data import augment
+from filterlab.data.augment import Affine, NoAugment, Shift
 
 SHAPES = [(5, 1, 28, 28), (4, 3, 9, 16)]
 
@@ -97,14 +98,14 @@ def test_affine_keeps_an_oblong_image_square_to_itself(monkeypatch: pytest.Monke
     assert torch.equal(augment.affine(given, degrees=90, pixels=0, scale=0, generator=torch.Generator()), given)
 
 
-@pytest.mark.parametrize("chosen", [schema.NoAugment("none"), schema.Shift("shift", 2), schema.Affine("affine", 20.0, 2.0, 0.2)])
+@pytest.mark.parametrize("chosen", [NoAugment("none"), Shift("shift", 2), Affine("affine", 20.0, 2.0, 0.2)])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_draws_come_from_the_given_generator_alone(chosen: schema.Augment, shape: tuple[int, ...]) -> None:
-    vary, given = augment.variation(chosen), images(shape)
+    vary, given = chosen.build(), images(shape)
     before, kept = torch.get_rng_state(), given.clone()
     one, again, other = (vary(given, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
     assert torch.equal(one, again)
-    assert torch.equal(one, other) == isinstance(chosen, schema.NoAugment)
+    assert torch.equal(one, other) == isinstance(chosen, NoAugment)
     assert one.dtype == torch.uint8 and one.shape == given.shape
     assert torch.equal(given, kept), "the images in memory are never changed"
     assert torch.equal(torch.get_rng_state(), before)

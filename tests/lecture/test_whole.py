@@ -10,9 +10,9 @@ import mlflow
 import pytest
 
 from filterlab import cli
-from filterlab.config import schema
 from filterlab.lecture import coding_or_discovery, engineered, large_networks, relu, topics
 from filterlab.models import shapes
+from filterlab.models.architectures.resnet import ResNet
 
 MEASURED = {"images", "test/accuracy", "model/MB", "training/seconds", "test/seconds", "training/MB"}  # in topic 18
 WORKED_OUT = {str(topic.number): topic for topic in topics.TOPICS if topic.module}
@@ -101,7 +101,7 @@ def test_each_of_its_kinds_is_trained(root: Path) -> None:
     assert {run.data.params["activation"] for run in trainings(root, 12)} == set(relu.NAMES)
     assert all(claim["n"] == 2 for number in (8, 13) for claim in found(root, number)["hypotheses"])
     assert [len(found(root, number)["tables"][0]["rows"]) for number in (11, 12, 13)] == [6, 8, 17]
-    deepest = schema.ResNet(name="resnet", depth=110, width=large_networks.WIDTH, residual=True)
+    deepest = ResNet(name="resnet", depth=110, width=large_networks.WIDTH, residual=True)
     traced = shapes.parameter_count(shapes.layers(deepest, channels=1, height=14, width=14, classes=10))
     assert [row[2] for row in found(root, 15)["tables"][0]["rows"] if row[0] == "110"] == [f"{traced:,}"] * 2
 

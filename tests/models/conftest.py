@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from filterlab.config import schema
+from filterlab.models.architectures.conv_net import ConvLayer
 
 OPTIONS = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 
@@ -16,7 +17,7 @@ def read_option(path: Path) -> schema.Model:
     values: dict[str, Any] = yaml.safe_load(path.read_text())
     del values["defaults"]
     if "layers" in values:
-        values["layers"] = [schema.ConvLayer(**layer) for layer in values["layers"]]
+        values["layers"] = [ConvLayer(**layer) for layer in values["layers"]]
     return schema.FAMILIES["model"][values["name"]](**values)
 
 

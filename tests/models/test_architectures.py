@@ -8,8 +8,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from filterlab.config import schema
-from filterlab.models import registry, shapes
+from filterlab.models import plan, registry, shapes
 from filterlab.models.activations import ACTIVATIONS, activation, initialized
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
+from filterlab.models.architectures.lenet5 import LeNet5
+from filterlab.models.architectures.mlp import MLP
+from filterlab.models.architectures.resnet import ResNet
+from filterlab.models.architectures.tutorial_cnn import TutorialCNN
 from filterlab.models.global_pool import GlobalAverage, GlobalMax
 from filterlab.models.resnet import AddShortcut
 
@@ -41,12 +46,12 @@ def random(*shape: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("filters", "kernel"), TUTORIAL)
 def test_tutorial_parameters(filters: int, kernel: int) -> None:
-    model = schema.TutorialCNN(name="tutorial_cnn", filters=filters, kernel=kernel)
+    model = TutorialCNN(name="tutorial_cnn", filters=filters, kernel=kernel)
     assert count(build(model)) == shapes.parameter_count(shapes.layers(model, **MNIST)) == TUTORIAL[filters, kernel]
 
 
 def test_tutorial_layer_by_layer() -> None:
-    trace = shapes.layers(schema.TutorialCNN(name="tutorial_cnn", filters=32, kernel=3), **MNIST)
+    trace = shapes.layers(TutorialCNN(name="tutorial_cnn", filters=32, kernel=3), **MNIST)
     parts = {layer.name: (layer.parameters, layer.channels, layer.height) for layer in trace}
     assert parts["conv1"] == (320, 32, 26)
     assert parts["conv2"] == (9_248, 32, 24)
@@ -58,7 +63,7 @@ def test_tutorial_layer_by_layer() -> None:
 
 @pytest.mark.parametrize("kernel", [3, 9, 16])
 def test_tutorial_initial_weights_are_those_of_keras(kernel: int) -> None:
-    network = build(schema.TutorialCNN(name="tutorial_cnn", filters=32, kernel=kernel))
+    network = build(TutorialCNN(name="tutorial_cnn", filters=32, kernel=kernel))
     assert isinstance(network, nn.Sequential)
     assert network.conv2.kernel_size == (3, 3)
     fans = {"conv1": (kernel**2, 32 * kernel**2), "conv2": (288, 288), "fc2": (32, 10)}
@@ -73,7 +78,7 @@ def test_tutorial_initial_weights_are_those_of_keras(kernel: int) -> None:
 
 
 def test_lenet5() -> None:
-    model = schema.LeNet5(name="lenet5", activation="tanh")
+    model = LeNet5(name="lenet5", activation="tanh")
     assert count(build(model)) == 61_706
     trace = {layer.name: layer for layer in shapes.layers(model, **MNIST)}
     assert [trace[name].parameters for name in ("conv1", "conv2", "fc1", "fc2", "fc3")] == [156, 2_416, 48_120, 10_164, 850]
@@ -82,21 +87,21 @@ def test_lenet5() -> None:
 
 @pytest.mark.parametrize(("hidden", "parameters"), [([], 7_850), ([256, 128], 235_146)])
 def test_mlp_parameters(hidden: list[int], parameters: int) -> None:
-    assert count(build(schema.MLP(name="mlp", hidden=hidden, activation="relu"))) == parameters
+    assert count(build(MLP(name="mlp", hidden=hidden, activation="relu"))) == parameters
 
 
 def test_mlp_with_one_hidden_layer_has_the_lectures_parameters() -> None:
     inputs, hidden, outputs = 784, 30, 10
-    network = build(schema.MLP(name="mlp", hidden=[hidden], activation="sigmoid"))
+    network = build(MLP(name="mlp", hidden=[hidden], activation="sigmoid"))
     assert count(network) == (inputs + 1) * hidden + (hidden + 1) * outputs
 
 
 def test_conv_net_is_its_layers_in_order() -> None:
     layers = [
-        schema.ConvLayer(3, 5, stride=2, padding=1, batch_norm=True, activation="elu", pool=2, dropout=0.3),
-        schema.ConvLayer(4, 3, activation="tanh"),
+        ConvLayer(3, 5, stride=2, padding=1, batch_norm=True, activation="elu", pool=2, dropout=0.3),
+        ConvLayer(4, 3, activation="tanh"),
     ]
-    model = schema.ConvNet(name="conv_net", layers=layers, head="global_max", hidden=[6], dropout=0.5)
+    model = ConvNet(name="conv_net", layers=layers, head="global_max", hidden=[6], dropout=0.5)
     network = build(model).eval()
     names = ["conv1", "norm1", "act1", "pool1", "drop1", "conv2", "act2", "global_max", "fc1", "act3", "drop2", "fc2"]
     assert [name for name, _ in network.named_children()] == names
@@ -116,7 +121,7 @@ def test_resnet_parameters_are_the_papers(depth: int, parameters: int) -> None:
     """Table 6 of the paper gives .27M, .85M and 1.7M for 32x32 color images; shortcuts have none."""
     sizes = {"channels": 3, "height": 32, "width": 32, "classes": 10}
     counts = [
-        shapes.parameter_count(shapes.layers(schema.ResNet(name="resnet", depth=depth, width=16, residual=residual), **sizes))
+        shapes.parameter_count(shapes.layers(ResNet(name="resnet", depth=depth, width=16, residual=residual), **sizes))
         for residual in (True, False)
     ]
     assert counts[0] == counts[1] == pytest.approx(parameters, rel=0.02)
@@ -124,7 +129,7 @@ def test_resnet_parameters_are_the_papers(depth: int, parameters: int) -> None:
 
 @pytest.mark.parametrize("residual", [True, False])
 def test_resnet_of_110_layers(residual: bool) -> None:
-    network = build(schema.ResNet(name="resnet", depth=110, width=2, residual=residual)).train()
+    network = build(ResNet(name="resnet", depth=110, width=2, residual=residual)).train()
     weighted = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     assert len(weighted) == 110
     logits = network(random(2, 1, 28, 28))
@@ -133,14 +138,14 @@ def test_resnet_of_110_layers(residual: bool) -> None:
 
 def test_resnet_with_and_without_shortcuts_has_the_same_initial_weights() -> None:
     with_, without = (
-        build(schema.ResNet(name="resnet", depth=14, width=4, residual=residual)).state_dict() for residual in (True, False)
+        build(ResNet(name="resnet", depth=14, width=4, residual=residual)).state_dict() for residual in (True, False)
     )
     assert list(with_) == list(without)
     assert all(torch.equal(with_[name], without[name]) for name in with_)
 
 
 def test_resnet_initial_weights() -> None:
-    network = build(schema.ResNet(name="resnet", depth=8, width=32, residual=True))
+    network = build(ResNet(name="resnet", depth=8, width=32, residual=True))
     weight = network.get_parameter("group3.block1.conv1.weight")  # 64 -> 128 channels
     assert weight.shape == (128, 64, 3, 3)
     assert weight.std().item() == pytest.approx(math.sqrt(2 / (128 * 9)), rel=0.02)
@@ -157,7 +162,7 @@ def test_shortcut() -> None:
 def test_shortcut_of_single_pixels() -> None:
     """Maps of 1x1 stay 1x1 under a stride of 2."""
     network = registry.build(
-        schema.ResNet(name="resnet", depth=8, width=2, residual=True), channels=1, height=1, width=2, classes=3, seed=0
+        ResNet(name="resnet", depth=8, width=2, residual=True), channels=1, height=1, width=2, classes=3, seed=0
     )
     assert network.eval()(random(2, 1, 1, 2)).shape == (2, 3)
 
@@ -169,7 +174,7 @@ def test_global_pools() -> None:
 
 
 def test_activations_are_those_of_the_schema() -> None:
-    assert list(ACTIVATIONS) == schema.ACTIVATIONS
+    assert list(ACTIVATIONS) == plan.ACTIVATIONS
     values = torch.linspace(-3, 3, 13)
     expected = {
         "relu": values.clamp(min=0),
@@ -180,7 +185,7 @@ def test_activations_are_those_of_the_schema() -> None:
         "sigmoid": 1 / (1 + (-values).exp()),
         "identity": values,
     }
-    for name in schema.ACTIVATIONS:
+    for name in plan.ACTIVATIONS:
         torch.testing.assert_close(activation(name)(values), expected[name])
 
 

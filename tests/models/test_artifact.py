@@ -18,14 +18,15 @@ from filterlab.config import schema
 from filterlab.errors import DataError
 from filterlab.models import artifact, pyfunc, registry
 from filterlab.models import folder as stored
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.predictor import Predictor
 
 CLASSES = [str(digit) for digit in range(10)]
 CARD = {"name": "mnist", "classes": CLASSES, "channels": 1, "height": 28, "width": 28, "mean": 0.1307, "std": 0.3081}
 MNIST = {"channels": 1, "height": 28, "width": 28, "classes": 10}
-SMALL = schema.ConvNet(
+SMALL = ConvNet(
     name="conv_net",
-    layers=[schema.ConvLayer(3, 3, batch_norm=True, pool=2), schema.ConvLayer(4, 3)],
+    layers=[ConvLayer(3, 3, batch_norm=True, pool=2), ConvLayer(4, 3)],
     head="global_max",
     hidden=[],
     dropout=0.5,

@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from filterlab.config import schema
-from filterlab.config.schema import ConvLayer, ConvNet
 from filterlab.models import registry, shapes
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
+from filterlab.models.architectures.lenet5 import LeNet5
+from filterlab.models.architectures.resnet import ResNet
+from filterlab.models.architectures.tutorial_cnn import TutorialCNN
+from filterlab.models.plan import ACTIVATIONS
 from filterlab.models.shapes import LayerShape, ShapeError
 
 MNIST = {"channels": 1, "height": 28, "width": 28, "classes": 10}
@@ -74,7 +78,7 @@ conv_layers = st.builds(
     stride=st.integers(1, 3),
     padding=st.integers(0, 3),
     batch_norm=st.booleans(),
-    activation=st.sampled_from(schema.ACTIVATIONS),
+    activation=st.sampled_from(ACTIVATIONS),
     pool=st.integers(1, 3),
     dropout=st.sampled_from([0.0, 0.5]),
 )
@@ -133,9 +137,9 @@ def test_three_small_filters_see_as_far_as_one_large() -> None:
         plain(ConvLayer(2, 3, pool=2), ConvLayer(2, 3, stride=2), ConvLayer(2, 2)),
         plain(ConvLayer(2, 5, stride=2, padding=2), ConvLayer(2, 3, padding=1, pool=3), ConvLayer(2, 2)),
         plain(ConvLayer(2, 4, pool=2), ConvLayer(2, 5, pool=2)),
-        schema.LeNet5(name="lenet5", activation="tanh"),
-        schema.ResNet(name="resnet", depth=8, width=2, residual=True),
-        schema.ResNet(name="resnet", depth=8, width=2, residual=False),
+        LeNet5(name="lenet5", activation="tanh"),
+        ResNet(name="resnet", depth=8, width=2, residual=True),
+        ResNet(name="resnet", depth=8, width=2, residual=False),
     ],
 )
 def test_receptive_fields_by_gradient(model: schema.Model) -> None:
@@ -176,11 +180,11 @@ def test_the_head_sees_the_whole_image() -> None:
         ),
         (plain(ConvLayer(4, 9, padding=1)), 6, r"conv1 \(9x9\) needs at least 7x7 pixels, but gets 6x6 from the image"),
         (plain(ConvLayer(4, 8, pool=2)), 8, r"pool1 \(2x2\) needs at least 2x2 pixels, but gets 1x1 from conv1 \(8x8\)"),
-        (schema.LeNet5(name="lenet5", activation="tanh"), 8, r"model lenet5: conv2 \(5x5\) .* but gets 4x4 from pool1 \(2x2\)"),
-        (schema.LeNet5(name="lenet5", activation="tanh"), 10, r"model lenet5: pool2 \(2x2\) .* but gets 1x1 from conv2 \(5x5\)"),
-        (schema.TutorialCNN(name="tutorial_cnn", filters=8, kernel=16), 15, r"conv1 \(16x16\) .* gets 15x15 from the image"),
-        (schema.TutorialCNN(name="tutorial_cnn", filters=8, kernel=16), 17, r"conv2 \(3x3\) .* gets 2x2 from conv1 \(16x16\)"),
-        (schema.TutorialCNN(name="tutorial_cnn", filters=8, kernel=16), 18, r"pool1 \(2x2\) .* gets 1x1 from conv2 \(3x3\)"),
+        (LeNet5(name="lenet5", activation="tanh"), 8, r"model lenet5: conv2 \(5x5\) .* but gets 4x4 from pool1 \(2x2\)"),
+        (LeNet5(name="lenet5", activation="tanh"), 10, r"model lenet5: pool2 \(2x2\) .* but gets 1x1 from conv2 \(5x5\)"),
+        (TutorialCNN(name="tutorial_cnn", filters=8, kernel=16), 15, r"conv1 \(16x16\) .* gets 15x15 from the image"),
+        (TutorialCNN(name="tutorial_cnn", filters=8, kernel=16), 17, r"conv2 \(3x3\) .* gets 2x2 from conv1 \(16x16\)"),
+        (TutorialCNN(name="tutorial_cnn", filters=8, kernel=16), 18, r"pool1 \(2x2\) .* gets 1x1 from conv2 \(3x3\)"),
     ],
 )
 def test_images_too_small(model: schema.Model, side: int, message: str) -> None:
@@ -197,7 +201,7 @@ def test_one_short_side_is_too_small() -> None:
 
 @pytest.mark.parametrize(("depth", "below", "above"), [(21, 20, 26), (25, 20, 26), (9, 8, 14), (2, 8, 14), (100, 98, 104)])
 def test_depths_that_are_not_6n_plus_2(depth: int, below: int, above: int) -> None:
-    model = schema.ResNet(name="resnet", depth=depth, width=4, residual=True)
+    model = ResNet(name="resnet", depth=depth, width=4, residual=True)
     with pytest.raises(ShapeError, match=f"depth {depth} is not 6n \\+ 2; the nearest are {below} and {above}"):
         shapes.layers(model, **MNIST)
 

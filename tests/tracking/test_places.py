@@ -20,9 +20,9 @@ from sqlalchemy import URL
 from tracking_settings import Settings
 
 from filterlab import tracking
-from filterlab.config import schema
 from filterlab.errors import TrackingError
 from filterlab.models import artifact, pyfunc, registry
+from filterlab.models.architectures.softmax import Softmax
 from filterlab.tracking.database import local, settle
 from filterlab.tracking.store import home, locate
 
@@ -41,7 +41,7 @@ def _no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("network") / "models"
-    config = schema.Softmax("softmax")
+    config = Softmax("softmax")
     card = {"name": "noise", "classes": list("abc"), "channels": 1, "height": 8, "width": 8, "mean": 0.2, "std": 0.4}
     artifact.save(folder, registry.build(config, channels=1, height=8, width=8, classes=3, seed=0), model=config, card=card)
     return folder

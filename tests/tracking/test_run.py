@@ -14,9 +14,9 @@ from PIL import Image
 from tracking_settings import Settings
 
 from filterlab import tracking
-from filterlab.config import schema
 from filterlab.errors import TrackingError
 from filterlab.models import artifact, pyfunc, registry
+from filterlab.models.architectures.softmax import Softmax
 from filterlab.tracking import recorders
 from filterlab.tracking.store import RESTORED, find, locate
 
@@ -25,7 +25,7 @@ SRC = Path(pyfunc.__file__).parents[2]
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    config = schema.Softmax("softmax")
+    config = Softmax("softmax")
     card = {"name": "noise", "classes": list("abc"), "channels": 1, "height": 8, "width": 8, "mean": 0.2, "std": 0.4}
     network = registry.build(config, channels=1, height=8, width=8, classes=3, seed=0)
     artifact.save(tmp_path / "model", network, model=config, card=card)

@@ -12,6 +12,7 @@ import torch
 from filterlab.config import compose, schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.models import registry
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.predictor import Predictor
 from filterlab.training.fit import Fitted, fit
 from filterlab.training.history import Epoch
@@ -26,9 +27,7 @@ BASE = [
     "trainer.batch_size=32",
     "trainer.threads=1",
 ]
-MODEL = schema.ConvNet(
-    "conv_net", [schema.ConvLayer(filters=4, kernel=3, batch_norm=True, pool=2, dropout=0.2)], "flatten", [], 0.1
-)
+MODEL = ConvNet("conv_net", [ConvLayer(filters=4, kernel=3, batch_norm=True, pool=2, dropout=0.2)], "flatten", [], 0.1)
 
 
 def images(n: int, *, noise: int, seed: int) -> LabelledImages:

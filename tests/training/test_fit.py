@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from filterlab.config import schema
 from filterlab.errors import DataError, UserError
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
+from filterlab.models.architectures.softmax import Softmax
 from filterlab.training import checkpoints
 from filterlab.training import fit as fitting
 from filterlab.training.history import Epoch
@@ -51,7 +52,7 @@ def test_training_metrics_weigh_every_example_alike(make_training: Callable, tmp
         "augment=none",
         "trainer.max_epochs=1",
         "trainer.label_smoothing=0.3",
-        model=schema.Softmax("softmax"),
+        model=Softmax("softmax"),
     )
     fitted = training(tmp_path)
     with torch.inference_mode():
@@ -85,7 +86,7 @@ def test_same_seed_same_bits(make_training: Callable, bits_of: Callable, tmp_pat
 
 def test_without_dropout_channels_last_changes_rounding_alone(make_training: Callable, tmp_path: Path) -> None:
     """Seven steps; weights and logits are of the size of 1. (Dropout draws in the order of memory: so others are drawn.)"""
-    model = schema.ConvNet("conv_net", [schema.ConvLayer(filters=4, kernel=3, batch_norm=True, pool=2)], "flatten", [], 0.0)
+    model = ConvNet("conv_net", [ConvLayer(filters=4, kernel=3, batch_norm=True, pool=2)], "flatten", [], 0.0)
     weights, logits = [], []
     for layout in ("true", "false"):
         training = make_training(f"trainer.channels_last={layout}", "trainer.max_epochs=1", "optimizer=sgd", model=model)
@@ -237,7 +238,7 @@ def test_a_training_goes_on_after_its_last_epoch_also_where_no_epoch_was_better(
 ) -> None:
     """Weights that stand still: the first epoch is the best, and the checkpoints kept are its own and the last two."""
     still = ["optimizer.lr=1e-30", "trainer.max_epochs=6", "trainer.patience=6"]
-    make_training = functools.partial(make_training, *still, model=schema.Softmax("softmax"))
+    make_training = functools.partial(make_training, *still, model=Softmax("softmax"))
     whole = make_training()(tmp_path / "whole")
     assert whole.best_epoch == 1
     with pytest.raises(KeyboardInterrupt):
@@ -288,7 +289,7 @@ def test_a_checkpoint_whose_best_epoch_is_damaged_is_not_used(
     make_training: Callable, bits_of: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     still = ["optimizer.lr=1e-30", "trainer.max_epochs=4", "trainer.patience=6"]
-    make_training = functools.partial(make_training, *still, model=schema.Softmax("softmax"))
+    make_training = functools.partial(make_training, *still, model=Softmax("softmax"))
     whole = bits_of(make_training()(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
         make_training(told_of=interrupt_at(4))(tmp_path / "broken")

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 from filterlab.config import schema
 from filterlab.config.faults import short
+from filterlab.data.augment import Shift
 from filterlab.models import shapes
+from filterlab.models.architectures.conv_net import ConvNet
+from filterlab.training.optimizers import SGD
 
 COMPARE = {"ge": (operator.ge, ">="), "gt": (operator.gt, ">"), "le": (operator.le, "<="), "lt": (operator.lt, "<")}
 STEP = 10**12  # bytes of a step's outputs on one device: more than any has, so that it is a slip of the pen
@@ -126,10 +129,10 @@ def disagreements(config: schema.Config) -> Iterator[str]:
     if twice := [name for name, count in Counter(data.classes).items() if count > 1]:
         yield f"data.classes names {short(twice[0])} more than once: each label needs a name of its own"
     yield from files(data)
-    if isinstance(optimizer, schema.SGD) and optimizer.nesterov and optimizer.momentum == 0:
+    if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.momentum == 0:
         yield "optimizer.nesterov is true and optimizer.momentum is 0: nesterov needs momentum > 0"
     side = min(data.height, data.width)
-    if isinstance(config.augment, schema.Shift) and config.augment.pixels >= side:
+    if isinstance(config.augment, Shift) and config.augment.pixels >= side:
         yield f"augment.pixels is {config.augment.pixels}, expected less than the images' side, {side}: nothing would be left"
     if trainer.strategy == "auto" and trainer.devices > 1:
         yield f"trainer.devices is {trainer.devices} and trainer.strategy is auto: more than one device needs strategy ddp"
@@ -138,7 +141,7 @@ def disagreements(config: schema.Config) -> Iterator[str]:
     if config.tracking.backend != "server" and config.tracking.uri:
         backend, uri = config.tracking.backend, config.tracking.uri
         yield f"tracking.uri is {uri!r} and tracking.backend is {backend}: a uri needs tracking=server"
-    if isinstance(config.model, schema.ConvNet) and not config.model.layers:
+    if isinstance(config.model, ConvNet) and not config.model.layers:
         yield "model.layers is empty, expected at least one convolution"
 
 

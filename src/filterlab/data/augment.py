@@ -1,30 +1,62 @@
-"""Variations of training images, drawn for a whole batch at once."""
+"""Variations of training images, drawn for a whole batch at once: their settings, and the function that each builds."""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional as F
+from filterlab.config.section import SIDE, Section, value
 
-from filterlab.config import schema
+if TYPE_CHECKING:  # the configuration reads the settings, and does without torch
+    import torch
 
-Images = torch.Tensor  # (N, C, H, W) uint8
-Variation = Callable[[Images, torch.Generator], Images]
+    Images = torch.Tensor  # (N, C, H, W) uint8
 
-
-def variation(augment: schema.Augment) -> Variation:
-    """The function that varies a batch: (images (N, C, H, W) uint8, generator on their device) -> the same shape, uint8."""
-    if isinstance(augment, schema.Shift):
-        return lambda images, generator: shift(images, pixels=augment.pixels, generator=generator)
-    if isinstance(augment, schema.Affine):
-        return lambda images, generator: affine(
-            images, degrees=augment.degrees, pixels=augment.pixels, scale=augment.scale, generator=generator
-        )
-    return lambda images, generator: images
+Variation = Callable[["Images", "torch.Generator"], "Images"]
 
 
-def shift(images: Images, *, pixels: int, generator: torch.Generator) -> Images:
+@dataclass
+class Augment(Section):
+    name: str = value("how training images are varied, a whole batch at a time", text="name")
+
+    def build(self) -> Variation:
+        """The function that varies a batch: (images (N, C, H, W) uint8, generator on their device) -> the same shape, uint8."""
+        raise NotImplementedError
+
+
+@dataclass
+class NoAugment(Augment):
+    def build(self) -> Variation:
+        return lambda images, generator: images
+
+
+@dataclass
+class Shift(Augment):
+    pixels: int = value("largest shift in each direction, in whole pixels; zeros come in", ge=1, le=SIDE)
+
+    def build(self) -> Variation:
+        return lambda images, generator: shift(images, pixels=self.pixels, generator=generator)
+
+
+@dataclass
+class Affine(Augment):
+    degrees: float = value("largest rotation either way, in degrees", ge=0, le=180)
+    pixels: float = value("largest shift in each direction, in pixels", ge=0, le=SIDE)
+    scale: float = value("largest change of size: factors in [1 - scale, 1 + scale]", ge=0, lt=1)
+
+    def build(self) -> Variation:
+        settings = {"degrees": self.degrees, "pixels": self.pixels, "scale": self.scale}
+        return lambda images, generator: affine(images, **settings, generator=generator)
+
+
+NAMES = {"none": NoAugment, "shift": Shift, "affine": Affine}
+
+
+def shift(images: "Images", *, pixels: int, generator: "torch.Generator") -> "Images":
     """Each image moved by whole pixels, drawn uniformly from [-pixels, pixels] in both directions; zeros come in."""
+    import torch
+    from torch.nn import functional as F
+
     n, channels, height, width = images.shape
     device = images.device
     padded = F.pad(images, (pixels, pixels, pixels, pixels))
@@ -39,12 +71,15 @@ def shift(images: Images, *, pixels: int, generator: torch.Generator) -> Images:
     ]
 
 
-def affine(images: Images, *, degrees: float, pixels: float, scale: float, generator: torch.Generator) -> Images:
+def affine(images: "Images", *, degrees: float, pixels: float, scale: float, generator: "torch.Generator") -> "Images":
     """Each image turned, moved and scaled about its center, bilinearly; zeros come in.
 
     Drawn uniformly: an angle in [-degrees, degrees], a shift in [-pixels, pixels] in both directions, a factor in
     [1 - scale, 1 + scale].
     """
+    import torch
+    from torch.nn import functional as F
+
     n, _, height, width = images.shape
     angle, factor, right, down = 2 * torch.rand(4, n, generator=generator, device=images.device) - 1
     angle = angle * math.radians(degrees)

@@ -7,7 +7,7 @@ import torch
 
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
-from filterlab.data.augment import Variation, variation
+from filterlab.data.augment import Variation
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # images (N, C, H, W) uint8, labels (N,) int64
 
@@ -103,7 +103,7 @@ class ImageData(pl.LightningDataModule):
             batch_size=self.config.trainer.batch_size,
             seed=self.config.seed,
             epoch=lambda: self.trainer.current_epoch,
-            vary=variation(self.config.augment),
+            vary=self.config.augment.build(),
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from filterlab.config import schema
 from filterlab.lecture.lab import Lab
 from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, close, equal
 from filterlab.models import shapes
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.visualization.style import FAINT, HEADER, INK, MARGIN, SIGNED, bare, color_scale, panel, sheet
 
 PAGE = Page(
@@ -135,8 +135,8 @@ def nothing(says: str, values: NDArray[np.float64]) -> Check:
 
 def convolutions(kernels: Sequence[int], *, stride: int = 1) -> list[shapes.LayerShape]:
     """Layers of one filter each above a 224x224x3 image, as models.shapes follows them."""
-    stack = [schema.ConvLayer(filters=1, kernel=kernel, stride=stride) for kernel in kernels]
-    model = schema.ConvNet(name="conv_net", layers=stack, head="flatten", hidden=[], dropout=0.0)
+    stack = [ConvLayer(filters=1, kernel=kernel, stride=stride) for kernel in kernels]
+    model = ConvNet(name="conv_net", layers=stack, head="flatten", hidden=[], dropout=0.0)
     traced = shapes.layers(model, channels=3, height=SIDE, width=SIDE, classes=10)
     return [layer for layer in traced if layer.kind == "conv"]
 

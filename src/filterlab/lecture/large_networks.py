@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture.lab import Job, Lab, Outcome
 from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, close, equal, hypothesis
 from filterlab.models import shapes
+from filterlab.models.architectures.resnet import ResNet
 from filterlab.study.statistics import Paired, paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
 
@@ -184,14 +184,14 @@ def of_the_depths() -> list[Check]:
     """Weighted layers and parameters of the paper's networks, without and with shortcuts, by models.shapes and by PyTorch."""
     import torch
 
-    from filterlab.models.resnet import ResNet
+    from filterlab.models import registry
 
     size = {"channels": 3, "height": 32, "width": 32, "classes": 10}
     checks = []
     for depth, millions in PAPER.items():
-        models = [schema.ResNet(name="resnet", depth=depth, width=16, residual=residual) for residual in (False, True)]
+        models = [ResNet(name="resnet", depth=depth, width=16, residual=residual) for residual in (False, True)]
         with torch.device("meta"):
-            networks = [ResNet(model, **size) for model in models]
+            networks = [registry.build(model, **size, seed=0) for model in models]
         layers = [sum(isinstance(part, torch.nn.Conv2d | torch.nn.Linear) for part in each.modules()) for each in networks]
         counts = [sum(part.numel() for part in network.parameters()) for network in networks]
         traced = [shapes.parameter_count(shapes.layers(model, **size)) for model in models]

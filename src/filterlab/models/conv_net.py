@@ -4,8 +4,8 @@ from collections import Counter, OrderedDict
 
 from torch import nn
 
-from filterlab.config import schema
 from filterlab.models.activations import activation, initialized
+from filterlab.models.architectures import conv_net as settings
 from filterlab.models.global_pool import GlobalAverage, GlobalMax
 from filterlab.models.shapes import flat_size
 
@@ -20,7 +20,7 @@ class ConvNet(nn.Sequential):
     Raises ShapeError if the images are too small.
     """
 
-    def __init__(self, model: schema.ConvNet, *, channels: int, height: int, width: int, classes: int):
+    def __init__(self, model: settings.ConvNet, *, channels: int, height: int, width: int, classes: int):
         units = flat_size(model, channels=channels, height=height, width=width, classes=classes)
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         counts: Counter[str] = Counter()

@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from filterlab.config import schema
 from filterlab.models.activations import activation
+from filterlab.models.architectures import lenet5 as settings
 from filterlab.models.shapes import flat_size
 
 
@@ -18,7 +18,7 @@ class LeNet5(nn.Sequential):
     Raises ShapeError if the images are too small.
     """
 
-    def __init__(self, model: schema.LeNet5, *, channels: int, height: int, width: int, classes: int):
+    def __init__(self, model: settings.LeNet5, *, channels: int, height: int, width: int, classes: int):
         flat = flat_size(model, channels=channels, height=height, width=width, classes=classes)
         super().__init__(
             OrderedDict(

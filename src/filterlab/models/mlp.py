@@ -5,14 +5,14 @@ from itertools import pairwise
 
 from torch import nn
 
-from filterlab.config import schema
 from filterlab.models.activations import activation, initialized
+from filterlab.models.architectures import mlp as settings
 
 
 class MLP(nn.Sequential):
     """(N, C, H, W) float32 -> logits (N, classes), through dense layers of model.hidden units."""
 
-    def __init__(self, model: schema.MLP, *, channels: int, height: int, width: int, classes: int):
+    def __init__(self, model: settings.MLP, *, channels: int, height: int, width: int, classes: int):
         widths = [channels * height * width, *model.hidden]
         parts: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         for number, (below, units) in enumerate(pairwise(widths), 1):

@@ -9,6 +9,7 @@ from torch import nn
 
 from filterlab.config import schema
 from filterlab.models import shapes
+from filterlab.models.architectures import conv_net
 from filterlab.models.conv_net import ConvNet
 from filterlab.models.lenet5 import LeNet5
 from filterlab.models.mlp import MLP
@@ -56,8 +57,8 @@ def from_dict(values: Mapping[str, Any]) -> schema.Model:
     if name not in schema.FAMILIES["model"]:
         raise ValueError(f"no architecture is called {name!r}; there are {', '.join(schema.FAMILIES['model'])}")
     model = _section(schema.FAMILIES["model"][name], values)
-    if isinstance(model, schema.ConvNet):
-        return schema.ConvNet(**{**values, "layers": [_section(schema.ConvLayer, layer) for layer in model.layers]})
+    if isinstance(model, conv_net.ConvNet):
+        return conv_net.ConvNet(**{**values, "layers": [_section(conv_net.ConvLayer, layer) for layer in model.layers]})
     return model
 
 

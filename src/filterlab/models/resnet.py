@@ -5,7 +5,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from filterlab.config import schema
+from filterlab.models.architectures import resnet as settings
 from filterlab.models.global_pool import GlobalAverage
 from filterlab.models.shapes import blocks_per_group
 
@@ -49,7 +49,7 @@ class ResNet(nn.Sequential):
     Raises ShapeError if the depth is not 6n + 2.
     """
 
-    def __init__(self, model: schema.ResNet, *, channels: int, height: int, width: int, classes: int):
+    def __init__(self, model: settings.ResNet, *, channels: int, height: int, width: int, classes: int):
         parts: OrderedDict[str, nn.Module] = OrderedDict(
             conv1=nn.Conv2d(channels, model.width, 3, padding=1, bias=False),
             norm1=nn.BatchNorm2d(model.width),

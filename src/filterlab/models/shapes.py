@@ -10,6 +10,12 @@ from itertools import pairwise
 
 from filterlab.config import schema
 from filterlab.errors import UserError
+from filterlab.models.architectures.conv_net import ConvNet
+from filterlab.models.architectures.lenet5 import LeNet5
+from filterlab.models.architectures.mlp import MLP
+from filterlab.models.architectures.resnet import ResNet
+from filterlab.models.architectures.softmax import Softmax
+from filterlab.models.architectures.tutorial_cnn import TutorialCNN
 
 LARGEST = 2**31  # numbers; 8.6 GB of parameters, and as much again for their gradients and for each of an optimizer's moments
 
@@ -50,18 +56,18 @@ def layers(model: schema.Model, *, channels: int, height: int, width: int, class
     """
     trace = _Trace(model.name, channels, height, width)
     match model:
-        case schema.Softmax():
+        case Softmax():
             trace.add("flatten")
-        case schema.MLP():
+        case MLP():
             trace.add("flatten")
             trace.hidden(model.hidden)
-        case schema.TutorialCNN():
+        case TutorialCNN():
             _tutorial_cnn(trace, model)
-        case schema.LeNet5():
+        case LeNet5():
             _lenet5(trace)
-        case schema.ConvNet():
+        case ConvNet():
             _conv_net(trace, model)
-        case schema.ResNet():
+        case ResNet():
             _resnet(trace, model)
         case _:
             raise TypeError(f"no trace for a model of type {type(model).__name__}")
@@ -103,7 +109,7 @@ def flat_size(model: schema.Model, *, channels: int, height: int, width: int, cl
     return next(below.channels for below, layer in pairwise(trace) if layer.kind == "dense")
 
 
-def blocks_per_group(model: schema.ResNet) -> int:
+def blocks_per_group(model: ResNet) -> int:
     """The n of depth = 6n + 2: three groups of n blocks of two convolutions, the first convolution and the last layer."""
     blocks, rest = divmod(model.depth - 2, 6)
     if rest or blocks < 1:
@@ -198,7 +204,7 @@ class _Trace:
             self.add("activation")
 
 
-def _tutorial_cnn(trace: _Trace, model: schema.TutorialCNN) -> None:
+def _tutorial_cnn(trace: _Trace, model: TutorialCNN) -> None:
     for kernel in (model.kernel, 3):
         trace.conv(model.filters, kernel)
         trace.add("activation")
@@ -218,7 +224,7 @@ def _lenet5(trace: _Trace) -> None:
     trace.hidden([120, 84])
 
 
-def _conv_net(trace: _Trace, model: schema.ConvNet) -> None:
+def _conv_net(trace: _Trace, model: ConvNet) -> None:
     for layer in model.layers:
         trace.conv(layer.filters, layer.kernel, stride=layer.stride, padding=layer.padding, bias=not layer.batch_norm)
         if layer.batch_norm:
@@ -234,7 +240,7 @@ def _conv_net(trace: _Trace, model: schema.ConvNet) -> None:
         trace.add("dropout")
 
 
-def _resnet(trace: _Trace, model: schema.ResNet) -> None:
+def _resnet(trace: _Trace, model: ResNet) -> None:
     blocks = blocks_per_group(model)
     trace.conv(model.width, 3, padding=1, bias=False)
     trace.norm()

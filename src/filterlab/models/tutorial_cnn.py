@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from filterlab.config import schema
+from filterlab.models.architectures import tutorial_cnn as settings
 from filterlab.models.shapes import flat_size
 
 
@@ -15,7 +15,7 @@ class TutorialCNN(nn.Sequential):
     Raises ShapeError if the images are too small.
     """
 
-    def __init__(self, model: schema.TutorialCNN, *, channels: int, height: int, width: int, classes: int):
+    def __init__(self, model: settings.TutorialCNN, *, channels: int, height: int, width: int, classes: int):
         flat = flat_size(model, channels=channels, height=height, width=width, classes=classes)
         super().__init__(
             OrderedDict(

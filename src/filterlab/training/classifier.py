@@ -10,8 +10,6 @@ from filterlab.config import schema
 from filterlab.data.datamodule import Batch, mix
 from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
-from filterlab.training.optimizers import optimizer
-from filterlab.training.schedules import factor
 
 
 class Classifier(pl.LightningModule):
@@ -84,9 +82,9 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> pl.utilities.types.OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        chosen = optimizer(self.config.optimizer, self.predictor.network.parameters())
-        shape = factor(self.config.schedule, steps=steps, steps_per_epoch=steps // self.config.trainer.max_epochs)
+        optimizer = self.config.optimizer.build(self.predictor.network.parameters())
+        factor = self.config.schedule.build(steps=steps, steps_per_epoch=steps // self.config.trainer.max_epochs)
         return {
-            "optimizer": chosen,
-            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(chosen, shape), "interval": "step"},
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"},
         }

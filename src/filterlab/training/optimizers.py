@@ -1,24 +1,68 @@
-"""torch.optim by the configuration's name."""
+"""The optimizers: their settings, and torch.optim's optimizer that each builds."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch.optim import SGD, Adadelta, Adam, AdamW, Optimizer
+from filterlab.config.section import Section, value
 
-from filterlab.config import schema
+if TYPE_CHECKING:  # the configuration reads the settings, and does without torch
+    import torch
+
+    Parameters = Iterable[torch.nn.Parameter]
 
 
-def optimizer(config: schema.Optimizer, parameters: Iterable[torch.nn.Parameter]) -> Optimizer:
-    """The optimizer of `parameters` that the configuration names."""
-    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
-    match config:
-        case schema.SGD():
-            return SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **common)
-        case schema.AdamW():  # before Adam, of which it is a subclass
-            return AdamW(parameters, betas=(config.beta1, config.beta2), eps=config.eps, **common)
-        case schema.Adam():
-            return Adam(parameters, betas=(config.beta1, config.beta2), eps=config.eps, **common)
-        case schema.Adadelta():
-            return Adadelta(parameters, rho=config.rho, eps=config.eps, **common)
-    raise TypeError(f"no optimizer for {type(config).__name__}; there are {', '.join(schema.FAMILIES['optimizer'])}")
+@dataclass
+class Optimizer(Section):
+    name: str = value("the algorithm", text="name")
+    lr: float = value("learning rate (of the one-cycle schedule: its peak)", ge=1e-30, le=1e6)
+    weight_decay: float = value("L2 penalty (adamw: decoupled)", ge=0, le=1e6)
+
+    def build(self, parameters: "Parameters") -> "torch.optim.Optimizer":
+        """The optimizer of `parameters` with these settings."""
+        raise NotImplementedError
+
+
+@dataclass
+class SGD(Optimizer):
+    momentum: float = value("share of the last step kept", ge=0, lt=1)
+    nesterov: bool = value("look ahead before the gradient is taken; needs momentum > 0")
+
+    def build(self, parameters: "Parameters") -> "torch.optim.Optimizer":
+        from torch.optim import SGD
+
+        return SGD(parameters, self.lr, self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov)
+
+
+@dataclass
+class Adam(Optimizer):
+    beta1: float = value("decay of the mean gradient", ge=0, lt=1)
+    beta2: float = value("decay of the mean squared gradient", ge=0, lt=1)
+    eps: float = value("added to the denominator", ge=1e-30, le=1)
+
+    def build(self, parameters: "Parameters") -> "torch.optim.Optimizer":
+        from torch.optim import Adam
+
+        return Adam(parameters, self.lr, (self.beta1, self.beta2), self.eps, self.weight_decay)
+
+
+@dataclass
+class AdamW(Adam):
+    def build(self, parameters: "Parameters") -> "torch.optim.Optimizer":
+        from torch.optim import AdamW
+
+        return AdamW(parameters, self.lr, (self.beta1, self.beta2), self.eps, self.weight_decay)
+
+
+@dataclass
+class Adadelta(Optimizer):
+    rho: float = value("decay of the running averages", ge=0, lt=1)
+    eps: float = value("added to the denominators", ge=1e-30, le=1)
+
+    def build(self, parameters: "Parameters") -> "torch.optim.Optimizer":
+        from torch.optim import Adadelta
+
+        return Adadelta(parameters, self.lr, self.rho, self.eps, self.weight_decay)
+
+
+NAMES = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adadelta": Adadelta}

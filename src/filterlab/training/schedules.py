@@ -1,38 +1,69 @@
-"""The learning rate over a training, as a factor of the configured one, for each optimizer step."""
+"""The schedules: their settings, and the learning rate that each builds, as a factor of the optimizer's."""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from filterlab.config import schema
+from filterlab.config.section import COUNT, Section, value
+
+Factor = Callable[[int], float]
 
 
-def factor(schedule: schema.Schedule, *, steps: int, steps_per_epoch: int) -> Callable[[int], float]:
-    """step in [0, steps) -> factor of the learning rate, in (0, 1].
+@dataclass
+class Schedule(Section):
+    name: str = value("how the learning rate moves over the training", text="name")
 
-    one_cycle follows Smith, Topin (arXiv 1708.07120) with cosine annealing in both phases, as PyTorch's OneCycleLR does;
-    cosine follows Loshchilov, Hutter (arXiv 1608.03983), equation 5, for one period.
-    """
-    last = max(steps - 1, 1)
-    match schedule:
-        case schema.Constant():
-            return lambda step: 1.0
-        case schema.OneCycle(warmup=warmup, start_div=start, end_div=end):
-            peak = max(warmup * steps - 1, 1e-9)
-            return lambda step: (
-                anneal(1 / start, 1.0, step / peak)
-                if step <= peak
-                else anneal(1.0, 1 / (start * end), min((step - peak) / max(last - peak, 1e-9), 1.0))
-            )
-        case schema.Cosine(warmup=warmup, floor=floor):
-            rise = warmup * steps
-            return lambda step: (
-                (step + 1) / (rise + 1) if step < rise else anneal(1.0, floor, min((step - rise) / max(last - rise, 1e-9), 1.0))
-            )
-        case schema.Step(every=every, factor=drop):
-            return lambda step: drop ** (step // steps_per_epoch // every)
-    raise TypeError(f"no schedule for {type(schedule).__name__}; there are {', '.join(schema.FAMILIES['schedule'])}")
+    def build(self, *, steps: int, steps_per_epoch: int) -> Factor:
+        """step in [0, steps) -> factor of the learning rate, in (0, 1]."""
+        raise NotImplementedError
+
+
+@dataclass
+class Constant(Schedule):
+    def build(self, *, steps: int, steps_per_epoch: int) -> Factor:
+        return lambda step: 1.0
+
+
+@dataclass
+class OneCycle(Schedule):
+    """Smith, Topin (arXiv 1708.07120), with cosine annealing in both phases, as PyTorch's OneCycleLR does."""
+
+    warmup: float = value("share of the steps spent rising to lr", gt=0, lt=1)
+    start_div: float = value("the first learning rate is lr / start_div", gt=1, le=1e12)
+    end_div: float = value("the last learning rate is lr / (start_div * end_div)", gt=1, le=1e12)
+
+    def build(self, *, steps: int, steps_per_epoch: int) -> Factor:
+        start, end = 1 / self.start_div, 1 / (self.start_div * self.end_div)
+        peak = max(self.warmup * steps - 1, 1e-9)
+        fall = max(max(steps - 1, 1) - peak, 1e-9)
+        return lambda step: anneal(start, 1.0, step / peak) if step <= peak else anneal(1.0, end, min((step - peak) / fall, 1.0))
+
+
+@dataclass
+class Cosine(Schedule):
+    """Loshchilov, Hutter (arXiv 1608.03983), equation 5, for one period."""
+
+    warmup: float = value("share of the steps spent rising linearly to lr", ge=0, lt=1)
+    floor: float = value("the last learning rate, as a share of lr", ge=0, le=1)
+
+    def build(self, *, steps: int, steps_per_epoch: int) -> Factor:
+        rise = self.warmup * steps
+        fall = max(max(steps - 1, 1) - rise, 1e-9)
+        return lambda step: (step + 1) / (rise + 1) if step < rise else anneal(1.0, self.floor, min((step - rise) / fall, 1.0))
+
+
+@dataclass
+class Step(Schedule):
+    every: int = value("epochs between two drops", ge=1, le=COUNT)
+    factor: float = value("the learning rate is multiplied by this at each drop", gt=0, le=1)
+
+    def build(self, *, steps: int, steps_per_epoch: int) -> Factor:
+        return lambda step: self.factor ** (step // steps_per_epoch // self.every)
 
 
 def anneal(start: float, end: float, share: float) -> float:
     """From start (share 0) to end (share 1) along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+NAMES = {"constant": Constant, "one_cycle": OneCycle, "cosine": Cosine, "step": Step}
