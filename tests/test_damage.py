@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from filterlab import files, seal
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.data import arrays, idx, sources
 from filterlab.data.prepare import prepare
 from filterlab.data.progress import Progress
@@ -106,7 +106,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     numbers = dict.fromkeys(results.SHOWN, 0.9375) | {"data": "mnist", "macro": {"f1": 0.5}}
     results.write_measured(root, numbers, by_class=[["0", 0.5, 0.25, 0.75, 7], ["1", 0.5, 1.0, 0.75, 9]])
     (root / "dvc.lock").write_text(LOCK.replace("{md5}", models))
-    files.write(root / compose.RESOLVED, compose.dump(config))
+    files.write(root / resolved.RESOLVED, resolved.dump(config))
 
     sweep = Sweep(root / "runs/s", parent="b2" * 16, swept=["seed"], points={"a": ["seed=0"], "b": ["seed=1"]})
     sweep.save()
@@ -196,7 +196,7 @@ KIND: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "dvc.lock": ("dvc.lock", lineage_of),
     "sweep.json": (f"{RUNS}/sweep.json", lambda place: sweeps.find(place.root, "s")),
     "submitted.jsonl": (f"{RUNS}/submitted.jsonl", lambda place: list(sweeps.submitted(place.sweep))),
-    "promoted.json": (str(promotion.MARK), lambda place: promotion.tags(place.root, compose.load(place.root))),
+    "promoted.json": (str(promotion.MARK), lambda place: promotion.tags(place.root, resolved.load(place.root))),
 }
 
 

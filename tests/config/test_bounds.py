@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from filterlab.config import bounds, compose, schema
-from filterlab.config.section import Section
+from filterlab.config import compose, schema, validation
+from filterlab.config.section import SIGNS, TEXTS, Section
 from filterlab.errors import ConfigError
 from filterlab.models import shapes
 from filterlab.models.architectures.softmax import Softmax
@@ -42,15 +42,15 @@ def kinds(kind: Any) -> Iterator[Any]:
 @pytest.mark.parametrize(("section", "field"), FIELDS, ids=lambda part: getattr(part, "__name__", getattr(part, "name", "")))
 def test_every_value_is_bounded(section: Any, field: Any) -> None:
     """A number from both sides, a text by what there is or by its kind, a list or mapping in its length."""
-    limits = field.metadata
+    limits = field.metadata["bounds"]
     kind = typing.get_type_hints(section)[field.name]
     assert ("most" in limits) == (typing.get_origin(kind) in (list, dict))
     for each in kinds(kind):
         if each in (int, float):
             assert limits.keys() & {"ge", "gt"} and limits.keys() & {"le", "lt"}
-            assert all(abs(limits[sign]) < 3.4e38 for sign in limits.keys() & bounds.COMPARE.keys()), "finite in 32 bits"
+            assert all(abs(limits[sign]) < 3.4e38 for sign in limits.keys() & SIGNS.keys()), "finite in 32 bits"
         elif each is str:
-            assert ("choices" in limits) != (limits.get("text") in bounds.TEXTS)
+            assert ("choices" in limits) != (limits.get("text") in TEXTS)
         else:
             assert each is bool or dataclasses.is_dataclass(each)
     assert ("values" in limits) == (typing.get_origin(kind) is dict)
@@ -119,7 +119,7 @@ def test_beyond(conf: Path, words: list[str], expected: str) -> None:
 
 def test_a_large_layer_is_told_in_gigabytes(conf: Path) -> None:
     """784 inputs by 10^9 units and a bias each, 10 logits of 10^9 and a bias each; 4 bytes a number."""
-    [fault] = bounds.check(compose_unchecked(conf, hidden=[10**9]))
+    [fault] = validation.check(compose_unchecked(conf, hidden=[10**9]))
     parameters = 785 * 10**9 + (10**9 + 1) * 10
     assert fault == (
         f"model mlp: {parameters:,} parameters take {4 * parameters / 1e9:,.1f} GB as 32-bit numbers, 3,140.0 GB of it in fc1; "

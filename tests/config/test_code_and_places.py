@@ -7,8 +7,8 @@ from pathlib import Path
 import joblib
 import pytest
 
-from filterlab.config import compose, schema
-from filterlab.config.bounds import check
+from filterlab.config import compose, resolved, schema
+from filterlab.config.validation import check
 from filterlab.errors import ConfigError
 
 Resolve = Callable[..., schema.Config]
@@ -53,7 +53,7 @@ def test_the_payload_is_code(tmp_path: Path) -> None:
         ("override: {1.5: 2}", "override.1.5: no key is called 1.5"),
         ("override: {trainer: {true: 2}}", "override.trainer.True: no key is called True"),
         ("override: {null: 2}", "override.None: no key is called None"),
-        ("override: {2020-01-01: 2}", "override.2020-01-01: no key is called datetime.date(2020, 1, 1)"),
+        ("override: {2020-01-01: 2}", "override.2020-01-01: no key is called '2020-01-01'"),
         ("override: false", "override is False, expected a mapping"),
         ('experiment: ""', "experiment: no option ''"),
         ("experiment: false", "experiment: no option False"),
@@ -84,7 +84,7 @@ def test_another_value_by_its_place(resolve: Resolve) -> None:
         "override: {trainer: {patience: '${trainer.max_epochs}', max_epochs: 7}}\n", "optimizer.momentum=${data.validation}"
     )
     assert (config.trainer.patience, config.optimizer.momentum) == (7, 0.1)  # type: ignore[attr-defined]
-    assert "$" not in compose.dump(config)
+    assert "$" not in resolved.dump(config)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ GLOBAL = "# @package _global_\n"
         ("experiment/small", GLOBAL + "defaults: [../../elsewhere]", "there are only the options in conf/, not files elsewhere"),
         ("experiment/small", GLOBAL + "tracking: {experiment: '${oc.env:HOME}'}", "tracking.experiment is '${oc.env:HOME}'"),
         ("experiment/small", GLOBAL + "defaults: [{override /model: '${oc.env:HOME}'}]", "defaults has {'override /model'"),
-        ("model/cnn", "defaults: [/schema/model/cnn@_here_]\n_target_: joblib.load", "_target_ would run code"),
+        ("model/cnn", "name: cnn\n_target_: joblib.load", "_target_ would run code"),
         ("config", "defaults: [{/schema/config@hydra.callbacks: x}]", "there can only be _here_"),
         ("config", "hydra: {searchpath: [/tmp]}", "hydra.searchpath: of Hydra's own section"),
         ("config", "hydra: {run: {dir: '${oc.env:HOME}'}}", "hydra.run.dir is '${oc.env:HOME}'"),
@@ -185,11 +185,11 @@ def test_hydras_own_options_come_from_conf_and_the_packages(own_conf: Path) -> N
 
 def test_resolved_config_follows_no_reference(conf: Path, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
-    text = compose.dump(compose.compose(conf, []))
+    text = resolved.dump(compose.compose(conf, []))
     for new in ("${oc.env:HOME}", "${data.name}"):
-        (tmp_path / compose.RESOLVED).write_text(text.replace("experiment: filterlab", f"experiment: {new}"))
-        [fault] = faults(lambda: compose.load(tmp_path))
-        assert f"tracking.experiment is '{new}', which is no value of a resolved config" in fault
+        (tmp_path / resolved.RESOLVED).write_text(text.replace("experiment: filterlab", f"experiment: {new}"))
+        [fault] = faults(lambda: resolved.load(tmp_path))
+        assert f"tracking.experiment is '{new}', expected the name of one file or folder" in fault
 
 
 @pytest.mark.parametrize(
@@ -197,11 +197,29 @@ def test_resolved_config_follows_no_reference(conf: Path, tmp_path: Path) -> Non
 )
 def test_resolved_config_says_the_very_values(conf: Path, tmp_path: Path, old: str, new: str) -> None:
     (tmp_path / "results").mkdir()
-    text = compose.dump(compose.compose(conf, []))
+    text = resolved.dump(compose.compose(conf, []))
     assert old in text
-    (tmp_path / compose.RESOLVED).write_text(text.replace(old, new))
-    [fault] = faults(lambda: compose.load(tmp_path))
-    assert fault.startswith("results/config.yaml is no configuration (")
+    (tmp_path / resolved.RESOLVED).write_text(text.replace(old, new))
+    for fault in faults(lambda: resolved.load(tmp_path)):
+        key, was, now = fault.removeprefix("results/config.yaml: ").partition(" is ")
+        assert was and key.endswith(new.partition(":")[0]) and now.startswith(f"{new.partition(': ')[2]}, expected ")
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [("precision: auto", "precision: 32"), ("lr: 0.1", "lr: 1"), ("    dropout: 0.0\n", ""), ("warmup: 0.3", "warmup: .3")],
+)
+def test_resolved_config_leaves_nothing_to_conversion(conf: Path, tmp_path: Path, old: str, new: str) -> None:
+    """Text that is written as a number, a default that is left out; another way to write a number is the same value."""
+    (tmp_path / "results").mkdir()
+    text = resolved.dump(compose.compose(conf, []))
+    assert old in text
+    (tmp_path / resolved.RESOLVED).write_text(text.replace(old, new))
+    if "warmup" in old:
+        assert resolved.load(tmp_path) == compose.compose(conf, [])
+    else:
+        [fault] = faults(lambda: resolved.load(tmp_path))
+        assert fault.startswith("results/config.yaml is no configuration (") and "which is no value of a resolved config" in fault
 
 
 NAMES = ["", " ", ".", "..", "a/b", "/etc", "../up", "a\0b", "a\nb", "a\x7fb", "a\u2028b", "\udcff", "x" * 256, "ü" * 128]

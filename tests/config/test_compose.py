@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.data.augment import NoAugment
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.architectures.mlp import MLP
@@ -134,8 +134,8 @@ def test_quote_is_hydras_grammar(leaf: object) -> None:
 
 def read_back(config: schema.Config, root: Path) -> schema.Config:
     (root / "results").mkdir(exist_ok=True)
-    (root / compose.RESOLVED).write_text(compose.dump(config), encoding="utf-8")
-    return compose.load(root)
+    (root / resolved.RESOLVED).write_text(resolved.dump(config), encoding="utf-8")
+    return resolved.load(root)
 
 
 def test_resolved_config_round_trip(resolve: Resolve, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_resolved_config_round_trip(resolve: Resolve, tmp_path: Path) -> None:
         again = read_back(config, tmp_path)
         assert again == config
         assert type(again.model) is type(config.model)
-        assert compose.dump(again) == compose.dump(config)
+        assert resolved.dump(again) == resolved.dump(config)
 
 
 def test_compose_stage_writes_the_resolved_config(tmp_path: Path, own_conf: Path) -> None:
@@ -154,8 +154,8 @@ def test_compose_stage_writes_the_resolved_config(tmp_path: Path, own_conf: Path
 
     (tmp_path / "params.yaml").write_text("model: mlp\nseed: 2\n")
     stage.run(tmp_path)
-    first = (tmp_path / compose.RESOLVED).read_bytes()
-    (tmp_path / compose.RESOLVED).write_text("old")
+    first = (tmp_path / resolved.RESOLVED).read_bytes()
+    (tmp_path / resolved.RESOLVED).write_text("old")
     stage.run(tmp_path)
-    assert (tmp_path / compose.RESOLVED).read_bytes() == first
-    assert (compose.load(tmp_path).model.name, compose.load(tmp_path).seed) == ("mlp", 2)
+    assert (tmp_path / resolved.RESOLVED).read_bytes() == first
+    assert (resolved.load(tmp_path).model.name, resolved.load(tmp_path).seed) == ("mlp", 2)

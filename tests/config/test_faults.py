@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.errors import ConfigError
 
 Resolve = Callable[..., schema.Config]
@@ -36,24 +36,27 @@ def faults(make: Callable[[], object]) -> list[str]:
         (["model.layers.9.filters=3"], "model.layers.9.filters: no key '9' in model.layers; there are: 0, 1, 2, 3"),
         (["model.layers.0.filter=3"], "Did you mean filters?"),
         (["seed.x=1"], "seed.x: no key 'x' in seed; there are: none"),
-        (["trainer.max_epochs=many"], "trainer.max_epochs: 'many' does not fit (Value 'many' of type 'str'"),
-        (["trainer.max_epochs=2.5"], "trainer.max_epochs: 2.5 does not fit"),
-        (["trainer.max_epochs=null"], "trainer.max_epochs: None does not fit"),
+        (["trainer.max_epochs=many"], "trainer.max_epochs is 'many', expected a whole number >= 1 and <= 1,000,000 (passes over"),
+        (["trainer.max_epochs=2.5"], "trainer.max_epochs is 2.5, expected a whole number"),
+        (["trainer.max_epochs=null"], "trainer.max_epochs is None, expected a whole number"),
         (["trainer.max_epochs=1,2"], "trainer.max_epochs has several values: a sweep needs `filterlab train --multirun`"),
         (["model=mlp,cnn"], "model has several values: a sweep needs `filterlab train --multirun`"),
-        (["model.layers=[{filters: 8}]"], "model.layers[0].kernel has no value"),
-        (["model.layers=[{filters: 8, kernel: 3, kernels: 1}]"], "'kernels' not in 'ConvLayer'"),
+        (["model.layers=[{filters: 8}]"], "model.layers.0.kernel has no value"),
+        (
+            ["model.layers=[{filters: 8, kernel: 3, kernels: 1}]"],
+            "model.layers.0.kernels: no key 'kernels' in model.layers.0; there are: filters,",
+        ),
         (
             ["trainer.max_epochs=0"],
             "trainer.max_epochs is 0, expected >= 1 and <= 1,000,000 (passes over the training images, at most)",
         ),
-        (["optimizer.momentum=1"], "optimizer.momentum is 1.0, expected >= 0 and < 1 (share of the last step kept)"),
+        (["optimizer.momentum=1"], "optimizer.momentum is 1, expected >= 0 and < 1 (share of the last step kept)"),
         (["optimizer.lr=inf"], "optimizer.lr is inf, expected a finite number"),
         (["optimizer.lr=nan"], "optimizer.lr is nan, expected a finite number"),
         (["trainer.strategy=dp"], "trainer.strategy is 'dp', expected one of auto, ddp ("),
         (["model.layers.0.filters=0"], "model.layers.0.filters is 0, expected >= 1 and <= 2,147,483,647 (number of filters)"),
         (["model=mlp", "model.hidden=[8, 0]"], "model.hidden.1 is 0, expected >= 1"),
-        (["model.layers=[]"], "model.layers is empty, expected at least one convolution"),
+        (["model.layers=[]"], "model.layers is empty, expected at least one entry (the convolutions, from the image up)"),
         (["data.take=first"], "data.take is first and data.take_n is 0: take_n is 0 with all, and at least 1 otherwise"),
         (["data.take_n=5"], "data.take is all and data.take_n is 5: take_n is 0 with all"),
         (["data.classes=[one]"], "data.classes has 1 entries, expected at least 2"),
@@ -92,7 +95,7 @@ def test_many_faults_together(conf: Path) -> None:
     )
     starts = [
         "model: no option 'mpl'",
-        "optimizer.lr: 'abc'",
+        "optimizer.lr is 'abc'",
         "trainer.max_epoch: no key",
         "+x: ",
         "seed is -1",
@@ -111,8 +114,8 @@ def test_many_faults_together(conf: Path) -> None:
         ("model: mlp,cnn\n", ["model: no option 'mlp,cnn'; there are"]),
         ("augment:\n", ["params.yaml: augment is empty; write its value, or leave the line out"]),
         ("seed: null\n", ["params.yaml: seed is empty"]),
-        ("seed: first\n", ["seed: 'first' does not fit"]),
-        ("seed: 2020-01-01\n", ["seed: '2020-01-01' does not fit"]),
+        ("seed: first\n", ["seed is 'first', expected a whole number"]),
+        ("seed: 2020-01-01\n", ["seed is '2020-01-01', expected a whole number"]),
         ("experiment: fats\n", ["experiment: no option 'fats'", "Did you mean fast?"]),
         ("override: [1]\n", ["params.yaml: override is [1], expected a mapping such as {trainer: {max_epochs: 3}}"]),
         (
@@ -153,8 +156,8 @@ def test_two_faults_of_the_parameters(resolve: Resolve) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("hiden: [3]", ["model/mlp", "Key 'hiden' not in 'MLP'"]),
-        ("hidden: few", ["model/mlp", "is not a ListConfig, list or tuple"]),
+        ("hiden: [3]", ["model.hiden: no key 'hiden' in model (mlp); there are: name, hidden, activation. Did you mean hidden?"]),
+        ("hidden: few", ["model.hidden is 'few', expected a list"]),
         ("activation: swish", ["model.activation is 'swish', expected one of relu"]),
         ("defaults: [nothing]", ["model/nothing"]),
         ("hidden: [", ["mlp.yaml"]),
@@ -180,37 +183,38 @@ def test_value_missing_in_a_config_group(own_conf: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("max_epochs: 8", "max_epochs: ten", "could not be converted to Integer"),
+        ("max_epochs: 8", "max_epochs: ten", "trainer.max_epochs is 'ten', expected a whole number"),
         ("max_epochs: 8", "max_epochs: 0", "trainer.max_epochs is 0, expected >= 1"),
         ("  max_epochs: 8\n", "", "trainer.max_epochs has no value"),
-        ("max_epochs: 8", "max_epoch: 10", "Key 'max_epoch' not in 'Trainer'"),
-        ("name: sgd", "name: sgdd", "no key 'sgdd'"),
+        ("max_epochs: 8", "max_epoch: 10", "trainer.max_epoch: no key 'max_epoch' in trainer; there are:"),
+        ("name: sgd", "name: sgdd", "optimizer.name: no option 'sgdd'; there are: sgd, adam, adamw, adadelta. Did you mean sgd?"),
         ("optimizer:", "optimizers:", "no key 'optimizer'"),
         ("optimizer:\n", "optimizer: [\n", "in line "),
-        ("name: one_cycle", "name: cosine", "not in 'Cosine'"),
+        ("name: one_cycle", "name: cosine", "no key 'start_div' in schedule (cosine)"),
     ],
 )
 def test_edited_resolved_config(conf: Path, tmp_path: Path, old: str, new: str, expected: str) -> None:
-    text = compose.dump(compose.compose(conf, []))
+    text = resolved.dump(compose.compose(conf, []))
     assert old in text
-    resolved = tmp_path / compose.RESOLVED
-    resolved.parent.mkdir()
-    resolved.write_text(text.replace(old, new))
-    [fault] = faults(lambda: compose.load(tmp_path))
-    assert fault.startswith("results/config.yaml") and expected in fault
+    path = tmp_path / resolved.RESOLVED
+    path.parent.mkdir()
+    path.write_text(text.replace(old, new))
+    told = faults(lambda: resolved.load(tmp_path))
+    assert all(fault.startswith("results/config.yaml") for fault in told) and any(expected in fault for fault in told)
+    assert len(told) == len(set(told)) <= 4
 
 
 @pytest.mark.parametrize("damaged", [b"", b"[]", b"text", b"\xff\xfe\x00", b"model: 3", b"model: {name: [1]}"])
 def test_damaged_resolved_config(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "results").mkdir()
-    (tmp_path / compose.RESOLVED).write_bytes(damaged)
-    [fault] = faults(lambda: compose.load(tmp_path))
+    (tmp_path / resolved.RESOLVED).write_bytes(damaged)
+    [fault] = faults(lambda: resolved.load(tmp_path))
     assert fault.startswith("results/config.yaml is no configuration (")
     assert fault.endswith("`dvc repro --force compose` writes it anew")
 
 
 def test_missing_resolved_config(tmp_path: Path) -> None:
-    assert faults(lambda: compose.load(tmp_path)) == ["results/config.yaml is missing: `dvc repro compose` writes it"]
+    assert faults(lambda: resolved.load(tmp_path)) == ["results/config.yaml is missing: `dvc repro compose` writes it"]
 
 
 MINE = "defaults: [{base}, _self_]\nname: mine\nfolder: Mine\n{files}"

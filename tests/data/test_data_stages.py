@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from filterlab.config import compose
+from filterlab.config import resolved
 from filterlab.data import arrays
 from filterlab.data.prepare import prepare
 from filterlab.errors import DataError
@@ -22,7 +22,7 @@ def root(tmp_path: Path, make_data, monkeypatch: pytest.MonkeyPatch) -> Path:
     class Resolved:
         data = make_data()
 
-    monkeypatch.setattr(compose, "load", lambda root: Resolved)
+    monkeypatch.setattr(resolved, "load", lambda root: Resolved)
     monkeypatch.setenv("FILTERLAB_MIRROR", str(tmp_path / "made"))
     return tmp_path / "repository"
 

@@ -15,7 +15,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from filterlab import cli
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def composed(words: Sequence[str]) -> dict[str, object]:
     """The same by the pipeline's composition."""
     conf = ROOT / "conf"
     parameters = compose.read_parameters(Path.cwd() / "params.yaml")
-    return yaml.safe_load(compose.dump(compose.compose(conf, compose.to_overrides(parameters, words))))
+    return yaml.safe_load(resolved.dump(compose.compose(conf, compose.to_overrides(parameters, words))))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from filterlab import files, seal
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.repository import folder_md5
 from filterlab.stages import pipeline, results, runs
 
@@ -131,7 +131,7 @@ def test_without_git_dvc_does_without(
 def asked(root: Path, *overrides: str) -> None:
     """conf/, and the resolved config that the compose stage writes before a mirror is asked."""
     shutil.copytree(ROOT / "conf", root / "conf", dirs_exist_ok=True)
-    files.write(root / compose.RESOLVED, compose.dump(compose.compose(root / "conf", overrides)))
+    files.write(root / resolved.RESOLVED, resolved.dump(compose.compose(root / "conf", overrides)))
 
 
 def test_only_unreachable_data_falls_back(
@@ -228,7 +228,7 @@ def finished(tmp_path: Path) -> Path:
 
 def summary(root: Path, *overrides: str) -> tuple[str, str]:
     """The last line of the summary, and all before it."""
-    (root / compose.RESOLVED).write_text(compose.dump(compose.compose(ROOT / "conf", overrides)))
+    (root / resolved.RESOLVED).write_text(resolved.dump(compose.compose(ROOT / "conf", overrides)))
     before, _, last = pipeline.summary(root).rpartition("\n")
     return last.strip(), before
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from filterlab import files, seal
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
@@ -35,7 +35,7 @@ def make(root: Path, overrides: list[str]) -> schema.Config:
     """A root as the stages before evaluate leave it, without training."""
     config = compose.compose(CONF, ["data=fashion_mnist", "tracking=off", *overrides])
     (root / "results").mkdir()
-    (root / compose.RESOLVED).write_text(compose.dump(config), encoding="utf-8")
+    (root / resolved.RESOLVED).write_text(resolved.dump(config), encoding="utf-8")
     draw = np.random.default_rng(0)
     data = config.data
     for folder, counts in [("train", {"train": 60, "validation": 30}), ("test", {"test": 1005})]:
@@ -174,7 +174,7 @@ def test_a_model_of_another_configuration_is_not_shown_as_its_own(tmp_path: Path
     names = [word.partition("=")[0] for word in words]
     base = [word for word in ["data=fashion_mnist", *NETWORKS["softmax"]] if word.partition("=")[0] not in names]
     config = compose.compose(CONF, ["tracking=off", *base, *words])
-    (tmp_path / compose.RESOLVED).write_text(compose.dump(config), encoding="utf-8")
+    (tmp_path / resolved.RESOLVED).write_text(resolved.dump(config), encoding="utf-8")
     for stage in (evaluate, visualize, report):
         with pytest.raises(
             DataError, match=rf"^models/ holds another network than results/config.yaml says \({said}\): `dvc repro`"

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from filterlab import seal
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.data import arrays, idx, published
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
@@ -59,7 +59,7 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
         (root / "dvc.yaml").write_text("stages: {}\n")
         (root / "results").mkdir()
         config = compose.compose(root / "conf", [*PARAMETERS, *overrides])
-        (root / compose.RESOLVED).write_text(compose.dump(config))
+        (root / resolved.RESOLVED).write_text(resolved.dump(config))
         card = Card("noise", classes, 1, 28, 28, counts, 0.45, 0.2, digest(parts), made_from(config.data))
         arrays.save(root / "data/processed/train", parts, card)
         return root
@@ -70,7 +70,7 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
 def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[..., Path]) -> None:
     """The resolved config has changed and preprocess has not run since: they are made from data/raw, in memory."""
     root = make_root("root")
-    raw, data = root / "data/raw", compose.load(root).data
+    raw, data = root / "data/raw", resolved.load(root).data
     for part, count in [("train", 20), ("t10k", 10)]:
         labels = (np.arange(count) % 10).astype(np.uint8)
         images = np.repeat(labels, 28 * 28).reshape(count, 28, 28)
@@ -78,9 +78,9 @@ def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[...,
         idx.write(published.place(raw, data) / f"{part}-labels-idx1-ubyte", labels)
     paths = published.place(raw, data).iterdir()
     published.write_digests(raw, data, {path.name: seal.sha256(path.read_bytes()) for path in paths})
-    assert len(prepared(compose.load(root), root)[1]) == 300
+    assert len(prepared(resolved.load(root), root)[1]) == 300
     changed = compose.compose(root / "conf", [*PARAMETERS, "data.validation=0.5"])
-    (root / compose.RESOLVED).write_text(compose.dump(changed))
+    (root / resolved.RESOLVED).write_text(resolved.dump(changed))
     card, train, validation = prepared(changed, root)
     assert (len(train), len(validation), card.made_from) == (10, 10, made_from(changed.data))
     assert set(train.images[train.labels == 7].flat) == {7}
@@ -267,7 +267,7 @@ def test_two_processes_come_to_what_one_comes_to(make_root: Callable, monkeypatc
 def test_while_another_process_runs_the_same_training_it_is_refused(make_root: Callable) -> None:
     root = make_root("twice")
     card, code = Card.load(root / "data/processed/train/card.json"), provenance.tags(root)["filterlab.code"]
-    unfinished = Unfinished(root, compose.load(root), data=card.digest, code=code)
+    unfinished = Unfinished(root, resolved.load(root), data=card.digest, code=code)
     with unfinished.alone():
         mine = unfinished.begin("the other's")
         process = start(root)

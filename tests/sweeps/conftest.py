@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from filterlab import cli
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
@@ -111,7 +111,7 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lab]:
         (root / "params.yaml").write_text(PARAMETERS)
         (root / "results").mkdir()
         config = compose.compose(root / "conf", compose.to_overrides(compose.read_parameters(root / "params.yaml")))
-        (root / compose.RESOLVED).write_text(compose.dump(config))
+        (root / resolved.RESOLVED).write_text(resolved.dump(config))
         noise(root, config.data)
         for command in (
             ["init", "--quiet"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.data import arrays
 from filterlab.errors import UserError
 from filterlab.sweeps import promotion
@@ -179,8 +179,8 @@ class Kept(NullRun):
 def test_a_configuration_that_was_edited_in_the_store_is_refused() -> None:
     """It reads well, and is another than the run was trained with."""
     config = compose.compose(CONF, ["model=softmax"])
-    text, tags = compose.dump(config), {promotion.CONFIG: sweeps.key(config)}
+    text, tags = resolved.dump(config), {promotion.CONFIG: sweeps.key(config)}
     run = Found("a" * 32, "a", "FINISHED", started=0, ended=1, params={}, metrics={}, tags=tags)
-    assert promotion.resolved(Kept(text), run) == config
+    assert promotion.trained_with(Kept(text), run) == config
     with pytest.raises(UserError, match=r"config\.yaml of run a{32} is damaged: it is not the one that the run was trained with"):
-        promotion.resolved(Kept(text.replace("lr: 0.", "lr: 0.0")), run)
+        promotion.trained_with(Kept(text.replace("lr: 0.", "lr: 0.0")), run)

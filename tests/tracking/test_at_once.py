@@ -17,7 +17,7 @@ import mlflow
 import pytest
 import yaml
 
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.stages import compose as stages_compose
 from filterlab.stages import download, preprocess
 from filterlab.stages.train import train
@@ -98,7 +98,7 @@ def test_each_run_is_its_own(
         (folder,) = [folder for folder in folders if json.loads((folder / "results/run.json").read_text())["run_id"] == run_id]
         for name in ("models/model.safetensors", "models/model.json", "models/filters.safetensors", "results/curves.csv"):
             assert (folder / name).read_bytes() == (expected / name).read_bytes(), (seed, name)
-        assert yaml.safe_load((folder / compose.RESOLVED).read_text())["seed"] == seed
+        assert yaml.safe_load((folder / resolved.RESOLVED).read_text())["seed"] == seed
         assert run.info.status == "FINISHED"
         check_history(client, run_id, expected / "results/curves.csv")
         scratch = tmp_path / run_id

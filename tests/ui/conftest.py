@@ -28,13 +28,13 @@ TRAININGS = [
 TRAIN = """
 import json, sys
 from pathlib import Path
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.stages.train import train
 root = Path(sys.argv[1])
 for overrides in json.loads(sys.argv[2]):
     config = compose.compose(root / "conf", ["seed=0", *overrides])
-    (root / compose.RESOLVED).parent.mkdir(exist_ok=True)
-    (root / compose.RESOLVED).write_text(compose.dump(config))
+    (root / resolved.RESOLVED).parent.mkdir(exist_ok=True)
+    (root / resolved.RESOLVED).write_text(resolved.dump(config))
     train(config, root=root, out=root)
 """
 FLAGS = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]

@@ -13,11 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -25,39 +23,32 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from filterlab.config import document, schema
-from filterlab.config.bounds import check
-from filterlab.config.document import Unreadable
+from filterlab.config import document, schema, validation
+from filterlab.config.document import Unreadable, leaves
 from filterlab.config.faults import explanation, short, unknown_key, unknown_option
-from filterlab.config.groups import GROUPS, FileConfigSource, is_hydras, leaves, options, refused
+from filterlab.config.groups import GROUPS, FileConfigSource, is_hydras, options, refused
 from filterlab.errors import ConfigError
 from hydra_plugins.filterlab_launchers import joblib
 
-RESOLVED = Path("results/config.yaml")
 LONGEST = 30_000  # characters of a word on the command line; Hydra's parser takes seconds for more
 KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")  # of an override in params.yaml
 
 
 @functools.cache
 def register() -> None:
-    """Put the schema where conf/'s defaults lists look for it, and our launcher and our reader over the released ones; once."""
+    """Put our launcher and our reader over the released ones, once."""
     joblib.register()  # first: it has Hydra look for its plugins
     SourcesRegistry.instance().types["file"] = FileConfigSource
-    store = ConfigStore.instance()
-    store.store(group="schema", name="config", node=schema.Config)
-    for group, families in schema.FAMILIES.items():
-        for family, node in families.items():
-            store.store(group=f"schema/{group}", name=family, node=node)
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
-    """params.yaml as a dictionary. Read as YAML 1.2, as DVC does: in YAML 1.1 `tracking: off` would say false.
+    """params.yaml as a dictionary.
 
     Raises:
         ConfigError: the file is missing, is no YAML mapping, or has a key that is none of its own.
     """
     try:
-        parameters = document.yaml_1_2(document.text(path))
+        parameters = document.values(document.text(path))
     except FileNotFoundError:
         raise ConfigError(
             [f"{path} is missing: it holds the parameters, e.g. `data: mnist`; run in the repository's root"]
@@ -130,16 +121,12 @@ class Composer:
         """See `compose`."""
         faults, choices, values = sort(self.conf, parse(overrides))
         try:
-            base = copy.deepcopy(self.base(tuple(choices)))
+            composed = copy.deepcopy(self.base(tuple(choices)))
+            faults += filter(None, [put(composed, override) for override in values])
+            config = to_config(composed)
         except ConfigError as error:
             raise ConfigError(faults + error.faults) from None
-        # One by one rather than by Hydra, which stops at the first that doesn't fit.
-        faults += [fault for override in values if (fault := misfit(base, override))]
-        try:
-            config = to_config(base)
-        except ConfigError as error:
-            raise ConfigError(faults + error.faults) from None
-        if faults := faults + check(config):
+        if faults:
             raise ConfigError(faults)
         return config
 
@@ -152,7 +139,13 @@ class Composer:
                     self.composed[choices] = hydra_compose("config", overrides=list(choices))
             except (HydraException, OmegaConfBaseException) as error:
                 raise ConfigError([explanation(error)]) from None
+            if missing := [group for group in schema.FAMILIES if group not in self.composed[choices]]:
+                raise ConfigError([f"conf/config.yaml is no primary config: its defaults choose no {', '.join(missing)}"])
         return self.composed[choices]
+
+    def sections(self, choices: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
+        """The sections of these options, which need not go together, and the faults of others."""
+        return validation.sections(plain_values(self.base(choices)))
 
 
 def hydra_settings(conf: Path, overrides: Sequence[str]) -> DictConfig:
@@ -179,68 +172,16 @@ def hydra_settings(conf: Path, overrides: Sequence[str]) -> DictConfig:
 
 
 def to_config(composed: DictConfig) -> schema.Config:
-    """The frozen, typed form of what Hydra composed."""
+    """The frozen, typed form of what Hydra composed. Raises ConfigError with every fault."""
+    return validation.to_config(plain_values(composed))
+
+
+def plain_values(composed: DictConfig) -> dict[str, Any]:
+    """Plain values, ${...} replaced. Raises ConfigError: it can't be."""
     try:
-        config = OmegaConf.to_object(composed)
+        return cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))
     except OmegaConfBaseException as error:
         raise ConfigError([explanation(error)]) from None
-    if not isinstance(config, schema.Config):
-        raise ConfigError(["conf/config.yaml is no primary config: its defaults have to begin with /schema/config@_here_"])
-    return config
-
-
-def dump(config: schema.Config) -> str:
-    """The resolved config: every value, as YAML."""
-    head = "# Written by the compose stage: every value this experiment runs with. Edit params.yaml or conf/, not this file.\n"
-    return head + yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
-
-
-def load(root: Path) -> schema.Config:
-    """The resolved config of the pipeline in `root`, read back.
-
-    Raises:
-        ConfigError: results/config.yaml is missing or was edited into something else.
-    """
-    try:
-        return from_text(document.text(root / RESOLVED))
-    except FileNotFoundError:
-        raise ConfigError([f"{RESOLVED} is missing: `dvc repro compose` writes it"]) from None
-    except Unreadable as error:
-        raise ConfigError([f"{RESOLVED} is no configuration ({error}): `dvc repro --force compose` writes it anew"]) from None
-    except ConfigError as error:
-        raise ConfigError([f"{RESOLVED}: {fault}" for fault in error.faults]) from None
-
-
-def from_text(text: str) -> schema.Config:
-    """The configuration of a resolved config's text, the very values that it says.
-
-    Raises:
-        Unreadable: it is none.
-        ConfigError: its values are out of bounds, or disagree.
-    """
-    values = document.yaml_1_1(text)
-    try:
-        config = from_dict(values)
-    except (AttributeError, KeyError, TypeError, OmegaConfBaseException) as error:
-        raise Unreadable(explanation(error)) from None
-    # OmegaConf converts what it can, fills in what has a default and follows ${...}; a resolved config leaves none of that to do.
-    said, meant = (dict(leaves(tree)) for tree in (values, dataclasses.asdict(config)))
-    for key in said | meant:
-        if repr(said.get(key)) != repr(meant.get(key)):
-            raise Unreadable(f"{key} is {said.get(key)!r}, which is no value of a resolved config")
-    if faults := check(config):
-        raise ConfigError(faults)
-    return config
-
-
-def from_dict(values: dict[str, Any]) -> schema.Config:
-    """Config of `dataclasses.asdict(config)`; each section's `name` says which schema it has."""
-    sections = {
-        group: OmegaConf.structured(next(iter(families.values())) if len(families) == 1 else families[values[group]["name"]])
-        for group, families in schema.FAMILIES.items()
-    }
-    merged = OmegaConf.merge(OmegaConf.structured(schema.Config), sections, values)
-    return cast(schema.Config, OmegaConf.to_object(merged))
 
 
 def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str], list[Override]]:
@@ -267,33 +208,42 @@ def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str
     return faults, choices, kept
 
 
-def misfit(base: DictConfig, override: Override) -> str | None:
-    """What is wrong with one `dotted.key=value` on this base; None where it fits (it is then applied)."""
+def put(composed: DictConfig, override: Override) -> str | None:
+    """Put one `dotted.key=value` in; what is wrong where that can't be. What it may be `validation` knows."""
     key = override.get_key_element()
-    *parents, last = key.lstrip("+~").split(".")
-    node: Any = base
+    plain = key.lstrip("+~")
+    *parents, last = plain.split(".")
+    node: Any = composed
     try:
         for depth, part in enumerate([*parents, last]):
-            keys = (
-                [str(index) for index in range(len(node))]
-                if OmegaConf.is_list(node)
-                else list(node)
-                if OmegaConf.is_dict(node)
-                else []
-            )
-            if part not in keys:
-                place = ".".join(parents[:depth])
-                name = node.get("name") if OmegaConf.is_dict(node) and place else None
-                where = f" in {place}" + (f" ({name})" if name else "") if place else ""
-                return f"{key}: " + unknown_key(part, keys, where)
+            known = list(map(str, range(len(node)))) if OmegaConf.is_list(node) else list(node) if OmegaConf.is_dict(node) else []
+            if part not in known:
+                known = known if depth else [field.name for field in dataclasses.fields(schema.Config)]
+                if depth and OmegaConf.is_dict(node):  # of a section, which may have more keys than its file says
+                    break
+                where = f" in {'.'.join(parents[:depth])}" if depth else ""
+                return f"{key}: {unknown_key(part, known, where)}"
             if depth < len(parents):
                 node = node[int(part)] if OmegaConf.is_list(node) else node[part]
-        if key[0] in "+~":
-            return f"{key}: keys are neither added nor removed; write {key.lstrip('+~')}=value"
-        OmegaConf.update(base, key, override.value(), merge=True)
+            elif key != plain:
+                return f"{key}: keys are neither added nor removed; write {plain}=value"
+        if fault := renamed(parents, last, node, override.value()):
+            return fault
+        OmegaConf.update(composed, plain, override.value(), merge=True, force_add=True)
     except OmegaConfBaseException as error:
         return f"{key}: {short(override.value())} does not fit ({short(explanation(error), quoted=False)})"
     return None
+
+
+def renamed(parents: list[str], last: str, section: Any, name: Any) -> str | None:
+    """What is wrong where the `name` of a section, which says what its other values are, becomes that of another kind."""
+    families = schema.FAMILIES.get(".".join(parents), {})
+    if last != "name" or len(families) < 2 or not (kind := families.get(section.name)):
+        return None
+    if isinstance(name, str) and families.get(name) is kind:
+        return None
+    group = parents[0]
+    return f"{group}.name is {short(name)}, but the values are those of {kind.__name__}: {group}=option chooses another"
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

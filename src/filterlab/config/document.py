@@ -1,15 +1,14 @@
 """A YAML document that a user may have written: refused in one sentence where reading it would fail, mislead or never end."""
 
 import codecs
+import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from filterlab.config.faults import explanation
 
@@ -25,15 +24,53 @@ class Unreadable(ValueError):
     """Why this is no document, without the file's name: who reads it knows what it is for."""
 
 
-def yaml_1_2(text: str) -> Any:
-    """The values of a text in YAML 1.2, which DVC reads: `off` is text. Raises Unreadable."""
-    # A reader keeps state from one text to the next, a %YAML line among it.
-    return read(text, parse=YAML(typ="safe", pure=True).parse, load=YAML(typ="safe", pure=True).load)
+class Loader(yaml.SafeLoader):
+    """YAML 1.2, in which `off` is text, and 01, 12:30 and 2020-01-01 too. (Its merge key, <<, is 1.1's.)"""
 
 
-def yaml_1_1(text: str, *, load: Callable[[str], Any] = yaml.safe_load) -> Any:
-    """The values of a text in YAML 1.1, which Hydra reads: `off` is false. Raises Unreadable."""
-    return read(text, parse=lambda text: yaml.parse(text, Loader=yaml.SafeLoader), load=load)
+class Dumper(yaml.SafeDumper):
+    """What is a number, or the like, by either version of YAML is written in quotes where it is text."""
+
+
+Loader.yaml_implicit_resolvers = {}
+# The core schema, but for whole numbers in other bases and with zeros before them: as in JSON, there are none.
+for name, pattern, first in [
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+    ("merge", r"<<", ["<"]),
+]:
+    for kind in (Loader, Dumper):
+        kind.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(f"({pattern})\\Z"), first)
+
+
+def values(text: str) -> Any:
+    """The values of a text in YAML 1.2. Raises Unreadable."""
+    if len(text) > LARGEST:
+        raise Unreadable(TOO_LARGE)
+    try:
+        check(yaml.parse(text, Loader=Loader))
+        return yaml.load(text, Loader=Loader)
+    except Unreadable:
+        raise
+    except (yaml.YAMLError, ValueError) as error:
+        raise Unreadable(explanation(error)) from None
+
+
+def written(values: Any) -> str:
+    """The text of these values, in the order they stand in."""
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values, e.g. {trainer: {max_epochs: 3}} -> ("trainer.max_epochs", 3)."""
+    for key, leaf in tree.items():
+        if isinstance(leaf, dict):
+            yield from leaves(leaf, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", leaf
 
 
 def text(path: Path) -> str:
@@ -56,18 +93,6 @@ def text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise Unreadable(f"byte 0x{content[error.start]:02x} in line {line} is no UTF-8; save it as UTF-8") from None
-
-
-def read(text: str, *, parse: Callable[[str], Iterable[Any]], load: Callable[[str], Any]) -> Any:
-    if len(text) > LARGEST:
-        raise Unreadable(TOO_LARGE)
-    try:
-        check(parse(text))
-        return load(text)
-    except Unreadable:
-        raise
-    except (YAMLError, yaml.YAMLError, ValueError) as error:  # ValueError: of numbers and dates, e.g. 2026-99-99
-        raise Unreadable(explanation(error)) from None
 
 
 @dataclass

@@ -5,7 +5,6 @@ name there; it reads further config groups from hydra.searchpath, and sets the v
 section only KNOWN can be said; the classes of launchers and sweepers come from the packages that are installed.
 """
 
-import io
 import os
 import re
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from filterlab.config import document, schema
+from filterlab.config.document import leaves
 from filterlab.config.faults import explanation, short
 from filterlab.errors import ConfigError
 
@@ -96,17 +96,21 @@ class FileConfigSource(Source):
         path, name = self.place(config_path)
         try:
             text = document.text(path)
-            config = document.yaml_1_1(text, load=lambda text: OmegaConf.load(io.StringIO(text)))
             header = self._get_header_dict(text[:512])
+            content = document.values(text)
+            content = {} if content is None else content
+            told = list(faults(content, path=path.relative_to(self.path), package=header["package"]))
+            config = OmegaConf.create({} if told else content)
         except FileNotFoundError:
             if path.is_symlink():
                 raise ConfigError([f"{name} is a link to nothing"]) from None
             raise ConfigLoadError(f"no {name}") from None
         except (ValueError, OSError, OmegaConfBaseException) as error:
             raise ConfigError([f"{name}: {explanation(error)}"]) from None
-        content = OmegaConf.to_container(config, resolve=False)
-        if told := list(faults(content, path=path.relative_to(self.path), package=header["package"])):
+        if told:
             raise ConfigError([f"{name}: {fault}" for fault in told])
+        # What a file leaves out, e.g. of a layer, may be said on the command line: `validation` knows which keys there are.
+        OmegaConf.set_struct(config, False)
         return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
 
 
@@ -145,12 +149,3 @@ def stray(defaults: Any) -> Iterator[str]:
 
 def below(place: str, known: list[str]) -> bool:
     return any(place == key or place.startswith(f"{key}.") for key in known)
-
-
-def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values, e.g. {trainer: {max_epochs: 3}} -> ("trainer.max_epochs", 3)."""
-    for key, leaf in tree.items():
-        if isinstance(leaf, dict):
-            yield from leaves(leaf, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", leaf

@@ -4,11 +4,12 @@ Those of models, optimizers, schedules and augmentations stand beside what they 
 an option of conf/ says which of them it has (the architecture, the algorithm); the option is one setting of it.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from omegaconf import MISSING
-
+from filterlab.config.faults import short
 from filterlab.config.section import COUNT, SEEDS, SIDE, Section, value
 from filterlab.data import augment
 from filterlab.data.augment import Augment
@@ -54,6 +55,30 @@ class Data(Section):
     )
     seed: int = value("of every draw made on the data: the subset and the split", **SEEDS)
 
+    def disagreements(self) -> Iterator[str]:
+        if (self.take == "all") != (self.take_n == 0):
+            yield f"data.take is {self.take} and data.take_n is {self.take_n}: take_n is 0 with all, and at least 1 otherwise"
+        if len(self.classes) < 2:
+            yield f"data.classes has {len(self.classes)} entries, expected at least 2"
+        if twice := [name for name, count in Counter(self.classes).items() if count > 1]:
+            yield f"data.classes names {short(twice[0])} more than once: each label needs a name of its own"
+        # Before anything is downloaded or made: under other names it would not be read, and another data set's would.
+        expected = {f"{name}.gz" for pair in FILES.values() for name in (pair.images, pair.labels)}
+        if self.files and self.files.keys() != expected:
+            other = sorted(self.files.keys() - expected)
+            what = f"names {', '.join(other)}" if other else f"lacks {', '.join(sorted(expected - self.files.keys()))}"
+            yield (
+                f"data.files {what}, expected exactly {', '.join(sorted(expected))}, which is what preprocess reads: give your "
+                "files these names (a data set whose `defaults` name another one has that one's too, as mappings are merged)"
+            )
+        if not self.files and (self.name, self.folder) != DIGITS:
+            name, folder = DIGITS
+            yield (
+                f"data.files is empty with data.name {self.name!r} and data.folder {self.folder!r}: only scikit-learn's digits "
+                f"(name {name}, folder {folder}) come without files. Name the four files of {self.name} with their MD5, "
+                "or choose data=digits"
+            )
+
 
 @dataclass
 class Trainer(Section):
@@ -72,6 +97,12 @@ class Trainer(Section):
     monitor: str = value("the validation metric that chooses the epoch", choices=["validation/accuracy", "validation/loss"])
     patience: int = value("epochs without a better one before training stops; max_epochs or more never stops", ge=1, le=1_000_000)
 
+    def disagreements(self) -> Iterator[str]:
+        if self.strategy == "auto" and self.devices > 1:
+            yield f"trainer.devices is {self.devices} and trainer.strategy is auto: more than one device needs strategy ddp"
+        if self.batch_size < self.devices:
+            yield f"trainer.batch_size is {self.batch_size}, expected at least one image for each of {self.devices} devices"
+
 
 @dataclass
 class Tracking(Section):
@@ -83,17 +114,21 @@ class Tracking(Section):
     experiment: str = value("MLflow experiment that holds the runs", text="name")
     system_metrics: bool = value("sample processor, memory, disk, network (and GPU) during training")
 
+    def disagreements(self) -> Iterator[str]:
+        if self.backend != "server" and self.uri:
+            yield f"tracking.uri is {self.uri!r} and tracking.backend is {self.backend}: a uri needs tracking=server"
+
 
 @dataclass
 class Config(Section):
     experiment: str = value("the file of conf/experiment/ that was chosen, or none", text="name")
-    data: Data = MISSING
-    model: Model = MISSING
-    optimizer: Optimizer = MISSING
-    schedule: Schedule = MISSING
-    augment: Augment = MISSING
-    trainer: Trainer = MISSING
-    tracking: Tracking = MISSING
+    data: Data = value("the images")
+    model: Model = value("the network")
+    optimizer: Optimizer = value("how its weights are changed")
+    schedule: Schedule = value("of the learning rate")
+    augment: Augment = value("of the training images")
+    trainer: Trainer = value("how it is trained, and on what")
+    tracking: Tracking = value("where runs are kept")
     seed: int = value("of the weights, the order of the batches, the augmentation and dropout", **SEEDS)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from filterlab import files
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 
 
 def run(root: Path) -> None:
@@ -13,4 +13,4 @@ def run(root: Path) -> None:
     """
     parameters = compose.read_parameters(root / "params.yaml")
     config = compose.compose(root / "conf", compose.to_overrides(parameters))
-    files.write(root / compose.RESOLVED, compose.dump(config))
+    files.write(root / resolved.RESOLVED, resolved.dump(config))

@@ -1,13 +1,11 @@
 """`filterlab train`: one training, or a sweep, by Hydra's own command line over the same composition as the pipeline's."""
 
 import contextlib
-import io
 import os
-import re
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from filterlab import console, files, garbage
-from filterlab.config import bounds, compose
+from filterlab.config import compose, resolved
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
 from filterlab.stages import run_folder
@@ -83,12 +81,16 @@ def main(arguments: Sequence[str]) -> None:
     else:
         if not given.multirun:
             config = compose.compose(conf, overrides)
+            if given.cfg == "job" and not given.package:  # Hydra's own print would lack a layer's defaults
+                print(resolved.dump(config), end="")
+                return
             if not (given.cfg or given.info) and devices.is_main(config.trainer):
                 compose.hydra_settings(conf, overrides)  # what is wrong there ends before a folder is made
                 overrides += run_folder.words(sweeps.FOLDER, config, overrides)
         sys.argv = [program, *overrides, *(word for word in words if word not in given.overrides)]
-    with completion() if given.shell_completion else contextlib.nullcontext():
-        start(conf)
+    if given.shell_completion:  # of what follows the program's name, so the verb goes
+        os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace(" train ", " ", 1)
+    start(conf)
 
 
 def start(conf: Path) -> None:
@@ -116,15 +118,6 @@ def flags(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
     parser.add_argument("--detach", action="store_true")
     parser.add_argument("--drive", action="store_true")  # of a sweep's own process alone: see launch
     return parser.parse_known_args(list(arguments))
-
-
-@contextlib.contextmanager
-def completion() -> Iterator[None]:
-    """Hydra completes what follows the program's name, so the verb goes; and the schema's groups are not for users."""
-    os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace(" train ", " ", 1)
-    with contextlib.redirect_stdout(io.StringIO()) as answer:
-        yield
-    print(re.sub(r"\bschema\S* ?", "", answer.getvalue()), end="")
 
 
 def with_parameters(conf: Path, given: Namespace, *, outside: bool = True) -> list[str]:
@@ -168,8 +161,6 @@ def job(composed: DictConfig) -> dict[str, Any]:
     console.keep_going()
     garbage.search_less()  # a launcher's processes have not been through the command line
     config = compose.to_config(composed)
-    if faults := bounds.check(config):
-        raise ConfigError(faults)
     job = HydraConfig.get()
     sys.argv[1:] = job.overrides.task  # Lightning gives it to the other processes of ddp: this run alone, not the sweep
     swept, main = job.mode == RunMode.MULTIRUN, devices.is_main(config.trainer)
@@ -185,8 +176,8 @@ def job(composed: DictConfig) -> dict[str, Any]:
         with run_folder.alone(out) if main else contextlib.nullcontext():
             if main:
                 if not swept:
-                    run_folder.check(out, compose.dump(config))
-                files.write(out / compose.RESOLVED, compose.dump(config))
+                    run_folder.check(out, resolved.dump(config))
+                files.write(out / resolved.RESOLVED, resolved.dump(config))
             return train(config, root=Path.cwd(), out=out, tags=tags, title=title, conf=sweep.conf if sweep else None, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filterlab import files
-from filterlab.config import compose
+from filterlab.config import resolved
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
 from filterlab.stages import results, runs
@@ -23,7 +23,7 @@ def run(root: Path) -> None:
 
     Raises UserError: the model or the data are missing or damaged, the model's outputs are no numbers, or the disk is full.
     """
-    config = compose.load(root)
+    config = resolved.load(root)
     with runs.resumed(config, root) as record:
         from filterlab.evaluation.predict import predict
         from filterlab.evaluation.summary import evaluate

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from filterlab import files
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.errors import TrackingError, UnreachableError
 from filterlab.repository import folder_md5
 from filterlab.stages import results, runs
@@ -30,7 +30,7 @@ def run(root: Path) -> int:
     fell_back = ""
     if code == UnreachableError.exit_code:
         if not is_mnist(root):
-            name = compose.load(root).data.name
+            name = resolved.load(root).data.name
             print(f"\nNOTE: {FALLBACK} stand in for mnist alone, and {name} was asked for: params.yaml is as it was.")
         elif given := choose_fallback(parameters):
             fell_back = (
@@ -46,7 +46,7 @@ def run(root: Path) -> int:
                 f"to go on without a network, write `experiment: none` as well as `data: {FALLBACK}`."
             )
     if code == 0:
-        config = compose.load(root)
+        config = resolved.load(root)
         if config.tracking.backend == "local" and not store.find(store.locate(config.tracking, root=root), results.run_id(root)):
             with runs.resumed(config, root):  # results that DVC brought: give them their run
                 pass
@@ -85,7 +85,7 @@ def repro(root: Path) -> int:
 
 def is_mnist(root: Path) -> bool:
     """Whether the data asked for are those of conf/data/mnist.yaml: the digits are no other data set's stand-in."""
-    asked, mnist = compose.load(root).data, compose.compose(root / "conf", ["experiment=none", "data=mnist"]).data
+    asked, mnist = resolved.load(root).data, compose.compose(root / "conf", ["experiment=none", "data=mnist"]).data
     return (asked.name, asked.folder, asked.files) == (mnist.name, mnist.folder, mnist.files)
 
 
@@ -115,7 +115,7 @@ def choose_fallback(parameters: Path) -> str:
 
 def summary(root: Path) -> str:
     """What came out, in a few lines for a terminal."""
-    config, metrics = compose.load(root), results.metrics(root)
+    config, metrics = resolved.load(root), results.metrics(root)
     lines = {
         "data set": f"{metrics['data']}, {metrics['examples']:,} test images",
         "accuracy": f"{metrics['accuracy']:.2%}  (95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})",

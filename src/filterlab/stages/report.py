@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from filterlab import files
-from filterlab.config import compose, schema
+from filterlab.config import resolved, schema
 from filterlab.models import shapes
 from filterlab.stages import curves, page, results, runs
 
@@ -17,7 +17,7 @@ def run(root: Path) -> None:
 
     Raises DataError: something that the page shows is missing or damaged, or the page can't be written.
     """
-    config = compose.load(root)
+    config = resolved.load(root)
     with runs.resumed(config, root) as record:
         path = root / "results/report.html"
         files.write(path, render(config, root))
@@ -33,7 +33,7 @@ def render(config: schema.Config, root: Path) -> str:
     return page.render(
         "report.html.jinja",
         config=config,
-        resolved=page.read(root / compose.RESOLVED, maker=MAKER),
+        resolved=page.read(root / resolved.RESOLVED, maker=MAKER),
         metrics=results.metrics(root),
         per_class=results.per_class(root),
         epochs=len(table["epoch"]),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filterlab import files
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.errors import UserError
 from filterlab.stages import results
 
@@ -34,7 +34,7 @@ def words(parent: Path, config: schema.Config, overrides: Sequence[str]) -> list
     """
     named = [word.value() for word in compose.parse(overrides) if word.get_key_element().lstrip("+") == "hydra.run.dir"]
     if named:
-        check(Path(str(named[-1])), compose.dump(config))
+        check(Path(str(named[-1])), resolved.dump(config))
         return ["hydra.output_subdir=null"]
     return ["hydra.output_subdir=null", f"hydra.run.dir={compose.quote(str(make(parent)))}"]
 
@@ -51,15 +51,15 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def check(folder: Path, resolved: str) -> None:
+def check(folder: Path, text: str) -> None:
     """Raises UserError where it holds a training of another resolved config, or one that is finished; call it in `alone`.
 
     The very training that broke off there may go on.
     """
-    path = folder / compose.RESOLVED
+    path = folder / resolved.RESOLVED
     if not path.exists():
         return
-    other = path.read_text(encoding="utf-8", errors="replace") != resolved
+    other = path.read_text(encoding="utf-8", errors="replace") != text
     if other or (folder / results.RUN).exists():
         what = "another training's configuration" if other else "this very training, finished"
         raise UserError(f"{folder} holds {what}: a folder belongs to one run. Choose another hydra.run.dir, or leave it out")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterlab import tracking
-from filterlab.config import compose, schema
+from filterlab.config import resolved, schema
 from filterlab.data import arrays
 from filterlab.errors import DataError
 from filterlab.models import folder
@@ -40,7 +40,7 @@ def check(config: schema.Config, root: Path) -> None:
     found = {"model": described["model"], "data": described["data"]["name"]}
     if differ := [name for name in asked if asked[name] != found[name]]:
         said = ", ".join(f"{name} is {found[name]}" for name in differ)
-        raise DataError(f"models/ holds another network than {compose.RESOLVED} says ({said}): `dvc repro` brings them together")
+        raise DataError(f"models/ holds another network than {resolved.RESOLVED} says ({said}): `dvc repro` brings them together")
 
 
 def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
@@ -51,7 +51,7 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     told = about(config, root / "conf")
     run.set_tags({MODELS: folder_md5(root / "models"), tracking.NAME: told.name, tracking.NOTE: told.note})
     run.log_params(parameters(config))
-    run.log_artifact(root / compose.RESOLVED)
+    run.log_artifact(root / resolved.RESOLVED)
     table = curves.read(root)
     for row in zip(*table.values(), strict=True):
         metrics = dict(zip(table, row, strict=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterlab import files, seal, tracking
-from filterlab.config import compose, schema
+from filterlab.config import resolved, schema
 from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.prepare import training_data
 from filterlab.repository import folder_md5
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def run(root: Path) -> None:
     """The pipeline's stage: see `train`. A run of the configuration that was promoted last is marked with where it came from."""
     sweeps.refuse_outside()
-    config = compose.load(root)
+    config = resolved.load(root)
     with run_folder.alone(root) if devices.is_main(config.trainer) else contextlib.nullcontext():
         train(config, root=root, out=root, tags=provenance.tags(root) | promotion.tags(root, config))
 
@@ -75,7 +75,7 @@ def train(
     told = about(config, conf or root / "conf")
     subject = f"{config.data.name} {config.model.name} seed {config.seed}"
     with unfinished.alone() if main else contextlib.nullcontext():
-        identity = unfinished.begin(compose.dump(config)) if main else ""
+        identity = unfinished.begin(resolved.dump(config)) if main else ""
         with tracking.start(settings, root=root, name=title or told.name, tags=tags, identity=identity) as record:
             from filterlab.models import registry
             from filterlab.models.predictor import scaling
@@ -87,7 +87,7 @@ def train(
             record.wait()
             record.set_tags({tracking.NOTE: told.note})
             record.log_params(runs.parameters(config))
-            record.log_artifact(unfinished.folder / compose.RESOLVED.name)
+            record.log_artifact(unfinished.folder / resolved.RESOLVED.name)
             record.log_dataset(
                 name=card.name,
                 digest=card.digest,

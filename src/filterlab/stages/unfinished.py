@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filterlab import files, seal
-from filterlab.config import compose, schema
+from filterlab.config import resolved, schema
 from filterlab.errors import DataError, UserError
 
 TRAINS_ON = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
@@ -43,8 +43,8 @@ class Unfinished:
                 self.folder.rename(removed)  # at once: of a folder that is removed piece by piece, a kill would leave a part
                 shutil.rmtree(removed)
 
-    def begin(self, resolved: str) -> str:
-        """The training's id, 32 hex digits: made now, or when it broke off. `resolved` is its resolved config, for its run.
+    def begin(self, text: str) -> str:
+        """The training's id, 32 hex digits: made now, or when it broke off. `text` is its resolved config, for its run.
 
         Raises DataError where the folder can't be written, or the id is damaged.
         """
@@ -54,5 +54,5 @@ class Unfinished:
         kept = seal.read(record, remedy=remedy)
         if kept["training"] != self.folder.name:
             raise DataError(f"{record} is another training's: {remedy}")
-        files.write(self.folder / compose.RESOLVED.name, resolved)
+        files.write(self.folder / resolved.RESOLVED.name, text)
         return str(kept["id"])

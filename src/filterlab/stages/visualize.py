@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from filterlab.config import compose
+from filterlab.config import resolved
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
 from filterlab.stages import runs
@@ -25,7 +25,7 @@ def run(root: Path) -> None:
 
     Raises UserError: the model, the data or the curves are missing or damaged.
     """
-    config = compose.load(root)
+    config = resolved.load(root)
     with runs.resumed(config, root) as record:
         from filterlab.models import artifact, folder
         from filterlab.stages import figures

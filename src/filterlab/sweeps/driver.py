@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterlab import files, tracking
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.errors import DataError, UserError
 from filterlab.models import folder
 from filterlab.study.trial import Trial
@@ -115,7 +115,7 @@ def run(
     sweeps.check_frozen(sweep)
     for key, (words, config) in asked.items():
         sweep.points[key] = words
-        files.write(sweep.point(key) / compose.RESOLVED, compose.dump(config))
+        files.write(sweep.point(key) / resolved.RESOLVED, resolved.dump(config))
     with sweeps.alone(sweep):
         frozen.freeze(sweep, data, root=root)
         with opened(sweep, settings, root=root) as store:

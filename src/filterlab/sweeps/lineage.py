@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from filterlab import tracking
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.errors import UserError
 from filterlab.repository import folder_md5
 from filterlab.sweeps import promotion, survey
@@ -32,14 +32,14 @@ def show(root: Path, *, run_id: str) -> None:
         raise UserError(
             f"{MODELS}/ is not the folder that dvc.lock names (md5 {locked}): `dvc repro` or `dvc checkout` brings them together"
         )
-    config = compose.load(root)
+    config = resolved.load(root)
     if not run_id:
         raise UserError("the pipeline's model was trained with tracking off: it has no run")
     with tracking.reading(config.tracking, root=root) as store:
         run = known(store, run_id)
-        trained = promotion.resolved(store, run)
+        trained = promotion.trained_with(store, run)
         if sweeps.key(trained) != sweeps.key(config):
-            raise UserError(f"run {run.id} was trained with another configuration than {compose.RESOLVED} says: run `dvc repro`")
+            raise UserError(f"run {run.id} was trained with another configuration than {resolved.RESOLVED} says: run `dvc repro`")
         print(f"dvc.lock      {MODELS} md5 {locked}.dir")
         print(f"  run         {describe(run)}")
         if origin := run.tags.get(promotion.PROMOTED):

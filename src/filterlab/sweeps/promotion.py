@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from filterlab import files, seal, tracking
-from filterlab.config import compose, document, schema
+from filterlab.config import compose, document, resolved, schema
 from filterlab.errors import ConfigError, UserError
 from filterlab.study import table
 from filterlab.sweeps import objective, survey
@@ -37,7 +37,7 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
     with tracking.reading(settings, root=root) as store:
         found = winner(root, store, sweep=sweep, metric=best) if best else one(store, run)
         check(root, found)
-        config = repeated(found, resolved(store, found))
+        config = repeated(found, trained_with(store, found))
     check_data(root, found, config)
     path = root / "params.yaml"
     made = choices(root / "conf", config, prefer=compose.read_parameters(path))
@@ -61,15 +61,15 @@ def from_parameters(root: Path) -> list[str]:
     return compose.to_overrides(compose.read_parameters(root / "params.yaml"))
 
 
-def resolved(store: NullRun, run: Found) -> schema.Config:
+def trained_with(store: NullRun, run: Found) -> schema.Config:
     """The configuration a run was trained with. Raises UserError: its resolved config in the store is damaged."""
     try:
-        config = compose.from_text(store.read_artifact(run.id, compose.RESOLVED.name))
+        config = resolved.from_text(store.read_artifact(run.id, resolved.RESOLVED.name))
     except (document.Unreadable, ConfigError) as error:
-        raise UserError(f"the {compose.RESOLVED.name} of run {run.id} is damaged: {error}") from None
+        raise UserError(f"the {resolved.RESOLVED.name} of run {run.id} is damaged: {error}") from None
     if CONFIG in run.tags and run.tags[CONFIG] != sweeps.key(config):
         raise UserError(
-            f"the {compose.RESOLVED.name} of run {run.id} is damaged: it is not the one that the run was trained with"
+            f"the {resolved.RESOLVED.name} of run {run.id} is damaged: it is not the one that the run was trained with"
         )
     return config
 
@@ -176,9 +176,11 @@ def offered(conf: Path) -> dict[str, dict[str, Any]]:
     composer = compose.Composer(conf)
     for row in range(max(map(len, options.values()))):
         chosen = {group: names[row % len(names)] for group, names in options.items()}
-        config = compose.to_config(composer.base(tuple(f"{group}={option}" for group, option in chosen.items())))
+        sections, faults = composer.sections(tuple(f"{group}={option}" for group, option in chosen.items()))
+        if faults:
+            raise ConfigError(faults)
         for group, option in chosen.items():
-            found[group][option] = getattr(config, group)
+            found[group][option] = sections[group]
     return found
 
 

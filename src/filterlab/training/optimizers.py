@@ -1,6 +1,6 @@
 """The optimizers: their settings, and torch.optim's optimizer that each builds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,10 @@ class Optimizer(Section):
 class SGD(Optimizer):
     momentum: float = value("share of the last step kept", ge=0, lt=1)
     nesterov: bool = value("look ahead before the gradient is taken; needs momentum > 0")
+
+    def disagreements(self) -> Iterator[str]:
+        if self.nesterov and self.momentum == 0:
+            yield "optimizer.nesterov is true and optimizer.momentum is 0: nesterov needs momentum > 0"
 
     def build(self, parameters: "Parameters") -> "torch.optim.Optimizer":
         from torch.optim import SGD

@@ -25,7 +25,7 @@ class ConvLayer(Section):
 
 @dataclass
 class ConvNet(Model):
-    layers: list[ConvLayer] = value("the convolutions, from the image up", most=1_000)
+    layers: list[ConvLayer] = value("the convolutions, from the image up", least=1, most=1_000)
     head: str = value("how the last maps become a vector", choices=["flatten", "global_max", "global_average"])
     hidden: list[int] = value("widths of dense ReLU layers before the last, in units", ge=1, le=COUNT, most=1_000)
     dropout: float = value("probability of dropping a unit before the last layer", ge=0, lt=1)

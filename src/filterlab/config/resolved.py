@@ -1,0 +1,55 @@
+"""The resolved config: results/config.yaml, every value that a pipeline runs with. Written and read without Hydra."""
+
+import dataclasses
+from pathlib import Path
+
+from filterlab.config import document, schema, validation
+from filterlab.config.document import Unreadable
+from filterlab.config.faults import short, unknown_key
+from filterlab.errors import ConfigError
+
+RESOLVED = Path("results/config.yaml")
+HEAD = "# Written by the compose stage: every value this experiment runs with. Edit params.yaml or conf/, not this file.\n"
+
+
+def dump(config: schema.Config) -> str:
+    """The text of a resolved config."""
+    return HEAD + document.written(dataclasses.asdict(config))
+
+
+def load(root: Path) -> schema.Config:
+    """The resolved config of the pipeline in `root`.
+
+    Raises:
+        ConfigError: results/config.yaml is missing or was edited into something else.
+    """
+    try:
+        return from_text(document.text(root / RESOLVED))
+    except FileNotFoundError:
+        raise ConfigError([f"{RESOLVED} is missing: `dvc repro compose` writes it"]) from None
+    except Unreadable as error:
+        raise ConfigError([f"{RESOLVED} is no configuration ({error}): `dvc repro --force compose` writes it anew"]) from None
+    except ConfigError as error:
+        raise ConfigError([f"{RESOLVED}: {fault}" for fault in error.faults]) from None
+
+
+def from_text(text: str) -> schema.Config:
+    """The configuration of a resolved config's text.
+
+    Raises:
+        Unreadable: it is none.
+        ConfigError: its values are out of bounds, or disagree.
+    """
+    values = document.values(text)
+    if not isinstance(values, dict):
+        raise Unreadable(f"it holds a {type(values).__name__}")
+    for field in dataclasses.fields(schema.Config):
+        if field.name not in values:
+            raise Unreadable(unknown_key(field.name, list(map(str, values))))
+    config = validation.to_config(values)
+    # A default may be left out, and a number written for text, in conf/; here every value stands as it is.
+    said, meant = (dict(document.leaves(tree)) for tree in (values, dataclasses.asdict(config)))
+    for key in said | meant:
+        if repr(said.get(key)) != repr(meant.get(key)):
+            raise Unreadable(f"{key} is {short(said.get(key))}, which is no value of a resolved config")
+    return config
