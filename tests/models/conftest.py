@@ -15,7 +15,6 @@ OPTIONS = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 def read_option(path: Path) -> schema.Model:
     """The option's values as its file has them; what a list's elements leave out comes from the schema."""
     values: dict[str, Any] = yaml.safe_load(path.read_text())
-    del values["defaults"]
     if "layers" in values:
         values["layers"] = [ConvLayer(**layer) for layer in values["layers"]]
     return schema.FAMILIES["model"][values["name"]](**values)

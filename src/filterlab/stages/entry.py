@@ -81,13 +81,13 @@ def main(arguments: Sequence[str]) -> None:
     else:
         if not given.multirun:
             config = compose.compose(conf, overrides)
-            if given.cfg == "job" and not given.package:  # Hydra's own print would lack a layer's defaults
-                print(resolved.dump(config), end="")
-                return
             if not (given.cfg or given.info) and devices.is_main(config.trainer):
                 compose.hydra_settings(conf, overrides)  # what is wrong there ends before a folder is made
                 overrides += run_folder.words(sweeps.FOLDER, config, overrides)
         sys.argv = [program, *overrides, *(word for word in words if word not in given.overrides)]
+        if given.cfg == "job" and not (given.multirun or given.package):  # Hydra's own print would lack a layer's defaults
+            print(resolved.dump(config), end="")
+            return
     if given.shell_completion:  # of what follows the program's name, so the verb goes
         os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace(" train ", " ", 1)
     start(conf)
