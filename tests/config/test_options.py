@@ -1,13 +1,17 @@
 """Every shipped option of every config group, found by itself: it composes, and says nothing the schema doesn't know."""
 
 import dataclasses
+import functools
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from filterlab.config import compose, resolved, schema
+from filterlab.config import compose, document, resolved, schema
 from filterlab.config.section import Section
 from filterlab.config.validation import check
 from filterlab.models.architectures.conv_net import ConvLayer
@@ -49,15 +53,67 @@ def test_every_folder_is_a_config_group() -> None:
 
 
 def test_params_yaml_is_the_primary_config() -> None:
-    """The shipped parameters are options, the comments list them all, and empty ones are the primary config."""
+    """The shipped parameters leave everything to conf/config.yaml, where each default stands, and list all options."""
     path = CONF.parent / "params.yaml"
-    parameters = compose.read_parameters(path)
-    assert list(parameters) == [*compose.GROUPS, "seed", "override"]
+    assert document.values(path.read_text()) == dict.fromkeys([*compose.GROUPS, "seed"], "default") | {"override": {}}
     for line in path.read_text().splitlines():
         group = line.split(":")[0]
         if group in schema.FAMILIES:
             assert {word.strip() for word in line.split("#")[1].split(",")} == set(compose.options(CONF, group))
-    assert compose.compose(CONF, compose.to_overrides(parameters)).experiment == parameters["experiment"]
+    overrides = compose.to_overrides(compose.read_parameters(path))
+    assert overrides == []
+
+
+@functools.cache
+def shipped(experiment: str) -> schema.Config:
+    return compose.compose(CONF, [f"experiment={experiment}"])
+
+
+OTHER = [
+    (group, option, experiment)
+    for group in schema.FAMILIES
+    for option in compose.options(CONF, group)
+    for experiment in compose.options(CONF, "experiment")
+]
+
+
+@pytest.fixture(scope="module")
+def with_default(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], compose.Composer]:
+    """What composes from conf/ with one other default: one line of conf/config.yaml."""
+
+    @functools.cache
+    def make(group: str, option: str) -> compose.Composer:
+        conf = shutil.copytree(CONF, tmp_path_factory.mktemp("default") / "conf")
+        text = (conf / "config.yaml").read_text()
+        changed, found = re.subn(rf"(?m)^  - {group}: .*$", f"  - {group}: {option}", text)
+        assert found == 1
+        (conf / "config.yaml").write_text(changed)
+        return compose.Composer(conf)
+
+    return make
+
+
+@pytest.mark.parametrize(("group", "option", "experiment"), OTHER, ids="-".join)
+def test_experiments_choose_what_they_rely_on(
+    with_default: Callable[[str, str], compose.Composer], group: str, option: str, experiment: str
+) -> None:
+    """Under any other default each composes; what it chooses stays, and what it leaves open is that default."""
+    usual = shipped(experiment)
+    found = with_default(group, option)([f"experiment={experiment}"])
+    sections = ["experiment", "seed", *schema.FAMILIES]
+    assert {name for name in sections if getattr(found, name) != getattr(usual, name)} <= {group}
+    text = (CONF / f"experiment/{experiment}.yaml").read_text()
+    if f"override /{group}: " in text:
+        assert found == usual
+    if experiment == "none":
+        assert found == compose.compose(CONF, [f"{group}={option}"])
+
+
+def test_what_decides_a_training_is_what_its_stage_names() -> None:
+    """A run's key and its checkpoints' folder are made of these sections; DVC reruns train when one of them has changed."""
+    stages = document.values((CONF.parent / "dvc.yaml").read_text())["stages"]
+    assert stages["train"]["params"] == [{"results/config.yaml": schema.TRAINING}]
+    assert {*schema.TRAINING, "data", "experiment", "tracking"} == {field.name for field in dataclasses.fields(schema.Config)}
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)

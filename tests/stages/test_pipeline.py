@@ -33,10 +33,10 @@ def changed_lines(before: str, after: str) -> list[tuple[str, str]]:
 
 def test_fallback_changes_one_line(parameters: Path) -> None:
     before = parameters.read_text()
-    assert pipeline.choose_fallback(parameters) == "mnist"
+    assert pipeline.choose_fallback(parameters) == "default"
     after = parameters.read_text()
     [(old, new)] = changed_lines(before, after)
-    assert (old.split("#")[0].strip(), new.split("#")[0].strip()) == ("data: mnist", "data: digits")
+    assert (old.split("#")[0].strip(), new.split("#")[0].strip()) == ("data: default", "data: digits")
     assert old.split("#")[1] == new.split("#")[1], "its comment stays"
     assert after.endswith("\n") == before.endswith("\n")
     assert compose.read_parameters(parameters)["data"] == "digits"
@@ -60,13 +60,13 @@ def test_fallback_keeps_another_hand(parameters: Path, said: str) -> None:
 
 def test_fallback_where_the_parameters_name_no_data(parameters: Path) -> None:
     parameters.write_text("model: mlp\n")
-    assert pipeline.choose_fallback(parameters) == "mnist", "the primary config's"
+    assert pipeline.choose_fallback(parameters) == "default", "the primary config's"
     assert compose.read_parameters(parameters) == {"model": "mlp", "data": "digits"}
 
 
 def test_no_fallback_under_an_experiment(parameters: Path) -> None:
     """An experiment makes all the choices: another `data` would say nothing."""
-    before = parameters.read_text().replace("experiment: none", "experiment: tutorial")
+    before = parameters.read_text().replace("experiment: default", "experiment: tutorial")
     parameters.write_text(before)
     assert pipeline.choose_fallback(parameters) == ""
     assert parameters.read_text() == before
@@ -146,7 +146,8 @@ def test_only_unreachable_data_falls_back(
     dvc.write_text(FAIL.format(codes=(69, 255)))
     assert pipeline.run(tmp_path) == 69
     assert (tmp_path / "runs.txt").read_text() == "run\n" * 3
-    assert "NOTE: no mirror of mnist could be reached. params.yaml now says `data: digits`" in capsys.readouterr().out
+    assert "NOTE: no mirror of mnist could be reached. params.yaml now says `data: digits`" in (said := capsys.readouterr().out)
+    assert "put `data: default` back" in said
 
 
 def test_under_an_experiment_the_way_out_is_said(
@@ -154,7 +155,7 @@ def test_under_an_experiment_the_way_out_is_said(
 ) -> None:
     """`data: digits` alone would change nothing."""
     asked(tmp_path, "experiment=tutorial")
-    parameters.write_text(parameters.read_text().replace("experiment: none", "experiment: tutorial"))
+    parameters.write_text(parameters.read_text().replace("experiment: default", "experiment: tutorial"))
     before = parameters.read_text()
     dvc.write_text(FAIL.format(codes=(69, 255)))
     assert pipeline.run(tmp_path) == 69
@@ -181,7 +182,7 @@ def test_digits_stand_in_for_no_other_data_set(
     (tmp_path / "conf/data").mkdir(parents=True)
     (tmp_path / "conf/data/own.yaml").write_text(MINE.format(name=f"name: {name}"))
     asked(tmp_path, "data=fashion_mnist" if name == "fashion_mnist" else "data=own")
-    parameters.write_text(parameters.read_text().replace("data: mnist", "data: own"))
+    parameters.write_text(parameters.read_text().replace("data: default", "data: own"))
     before = parameters.read_text()
     dvc.write_text(FAIL.format(codes=(69, 255)))
     assert pipeline.run(tmp_path) == 69

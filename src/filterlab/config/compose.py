@@ -31,6 +31,7 @@ from filterlab.errors import ConfigError
 from hydra_plugins.filterlab_launchers import joblib
 
 LONGEST = 30_000  # characters of a word on the command line; Hydra's parser takes seconds for more
+DEFAULT = "default"  # in params.yaml: what conf/config.yaml says
 KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")  # of an override in params.yaml
 
 
@@ -42,7 +43,7 @@ def register() -> None:
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
-    """params.yaml as a dictionary.
+    """params.yaml as a dictionary, without what is left to conf/config.yaml.
 
     Raises:
         ConfigError: the file is missing, is no YAML mapping, or has a key that is none of its own.
@@ -72,7 +73,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
     faults += [f"{path.name}: {fault}" for fault in unfit(override)]
     if faults:
         raise ConfigError(faults)
-    return parameters
+    return {key: given for key, given in parameters.items() if given != DEFAULT}
 
 
 def unfit(tree: Any, place: str = "override") -> Iterator[str]:

@@ -132,6 +132,9 @@ class Config(Section):
     seed: int = value("of the weights, the order of the batches, the augmentation and dropout", **SEEDS)
 
 
+# The sections that decide a training, beside its data and the code: its keys are made of them, and dvc.yaml's train names them.
+TRAINING = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
+
 # family name -> schema, for each config group; one entry where the group's options share a schema
 FAMILIES: dict[str, dict[str, type]] = {
     "data": {"data": Data},

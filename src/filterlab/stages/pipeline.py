@@ -29,13 +29,13 @@ def run(root: Path) -> int:
     code, parameters = repro(root), root / "params.yaml"
     fell_back = ""
     if code == UnreachableError.exit_code:
+        name = resolved.load(root).data.name
         if not is_mnist(root):
-            name = resolved.load(root).data.name
             print(f"\nNOTE: {FALLBACK} stand in for mnist alone, and {name} was asked for: params.yaml is as it was.")
         elif given := choose_fallback(parameters):
             fell_back = (
-                f"NOTE: no mirror of {given} could be reached. params.yaml now says `data: {FALLBACK}`: scikit-learn's bundled "
-                f"handwritten digits (1,797 images), not {given}. With a network, put `data: {given}` back and run this again."
+                f"NOTE: no mirror of {name} could be reached. params.yaml now says `data: {FALLBACK}`: scikit-learn's bundled "
+                f"handwritten digits (1,797 images), not {name}. With a network, put `data: {given}` back and run this again."
             )
             print(f"\n{fell_back}\n", flush=True)
             code = repro(root)
@@ -103,14 +103,14 @@ def without_git(folder: Path) -> dict[str, str]:
 
 
 def choose_fallback(parameters: Path) -> str:
-    """Set `data: digits` in params.yaml, on that line alone. Gives the data set it replaced; empty where an experiment rules."""
+    """Set `data: digits` in params.yaml, on that line alone. Gives what it replaced; empty where an experiment rules."""
     values = compose.read_parameters(parameters)
     if values.get("experiment", "none") != "none":
         return ""
     text = parameters.read_text(encoding="utf-8")
     changed, found = re.subn(r"""^data\s*:[ \t]*("[^"]*"|'[^']*'|[^\s#]+)""", f"data: {FALLBACK}", text, flags=re.MULTILINE)
     files.write(parameters, changed if found else f"data: {FALLBACK}\n{text}")
-    return str(values.get("data", "mnist"))
+    return str(values.get("data", compose.DEFAULT))
 
 
 def summary(root: Path) -> str:

@@ -13,15 +13,13 @@ from filterlab import files, seal
 from filterlab.config import resolved, schema
 from filterlab.errors import DataError, UserError
 
-TRAINS_ON = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
-
 
 class Unfinished:
     """The folder of one training's checkpoints: same configuration, data, code and sweep, same folder."""
 
     def __init__(self, root: Path, config: schema.Config, *, data: str, code: str, sweep: str = ""):
         sections = dataclasses.asdict(config)
-        key = json.dumps([data, code, sweep, *(sections[section] for section in TRAINS_ON)], sort_keys=True)
+        key = json.dumps([data, code, sweep, *(sections[section] for section in schema.TRAINING)], sort_keys=True)
         self.folder = root / "checkpoints" / hashlib.sha256(key.encode()).hexdigest()[:16]
 
     @contextmanager

@@ -30,7 +30,6 @@ FOLDER = Path("runs")
 VARIABLE = "FILTERLAB_SWEEP"  # names the folder to a sweep's own processes, and to its jobs
 RECORD, SUBMITTED = "sweep.json", "submitted.jsonl"
 PACKAGES = ["filterlab", "hydra_plugins"]
-POINT = ["data", "model", "optimizer", "schedule", "augment", "trainer", "seed"]
 
 
 class BusyError(UserError):
@@ -220,7 +219,9 @@ def key(config: schema.Config) -> str:
     """16 hex digits that stand for everything that decides a training's outcome, but for the code."""
     sections = asdict(config)
     del sections["data"]["mirrors"]  # whichever a file comes from, it has the published checksum
-    return hashlib.sha256(json.dumps([sections[name] for name in POINT], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps([sections[name] for name in ("data", *schema.TRAINING)], sort_keys=True).encode()
+    ).hexdigest()[:16]
 
 
 def swept(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
