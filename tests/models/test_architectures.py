@@ -9,14 +9,12 @@ from torch.nn import functional as F
 
 from filterlab.config import schema
 from filterlab.models import plan, registry, shapes
-from filterlab.models.activations import ACTIVATIONS, activation, initialized
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.architectures.lenet5 import LeNet5
 from filterlab.models.architectures.mlp import MLP
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.models.architectures.tutorial_cnn import TutorialCNN
-from filterlab.models.global_pool import GlobalAverage, GlobalMax
-from filterlab.models.resnet import AddShortcut
+from filterlab.models.layers import ACTIVATIONS, AddShortcut, GlobalAverage, GlobalMax, draw, module
 
 MNIST = {"channels": 1, "height": 28, "width": 28, "classes": 10}
 TUTORIAL = {
@@ -186,13 +184,16 @@ def test_activations_are_those_of_the_schema() -> None:
         "identity": values,
     }
     for name in plan.ACTIVATIONS:
-        torch.testing.assert_close(activation(name)(values), expected[name])
+        torch.testing.assert_close(ACTIVATIONS[name]()(values), expected[name])
 
 
 @pytest.mark.parametrize(("before", "variance"), [("relu", 2 / 450), ("gelu", 2 / 450), ("tanh", 2 / 900), ("identity", 2 / 900)])
 def test_initial_variance(before: str, variance: float) -> None:
     torch.manual_seed(0)
-    conv = initialized(nn.Conv2d(50, 50, 3), before=before)
+    layer = plan.conv(50, 3, initial=plan.initial(before=before))
+    conv = module(layer, channels=50)
+    assert isinstance(conv, nn.Conv2d)
+    draw(conv, layer)
     assert conv.weight.var().item() == pytest.approx(variance, rel=0.05)
     assert conv.bias is not None
     assert not conv.bias.any()

@@ -125,7 +125,7 @@ def tutorial(lab: Lab) -> list[Check]:
     """The dense layers of the lecture's tutorial are a multilayer perceptron on its 4608 pooled features."""
     model = lab.compose("model=tutorial_cnn").model
     layers = shapes.layers(model, channels=1, height=28, width=28, classes=10)
-    flat = shapes.flat_size(model, channels=1, height=28, width=28, classes=10)
+    flat = next(layer.channels for layer in layers if layer.kind == "flatten")
     dense = [layer.parameters for layer in layers if layer.kind == "dense"]
     return [
         equal("inputs of the tutorial's dense layers", flat, 4608),

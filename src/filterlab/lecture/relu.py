@@ -186,10 +186,10 @@ def in_torch(name: str, a: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     """Values and slopes, (N,) each, of the activation as the networks use it, by autograd."""
     import torch
 
-    from filterlab.models.activations import activation
+    from filterlab.models.layers import ACTIVATIONS
 
     at = torch.from_numpy(a.copy()).requires_grad_()
-    values = activation(name)(at)
+    values = ACTIVATIONS[name]()(at)
     (slopes,) = torch.autograd.grad(values.sum(), at)
     return values.detach().numpy(), slopes.numpy()
 

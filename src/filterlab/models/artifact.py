@@ -13,11 +13,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from filterlab.config import schema
 from filterlab.errors import DataError
 from filterlab.models import folder as stored
 from filterlab.models import registry
 from filterlab.models.folder import DESCRIPTION, FIRST_LAYERS, WEIGHTS
+from filterlab.models.plan import Model
 from filterlab.models.predictor import Predictor
 
 _DATA_FIELDS = ["name", "classes", "channels", "height", "width"]
@@ -27,7 +27,7 @@ def save(
     folder: Path,
     network: nn.Module,
     *,
-    model: schema.Model,
+    model: Model,
     card: Mapping[str, Any],
     first_layers: Tensor | None = None,
     beside: Mapping[str, str] | None = None,

@@ -1,48 +1,91 @@
-"""The architectures by name."""
+"""Networks from their settings: the layers of a plan become torch modules, with initial weights that a seed decides."""
 
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from filterlab.config import schema
-from filterlab.models import shapes
-from filterlab.models.architectures import conv_net
-from filterlab.models.conv_net import ConvNet
-from filterlab.models.lenet5 import LeNet5
-from filterlab.models.mlp import MLP
+from filterlab.config.section import Section
+from filterlab.models import layers, shapes
+from filterlab.models.architectures import ARCHITECTURES
+from filterlab.models.plan import Layer, Model
 from filterlab.models.predictor import Predictor
-from filterlab.models.resnet import ResNet
-from filterlab.models.softmax import Softmax
-from filterlab.models.tutorial_cnn import TutorialCNN
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    "softmax": Softmax,
-    "mlp": MLP,
-    "tutorial_cnn": TutorialCNN,
-    "lenet5": LeNet5,
-    "conv_net": ConvNet,
-    "cnn": ConvNet,
-    "resnet": ResNet,
-}
+if TYPE_CHECKING:
+    from filterlab.config import schema
 
 
-def build(model: schema.Model, *, channels: int, height: int, width: int, classes: int, seed: int) -> nn.Module:
+def build(model: Model, *, channels: int, height: int, width: int, classes: int, seed: int) -> nn.Module:
     """A new network: (N, channels, height, width) float32 -> logits (N, classes). Its initial weights depend on `seed` alone.
 
-    Every convolution, activation and pool is a submodule with the name that shapes.layers gives it. No random state outside
-    is read or changed. Raises shapes.ShapeError if the architecture does not fit the images.
+    Every layer of the plan is a submodule of its name. No random state outside is read or changed.
+    Raises shapes.ShapeError if the architecture does not fit the images.
     """
-    sizes = {"channels": channels, "height": height, "width": width, "classes": classes}
-    shapes.layers(model, **sizes)  # before torch, whose messages name no layer
+    plan = model.plan(classes=classes)
+    sizes = shapes.followed(plan, model=model.name, channels=channels, height=height, width=width)
+    given = {size.name: size.channels for size in sizes}
+    below = channels
+    modules: dict[str, nn.Module] = {}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPUs
-        return ARCHITECTURES[model.name](model, **sizes)
+        for layer in plan.layers:
+            made = layers.module(layer, channels=given[layer.inputs[0]] if layer.inputs else below)
+            if not plan.drawn_last:
+                layers.draw(made, layer)
+            modules[layer.name], below = made, given[layer.name]
+        if plan.drawn_last:
+            for layer in plan.layers:
+                layers.draw(modules[layer.name], layer)
+    return assembled(plan.layers, modules)
 
 
-def predictor(config: schema.Config, *, mean: float, std: float) -> Predictor:
+def assembled(steps: Iterable[Layer], modules: Mapping[str, nn.Module], *, within: str = "", below: str = "") -> nn.Module:
+    """The submodule `within` (with a dot at its end; '' is the network), whose first layer works on what `below` gives."""
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    inputs: dict[str, list[str]] = {}
+    ends = {below: ""}  # layer whose output can be had here -> the child that ends with it
+    for child, group in groupby(steps, key=lambda layer: layer.name.removeprefix(within).partition(".")[0]):
+        inside = list(group)
+        if inside[0].name == within + child:
+            parts[child] = modules[inside[0].name]
+            if unseen := set(inside[0].inputs) - set(ends):
+                raise ValueError(f"{inside[0].name} works on {unseen.pop()}, neither beside it nor the last of a block beside it")
+            if inside[0].inputs:
+                inputs[child] = [ends[name] for name in inside[0].inputs]
+        else:
+            parts[child] = assembled(inside, modules, within=f"{within}{child}.", below=below)
+        below = inside[-1].name
+        ends[below] = child
+    return Graph(parts, inputs) if inputs else nn.Sequential(parts)
+
+
+class Graph(nn.Module):
+    """Children that are called one after the other, each on what the one before gives, or on what `inputs` names for it.
+
+    inputs: child -> the children whose outputs it is given; '' is the input of the whole.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module], inputs: Mapping[str, list[str]]):
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.inputs = inputs
+        self.kept = {name for names in inputs.values() for name in names}
+
+    def forward(self, given: Tensor) -> Tensor:
+        kept = {"": given}
+        for name, part in self.named_children():
+            given = part(*map(kept.__getitem__, self.inputs[name])) if name in self.inputs else part(given)
+            if name in self.kept:
+                kept[name] = given
+        return given
+
+
+def predictor(config: "schema.Config", *, mean: float, std: float) -> Predictor:
     """The network that `config` describes before training, for the images that it describes, with this scaling. As `build`."""
     data = config.data
     size = {"channels": data.channels, "height": data.height, "width": data.width}
@@ -51,19 +94,20 @@ def predictor(config: schema.Config, *, mean: float, std: float) -> Predictor:
     return Predictor(network, data_name=data.name, classes=data.classes, shape=shape, mean=mean, std=std)
 
 
-def from_dict(values: Mapping[str, Any]) -> schema.Model:
+def from_dict(values: Mapping[str, Any]) -> Model:
     """The inverse of dataclasses.asdict for a model. Raises ValueError naming what is unknown or missing."""
     name = dict(values).get("name")
-    if name not in schema.FAMILIES["model"]:
-        raise ValueError(f"no architecture is called {name!r}; there are {', '.join(schema.FAMILIES['model'])}")
-    model = _section(schema.FAMILIES["model"][name], values)
-    if isinstance(model, conv_net.ConvNet):
-        return conv_net.ConvNet(**{**values, "layers": [_section(conv_net.ConvLayer, layer) for layer in model.layers]})
-    return model
+    if name not in ARCHITECTURES:
+        raise ValueError(f"no architecture is called {name!r}; there are {', '.join(ARCHITECTURES)}")
+    return _section(ARCHITECTURES[name], values)
 
 
-def _section(kind: type, values: Any) -> Any:
+def _section(kind: Any, values: Any) -> Any:
     expected = [field.name for field in fields(kind)]
     if set(values) != set(expected):
         raise ValueError(f"{kind.__name__} has the fields {', '.join(expected)}, but is given {', '.join(values)}")
-    return kind(**values)
+    inner = {name: get_args(hint)[0] for name, hint in get_type_hints(kind).items() if get_args(hint)}
+    sections = {name for name, element in inner.items() if issubclass(element, Section)}
+    return kind(
+        **{key: [_section(inner[key], item) for item in given] if key in sections else given for key, given in values.items()}
+    )

@@ -1,27 +1,14 @@
-"""The layers of every architecture: names, sizes, parameters and receptive fields, worked out without torch.
+"""Sizes, parameters and receptive fields of the layers of a plan, worked out without torch.
 
 Sizes follow out = floor((in - kernel + 2 padding) / stride) + 1. A receptive field grows by (kernel - 1) jumps at each layer,
 a jump being the distance in input pixels between two neighboring units (Dumoulin, Visin, arXiv 1603.07285).
 """
 
-from collections import Counter
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
-from filterlab.config import schema
-from filterlab.errors import UserError
-from filterlab.models.architectures.conv_net import ConvNet
-from filterlab.models.architectures.lenet5 import LeNet5
-from filterlab.models.architectures.mlp import MLP
-from filterlab.models.architectures.resnet import ResNet
-from filterlab.models.architectures.softmax import Softmax
-from filterlab.models.architectures.tutorial_cnn import TutorialCNN
+from filterlab.models.plan import Layer, Model, Plan, ShapeError
 
 LARGEST = 2**31  # numbers; 8.6 GB of parameters, and as much again for their gradients and for each of an optimizer's moments
-
-
-class ShapeError(UserError):
-    """An architecture that cannot be built as configured, or not for images of this size."""
 
 
 @dataclass(frozen=True)
@@ -48,41 +35,103 @@ class LayerShape:
     receptive_field: int
 
 
-def layers(model: schema.Model, *, channels: int, height: int, width: int, classes: int) -> list[LayerShape]:
+@dataclass(frozen=True)
+class Maps:
+    """What one layer hands to the next: its size, how far a unit sees, how far two neighbors are apart; `of` is for messages."""
+
+    channels: int
+    height: int
+    width: int
+    field: int = 1
+    jump: int = 1
+    of: str = "the image"
+    flat: bool = False
+
+
+def layers(model: Model, *, channels: int, height: int, width: int, classes: int) -> list[LayerShape]:
     """The layers of `model` for images of (channels, height, width) pixels and `classes` logits.
 
     Raises ShapeError if an image is too small for a filter or a pool, if a residual network's depth is not 6n + 2, or if a
     network would take more than LARGEST numbers, as parameters or as outputs for one image.
     """
-    trace = _Trace(model.name, channels, height, width)
-    match model:
-        case Softmax():
-            trace.add("flatten")
-        case MLP():
-            trace.add("flatten")
-            trace.hidden(model.hidden)
-        case TutorialCNN():
-            _tutorial_cnn(trace, model)
-        case LeNet5():
-            _lenet5(trace)
-        case ConvNet():
-            _conv_net(trace, model)
-        case ResNet():
-            _resnet(trace, model)
-        case _:
-            raise TypeError(f"no trace for a model of type {type(model).__name__}")
-    trace.dense(classes)
+    return followed(model.plan(classes=classes), model=model.name, channels=channels, height=height, width=width)
+
+
+def followed(plan: Plan, *, model: str, channels: int, height: int, width: int) -> list[LayerShape]:
+    """The layers of the plan of `model`; see `layers`."""
+    last = Maps(channels, height, width)
+    reached: dict[str, Maps] = {}
+    shapes = []
+    for layer in plan.layers:
+        below = [reached[name] for name in layer.inputs] or [last]
+        try:
+            last, parameters = step(layer, below)
+        except ShapeError as error:
+            raise ShapeError(f"model {model}: {error}") from None
+        reached[layer.name] = last
+        size = (last.channels, last.height, last.width)
+        kernel, stride = layer.settings.get("kernel", 1), layer.settings.get("stride", 1)
+        shapes.append(LayerShape(layer.name, layer.kind, *size, parameters, kernel, stride, last.field))
     for what, counts in {
-        "parameters": [layer.parameters for layer in trace.layers],
-        "outputs for one image": [_outputs(layer) for layer in trace.layers],
+        "parameters": [shape.parameters for shape in shapes],
+        "outputs for one image": [_outputs(shape) for shape in shapes],
     }.items():
         if (total := sum(counts)) > LARGEST:
             most = max(counts)
             raise ShapeError(
-                f"model {model.name}: {total:,} {what} take {_gigabytes(total)} as 32-bit numbers, {_gigabytes(most)} of it in "
-                f"{trace.layers[counts.index(most)].name}; expected at most {_gigabytes(LARGEST)}: take fewer or smaller layers"
+                f"model {model}: {total:,} {what} take {_gigabytes(total)} as 32-bit numbers, {_gigabytes(most)} of it in "
+                f"{shapes[counts.index(most)].name}; expected at most {_gigabytes(LARGEST)}: take fewer or smaller layers"
             )
-    return trace.layers
+    return shapes
+
+
+def step(layer: Layer, below: list[Maps]) -> tuple[Maps, int]:
+    """What the layer makes of its inputs, and how many parameters it has. Raises ShapeError: they don't fit."""
+    maps, of = below[0], layer.settings
+    if layer.kind not in ("activation", "dropout") and maps.flat != (layer.kind == "dense"):
+        needs, gets = ("a vector", "maps") if layer.kind == "dense" else ("maps", "a vector")
+        raise ShapeError(f"{layer.name} needs {needs}, but gets {gets}; put flatten or a global pool between maps and vectors")
+    match layer.kind:
+        case "conv":
+            parameters = (of["kernel"] ** 2 * maps.channels + of["bias"]) * of["filters"]
+            return replace(slid(layer, maps), channels=of["filters"]), parameters
+        case "pool":
+            return slid(layer, maps), 0
+        case "norm":
+            return maps, 2 * maps.channels
+        case "dense":
+            return replace(maps, channels=of["units"]), (maps.channels + 1) * of["units"]
+        case "flatten" | "global_max" | "global_average":
+            channels = maps.channels * (maps.height * maps.width if layer.kind == "flatten" else 1)
+            field = maps.field + (max(maps.height, maps.width) - 1) * maps.jump
+            return replace(maps, channels=channels, height=1, width=1, field=field, flat=True), 0
+        case "add":
+            other = below[1]
+            sides = [(other.height, other.width), ((other.height + 1) // 2, (other.width + 1) // 2)]
+            if other.channels > maps.channels or (maps.height, maps.width) not in sides:
+                sizes = [f"{each.channels} of {each.height}x{each.width}" for each in below]
+                raise ShapeError(f"{layer.name} cannot add maps to others: {sizes[1]} to {sizes[0]}")
+            return replace(maps, field=max(maps.field, other.field)), 0
+    return maps, 0
+
+
+def slid(layer: Layer, maps: Maps) -> Maps:
+    """After a filter or a pool. Raises ShapeError: the maps are smaller."""
+    kernel, stride, padding = layer.settings["kernel"], layer.settings["stride"], layer.settings.get("padding", 0)
+    needed = max(kernel - 2 * padding, 1)
+    if min(maps.height, maps.width) < needed:
+        raise ShapeError(
+            f"{layer.name} ({kernel}x{kernel}) needs at least {needed}x{needed} pixels, but gets {maps.height}x{maps.width} "
+            f"from {maps.of}; take smaller filters or pools, larger images, or another model"
+        )
+    return replace(
+        maps,
+        height=(maps.height - kernel + 2 * padding) // stride + 1,
+        width=(maps.width - kernel + 2 * padding) // stride + 1,
+        field=maps.field + (kernel - 1) * maps.jump,
+        jump=maps.jump * stride,
+        of=f"{layer.name} ({kernel}x{kernel})",
+    )
 
 
 def parameter_count(layers: list[LayerShape]) -> int:
@@ -101,161 +150,3 @@ def _outputs(layer: LayerShape) -> int:
 
 def _gigabytes(numbers: int) -> str:
     return f"{4 * numbers / 1e9:,.1f} GB"
-
-
-def flat_size(model: schema.Model, *, channels: int, height: int, width: int, classes: int) -> int:
-    """Units of the vector that the first dense layer receives. Raises ShapeError as layers does."""
-    trace = layers(model, channels=channels, height=height, width=width, classes=classes)
-    return next(below.channels for below, layer in pairwise(trace) if layer.kind == "dense")
-
-
-def blocks_per_group(model: ResNet) -> int:
-    """The n of depth = 6n + 2: three groups of n blocks of two convolutions, the first convolution and the last layer."""
-    blocks, rest = divmod(model.depth - 2, 6)
-    if rest or blocks < 1:
-        below = 6 * max(blocks, 1) + 2
-        raise ShapeError(f"model {model.name}: depth {model.depth} is not 6n + 2; the nearest are {below} and {below + 6}")
-    return blocks
-
-
-# Where a layer's name is not its kind: these are counted from 1, within a block of a residual network afresh.
-_NUMBERED = {"conv": "conv", "norm": "norm", "activation": "act", "pool": "pool", "dropout": "drop", "dense": "fc"}
-
-
-class _Trace:
-    """Follows an image up the network; each method adds one layer."""
-
-    def __init__(self, model: str, channels: int, height: int, width: int):
-        self.model = model
-        self.channels, self.height, self.width = channels, height, width
-        self.field, self.jump = 1, 1
-        self.below = "the image"  # what the maps come from, for messages
-        self.layers: list[LayerShape] = []
-        self.enter("")
-
-    def enter(self, prefix: str) -> None:
-        """Layers from here on belong to the submodule `prefix`, or to the network itself ('')."""
-        self.prefix = prefix
-        self.counts: Counter[str] = Counter()
-
-    def _name(self, kind: str) -> str:
-        if kind not in _NUMBERED:
-            return self.prefix + kind
-        self.counts[kind] += 1
-        return f"{self.prefix}{_NUMBERED[kind]}{self.counts[kind]}"
-
-    def add(self, kind: str, *, parameters: int = 0, kernel: int = 1, stride: int = 1, name: str = "") -> None:
-        if kind in ("flatten", "global_max", "global_average"):
-            self.field += (max(self.height, self.width) - 1) * self.jump
-            if kind == "flatten":
-                self.channels *= self.height * self.width
-            self.height = self.width = 1
-        self.layers.append(
-            LayerShape(
-                name=name or self._name(kind),
-                kind=kind,
-                channels=self.channels,
-                height=self.height,
-                width=self.width,
-                parameters=parameters,
-                kernel=kernel,
-                stride=stride,
-                receptive_field=self.field,
-            )
-        )
-
-    def _slide(self, name: str, kernel: int, stride: int, padding: int) -> None:
-        needed = max(kernel - 2 * padding, 1)
-        if min(self.height, self.width) < needed:
-            raise ShapeError(
-                f"model {self.model}: {name} ({kernel}x{kernel}) needs at least {needed}x{needed} pixels, "
-                f"but gets {self.height}x{self.width} from {self.below}; "
-                "take smaller filters or pools, larger images, or another model"
-            )
-        self.height = (self.height - kernel + 2 * padding) // stride + 1
-        self.width = (self.width - kernel + 2 * padding) // stride + 1
-        self.field += (kernel - 1) * self.jump
-        self.jump *= stride
-        self.below = f"{name} ({kernel}x{kernel})"
-
-    def conv(self, filters: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: bool = True) -> None:
-        name = self._name("conv")
-        self._slide(name, kernel, stride, padding)
-        parameters = kernel * kernel * self.channels * filters + (filters if bias else 0)
-        self.channels = filters
-        self.add("conv", parameters=parameters, kernel=kernel, stride=stride, name=name)
-
-    def norm(self) -> None:
-        self.add("norm", parameters=2 * self.channels)
-
-    def pool(self, side: int) -> None:
-        name = self._name("pool")
-        self._slide(name, side, side, 0)
-        self.add("pool", kernel=side, stride=side, name=name)
-
-    def dense(self, units: int) -> None:
-        parameters = (self.channels + 1) * units
-        self.channels = units
-        self.add("dense", parameters=parameters)
-
-    def hidden(self, widths: list[int]) -> None:
-        for units in widths:
-            self.dense(units)
-            self.add("activation")
-
-
-def _tutorial_cnn(trace: _Trace, model: TutorialCNN) -> None:
-    for kernel in (model.kernel, 3):
-        trace.conv(model.filters, kernel)
-        trace.add("activation")
-    trace.pool(2)
-    trace.add("dropout")
-    trace.add("flatten")
-    trace.hidden([32])
-    trace.add("dropout")
-
-
-def _lenet5(trace: _Trace) -> None:
-    for filters, padding in ((6, 2), (16, 0)):
-        trace.conv(filters, 5, padding=padding)
-        trace.add("activation")
-        trace.pool(2)
-    trace.add("flatten")
-    trace.hidden([120, 84])
-
-
-def _conv_net(trace: _Trace, model: ConvNet) -> None:
-    for layer in model.layers:
-        trace.conv(layer.filters, layer.kernel, stride=layer.stride, padding=layer.padding, bias=not layer.batch_norm)
-        if layer.batch_norm:
-            trace.norm()
-        trace.add("activation")
-        if layer.pool > 1:
-            trace.pool(layer.pool)
-        if layer.dropout > 0:
-            trace.add("dropout")
-    trace.add(model.head)
-    trace.hidden(model.hidden)
-    if model.dropout > 0:
-        trace.add("dropout")
-
-
-def _resnet(trace: _Trace, model: ResNet) -> None:
-    blocks = blocks_per_group(model)
-    trace.conv(model.width, 3, padding=1, bias=False)
-    trace.norm()
-    trace.add("activation")
-    for group in (1, 2, 3):
-        for block in range(1, blocks + 1):
-            trace.enter(f"group{group}.block{block}.")
-            filters = model.width * 2 ** (group - 1)
-            trace.conv(filters, 3, stride=2 if group > 1 and block == 1 else 1, padding=1, bias=False)
-            trace.norm()
-            trace.add("activation")
-            trace.conv(filters, 3, padding=1, bias=False)
-            trace.norm()
-            if model.residual:
-                trace.add("add")
-            trace.add("activation")
-    trace.enter("")
-    trace.add("global_average")

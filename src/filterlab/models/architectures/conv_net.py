@@ -1,9 +1,10 @@
 """The configurable convolutional network."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from filterlab.config.section import COUNT, SIDE, Section, value
-from filterlab.models.plan import ACTIVATIONS, Model
+from filterlab.models.plan import ACTIVATIONS, Layer, Model, Plan, activation, conv, dense, dropout, initial, norm, pool
 
 
 @dataclass
@@ -29,6 +30,37 @@ class ConvNet(Model):
     head: str = value("how the last maps become a vector", choices=["flatten", "global_max", "global_average"])
     hidden: list[int] = value("widths of dense ReLU layers before the last, in units", ge=1, le=COUNT, most=1_000)
     dropout: float = value("probability of dropping a unit before the last layer", ge=0, lt=1)
+
+    def plan(self, *, classes: int) -> Plan:
+        layers = [part for layer in self.layers for part in parts(layer)]
+        layers.append(Layer(self.head))
+        for units in self.hidden:
+            layers += [dense(units, initial=initial(before="relu")), activation("relu")]
+        if self.dropout > 0:
+            layers.append(dropout(self.dropout))
+        return Plan([*layers, dense(classes)])
+
+
+def parts(layer: ConvLayer) -> Iterator[Layer]:
+    """A convolution has no bias where batch norm follows, which would subtract it again; and PyTorch's initial weights: batch
+    norm takes the scale away, and small weights turn faster, so that the learned filters don't drown in initial noise.
+    """
+    weights = "torch" if layer.batch_norm else initial(before=layer.activation)
+    yield conv(
+        layer.filters,
+        layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        bias=not layer.batch_norm,
+        initial=weights,
+    )
+    if layer.batch_norm:
+        yield norm()
+    yield activation(layer.activation)
+    if layer.pool > 1:
+        yield pool(layer.pool)
+    if layer.dropout > 0:
+        yield dropout(layer.dropout)
 
 
 NAMES = {"conv_net": ConvNet, "cnn": ConvNet}  # the default network goes by a name of its own in figures and runs

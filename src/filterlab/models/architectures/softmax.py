@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from filterlab.models.plan import Model
+from filterlab.models.plan import Model, Plan, dense, flatten
 
 
 @dataclass
 class Softmax(Model):
-    pass
+    def plan(self, *, classes: int) -> Plan:
+        return Plan([flatten(), dense(classes)])
 
 
 NAMES = {"softmax": Softmax}
