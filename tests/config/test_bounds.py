@@ -21,7 +21,7 @@ def subclasses(of: type) -> list[type]:
     return [node for below in of.__subclasses__() for node in (below, *subclasses(below))]
 
 
-SECTIONS = subclasses(Section)
+SECTIONS = [node for node in subclasses(Section) if node.__module__.startswith("filterlab.")]
 FIELDS = [
     (section, field)
     for section in SECTIONS

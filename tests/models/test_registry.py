@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from filterlab.config import schema
-from filterlab.models import registry
+from filterlab.models import architectures, registry
 from filterlab.models.architectures import ARCHITECTURES
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.models.shapes import ShapeError
@@ -25,7 +26,12 @@ def bits(network: nn.Module) -> dict[str, bytes]:
 
 
 def test_every_architecture_is_found() -> None:
-    assert set(ARCHITECTURES) == {"cnn", "conv_net", "lenet5", "mlp", "resnet", "softmax", "tutorial_cnn"}
+    folder = Path(architectures.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {settings.__module__.rpartition(".")[2] for settings in ARCHITECTURES.values()} == files
+    assert files >= {"conv_net", "lenet5", "mlp", "resnet", "softmax", "tutorial_cnn"}
+    assert set(ARCHITECTURES) >= files | {"cnn"}
+    assert ARCHITECTURES["cnn"] is ARCHITECTURES["conv_net"]
     assert schema.FAMILIES["model"] == ARCHITECTURES
 
 

@@ -49,7 +49,7 @@ class Affine(Augment):
         return lambda images, generator: affine(images, **settings, generator=generator)
 
 
-NAMES = {"none": NoAugment, "shift": Shift, "affine": Affine}
+NAMES: dict[str, type[Augment]] = {"none": NoAugment, "shift": Shift, "affine": Affine}
 
 
 def shift(images: "Images", *, pixels: int, generator: "torch.Generator") -> "Images":

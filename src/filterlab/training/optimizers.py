@@ -69,4 +69,4 @@ class Adadelta(Optimizer):
         return Adadelta(parameters, self.lr, self.rho, self.eps, self.weight_decay)
 
 
-NAMES = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adadelta": Adadelta}
+NAMES: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adadelta": Adadelta}

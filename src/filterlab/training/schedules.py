@@ -66,4 +66,4 @@ def anneal(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-NAMES = {"constant": Constant, "one_cycle": OneCycle, "cosine": Cosine, "step": Step}
+NAMES: dict[str, type[Schedule]] = {"constant": Constant, "one_cycle": OneCycle, "cosine": Cosine, "step": Step}
