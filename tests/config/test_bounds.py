@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from filterlab.config import compose, schema, validation
-from filterlab.config.section import SIGNS, TEXTS, Section
+from filterlab.config.section import TEXTS, Section
+from filterlab.config.validation import SIGNS
 from filterlab.errors import ConfigError
 from filterlab.models import shapes
 from filterlab.models.architectures.softmax import Softmax
@@ -71,6 +72,7 @@ def test_the_largest_seeds_draw_differently() -> None:
         ([f"seed={2**32}"], f"seed is {2**32}, expected >= 0 and < 4,294,967,296"),
         (["seed=" + "9" * 5000], "cannot read 'seed=999"),
         (["data.seed=-1"], "data.seed is -1, expected >= 0"),
+        (["optimizer.lr=1" + "0" * 400], "optimizer.lr is 1000"),
         (["optimizer.lr=1e300"], "optimizer.lr is 1e+300, expected >= 1e-30 and <= 1,000,000.0"),
         (["optimizer.lr=1e-300"], "optimizer.lr is 1e-300, expected >= 1e-30"),
         (["optimizer=adam", "optimizer.eps=1e-300"], "optimizer.eps is 1e-300, expected >= 1e-30 and <= 1"),

@@ -1,24 +1,19 @@
 """What every section of a configuration is made of: a frozen dataclass whose fields say their meaning and their bounds.
 
-pydantic checks them (see `validation`); made by hand, e.g. in a test, a section is taken as it is.
+`validation` reads them; made by hand, e.g. in a test, a section is taken as it is.
 """
 
 import dataclasses
 import re
-import typing
 import unicodedata
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
-
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
-from pydantic_core import PydanticCustomError
 
 # 32 bits are what PyTorch's generator takes of a seed: two that differ in higher bits alone would be the same training.
 SEEDS = {"ge": 0, "lt": 2**32}
 COUNT = 2**31 - 1  # of units, filters, images: what memory holds is less, and `shapes` says how much that is
 SIDE = 4096  # pixels, at most
-SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, separators of lines and paragraphs
 
 
@@ -34,14 +29,7 @@ def value(doc: str, *, default: Any = dataclasses.MISSING, **bounds: Any) -> Any
 
 
 class Section:
-    """Base of the sections. A subclass's fields get their bounds as part of their types, where pydantic finds them."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    def __init_subclass__(cls) -> None:
-        for name, kind in cls.__annotations__.items():
-            if isinstance(field := vars(cls).get(name), dataclasses.Field):
-                cls.__annotations__[name] = bounded(kind, field.metadata["bounds"])
+    """Base of the sections."""
 
     def __setattr__(self, name: str, new: Any) -> None:
         if name in self.__dict__:
@@ -51,44 +39,6 @@ class Section:
     def disagreements(self) -> Iterator[str]:
         """Faults of values that are within their bounds, but don't go together; a whole sentence each."""
         return iter(())
-
-    @model_validator(mode="after")
-    def _agree(self) -> "Section":
-        if faults := list(self.disagreements()):
-            raise ValueError("\n".join(faults))
-        return self
-
-
-def bounded(kind: Any, bounds: dict[str, Any]) -> Any:
-    """The type with its bounds. Nothing is converted, but for a whole number where text is expected: its digits."""
-    inner = typing.get_args(kind)
-    if typing.get_origin(kind) is dict:
-        mapping: Any = dict[bounded(inner[0], bounds), bounded(inner[1], {"text": bounds["values"]})]  # type: ignore[misc]
-        return Annotated[mapping, Field(max_length=bounds["most"])]
-    if typing.get_origin(kind) is list:
-        items: Any = list[bounded(inner[0], bounds)]  # type: ignore[misc]
-        return Annotated[items, Field(max_length=bounds["most"], min_length=bounds.get("least", 0))]
-    if kind is str:
-        return Annotated[str, PlainValidator(text_check(bounds)), BeforeValidator(digits)]
-    if kind in (int, float, bool):
-        limits: dict[str, Any] = {sign: bounds[sign] for sign in SIGNS if sign in bounds}
-        return Annotated[kind, Field(strict=True, allow_inf_nan=None if kind is not float else False, **limits)]
-    return kind
-
-
-def digits(given: Any) -> Any:
-    return str(given) if type(given) is int else given
-
-
-def text_check(bounds: dict[str, Any]) -> Callable[[Any], str]:
-    fits = bounds["choices"].__contains__ if "choices" in bounds else TEXTS[bounds["text"]][0]
-
-    def check(given: Any) -> str:
-        if not (isinstance(given, str) and fits(given)):
-            raise PydanticCustomError("text", "no such text")
-        return given
-
-    return check
 
 
 def is_text(text: str) -> bool:

@@ -1,22 +1,23 @@
-"""From plain values to the typed, frozen configuration: pydantic finds what is wrong with them, here it gets its sentences."""
+"""From plain values to the typed, frozen configuration: every fault is one sentence, all are told at once."""
 
 import dataclasses
 import functools
+import math
+import operator
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from filterlab.config import schema
 from filterlab.config.faults import short, unknown_key, unknown_option
-from filterlab.config.section import SIGNS, TEXTS
+from filterlab.config.section import TEXTS
 from filterlab.data.augment import Shift
 from filterlab.errors import ConfigError
 from filterlab.models import shapes
 
 STEP = 10**12  # bytes of a step's outputs on one device: more than any has, so that it is a slip of the pen
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}
+SIGNS = {"ge": (operator.ge, ">="), "gt": (operator.gt, ">"), "le": (operator.le, "<="), "lt": (operator.lt, "<")}
 
 
 def to_config(values: Mapping[str, Any]) -> schema.Config:
@@ -35,93 +36,104 @@ def check(config: schema.Config) -> list[str]:
 
 def sections(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The sections (and the values beside them) that are valid, and what is wrong with the others."""
-    fields = {field.name: field.type for field in dataclasses.fields(schema.Config)}
-    valid: dict[str, Any] = {}
-    faults = [f"{name} has no value" for name in fields if name not in values]
-    for name, given in values.items():
-        if name not in fields:
-            faults.append(f"{name}: {unknown_key(name, list(fields))}")
+    faults = keys(schema.Config, values, "")
+    valid = {}
+    for field in dataclasses.fields(schema.Config):
+        if field.name not in values:
             continue
-        families = schema.FAMILIES.get(name, {})
-        kind: Any = next(iter(families.values()), fields[name])
-        if len(families) > 1:
+        families = schema.FAMILIES.get(field.name, {})
+        given, kind = values[field.name], next(iter(families.values()), hints(schema.Config)[field.name])
+        found: list[str] = []
+        if len(families) > 1:  # told apart by their name
             called = given.get("name") if isinstance(given, dict) else given
-            if not (isinstance(called, str) and called in families):
-                faults.append(f"{name}.name: {unknown_option(called, list(families))}")
-                continue
-            kind = families[called]
-        try:
-            valid[name] = adapter(kind).validate_python(given)
-        except ValidationError as error:
-            for each in error.errors(include_url=False):
-                faults += sentences(each, name, kind, given)
+            if isinstance(called, str) and called in families:
+                kind = families[called]
+            else:
+                found.append(f"{field.name}.name: {unknown_option(called, list(families))}")
+        made = None if found else convert(kind, given, field.name, field.metadata, found)
+        if not found:
+            valid[field.name] = made
+        faults += found
     return valid, faults
 
 
-@functools.cache
-def adapter(kind: Any) -> TypeAdapter[Any]:
-    """pydantic's validator of a section, or of a value with its bounds: made of those that are used, as it takes milliseconds."""
-    return TypeAdapter(kind)
+hints = functools.cache(typing.get_type_hints)
 
 
-def sentences(error: Mapping[str, Any], top: str, section: Any, values: Any) -> Iterator[str]:
-    """What pydantic found, in the words of the field it was found at.
+def keys(kind: Any, given: Mapping[Any, Any], place: str) -> list[str]:
+    """Faults of a section's keys: those it doesn't have, and those that are missing."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    called = f" ({given['name']})" if place and "." not in place and "name" in given else ""
+    where = f" in {place}{called}" if place else ""
+    faults = [f"{below(place, key)}: {unknown_key(str(key), list(fields), where)}" for key in given if key not in fields]
+    required = (name for name, field in fields.items() if field.default is dataclasses.MISSING)
+    return faults + [f"{below(place, name)} has no value" for name in required if name not in given]
+
+
+def below(place: str, key: Any) -> str:
+    return f"{place}.{key}" if place else str(key)
+
+
+def convert(kind: Any, given: Any, place: str, about: Mapping[str, Any], faults: list[str]) -> Any:
+    """The value of this type that is given; `faults` gets a sentence for each that is not.
 
     Args:
-        top, values: the section's place, and what was given for it.
-        section: its class, or the type of a value that is in none.
+        kind: a section, or the type of one of its fields.
+        about: the field's meaning and bounds; see `section.value`.
     """
-    given, path = error["input"], [top, *(part for part in error["loc"] if part != "[key]")]
-    where, parent = ".".join(map(str, path)), ".".join(map(str, path[:-1]))
-    kind, bounds, doc = field_at(path[:-1] if error["type"] in ("unexpected_keyword_argument", "invalid_key") else path, section)
-    about = f" ({doc})" if doc else ""
-    match error["type"]:
-        case "value_error":  # of `Section.disagreements`
-            yield from str(error["ctx"]["error"]).splitlines()
-        case "missing":
-            yield f"{where} has no value"
-        case "unexpected_keyword_argument" | "invalid_key":
-            name = f" ({values['name']})" if parent == top and "name" in values else ""
-            known = [field.name for field in dataclasses.fields(kind)]
-            yield f"{where}: {unknown_key(str(path[-1]), known, f' in {parent}{name}')}"
-        case "too_long":
-            yield f"{where} has {len(given):,} entries, expected at most {bounds['most']:,}{about}"
-        case "too_short":
-            yield f"{where} is empty, expected at least one entry{about}"
-        case _ if "[key]" in error["loc"]:
-            yield f"a key of {parent} is {short(given)}, expected {TEXTS[field_at(path[:-1], section)[1]['text']][1]}{about}"
-        case found:
-            yield f"{where} is {short(given)}, expected {expected(kind, bounds, found)}{about}"
+    outer, bounds, doc = typing.get_origin(kind) or kind, about["bounds"], f" ({about['doc']})"
+    if dataclasses.is_dataclass(kind) and isinstance(given, dict):
+        return to_section(kind, given, place, faults)
+    if outer in (list, dict) and type(given) is outer and len(given) > bounds["most"]:
+        faults.append(f"{place} has {len(given):,} entries, expected at most {bounds['most']:,}{doc}")
+    elif outer in (list, dict) and type(given) is outer and len(given) < bounds.get("least", 0):
+        faults.append(f"{place} is empty, expected at least one entry{doc}")
+    elif outer is list and type(given) is list:
+        (of,) = typing.get_args(kind)
+        return [convert(of, item, f"{place}.{index}", about, faults) for index, item in enumerate(given)]
+    elif outer is dict and type(given) is dict:
+        key, of = typing.get_args(kind)
+        values = {**about, "bounds": {"text": bounds["values"]}}
+        names = [convert(key, name, f"a key of {place}", about, faults) for name in given]
+        return {
+            name: convert(of, item, f"{place}.{name}", values, faults) for name, item in zip(names, given.values(), strict=True)
+        }
+    else:
+        # Digits are text, and a whole number is a number, of which the largest are infinite.
+        value = kind(str(given)) if type(given) is int and kind in (str, float) else given
+        if expected := misfit(kind, value, bounds):
+            faults.append(f"{place} is {short(given)}, expected {expected}{doc}")
+        return value
+    return None
 
 
-def field_at(path: Sequence[str | int], section: Any) -> tuple[Any, Mapping[str, Any], str]:
-    """Type, bounds and meaning of what stands at this path, at whose beginning is this section."""
-    kind: Any = schema.Config
-    bounds: Mapping[str, Any] = {}
-    doc = ""
-    for part in path:
-        if dataclasses.is_dataclass(kind):
-            field = next(field for field in dataclasses.fields(kind) if field.name == part)
-            bounds, doc = field.metadata.get("bounds", {}), field.metadata.get("doc", "")
-            kind = section if kind is schema.Config and part in schema.FAMILIES else typing.get_type_hints(kind)[field.name]
-        else:
-            bounds = {"text": bounds["values"]} if "values" in bounds else bounds
-            kind = typing.get_args(kind)[-1]
-    return kind, bounds, doc
+def to_section(kind: Any, given: Mapping[str, Any], place: str, faults: list[str]) -> Any:
+    """The section of this class; None where something is wrong with it."""
+    found = keys(kind, given, place)
+    values = {
+        field.name: convert(hints(kind)[field.name], given[field.name], f"{place}.{field.name}", field.metadata, found)
+        for field in dataclasses.fields(kind)
+        if field.name in given
+    }
+    if not found:
+        section = kind(**values)
+        found += section.disagreements()
+    faults += found
+    return None if found else section
 
 
-def expected(kind: Any, bounds: Mapping[str, Any], found: str) -> str:
-    if "choices" in bounds and kind is str:
-        return "one of " + ", ".join(bounds["choices"])
-    if "text" in bounds and kind is str:
-        return TEXTS[bounds["text"]][1]
-    if found == "finite_number":
+def misfit(kind: Any, value: Any, bounds: Mapping[str, Any]) -> str | None:
+    """What was expected of a single value; None where it is that."""
+    if kind is str:
+        fits, expected = TEXTS[bounds["text"]] if "text" in bounds else (bounds["choices"].__contains__, "")
+        return None if isinstance(value, str) and fits(value) else expected or f"one of {', '.join(bounds['choices'])}"
+    limits = " and ".join(f"{sign} {bounds[name]:,}" for name, (_, sign) in SIGNS.items() if name in bounds)
+    if type(value) is not kind:
+        what = KINDS.get(typing.get_origin(kind) or kind, "a mapping")
+        return f"{what} {limits}" if kind in (int, float) else what
+    if kind is float and not math.isfinite(value):
         return "a finite number"
-    limits = " and ".join(f"{sign} {bounds[name]:,}" for name, sign in SIGNS.items() if name in bounds)
-    if found in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
-        return limits
-    what = KINDS.get(typing.get_origin(kind) or kind, "a mapping")
-    return f"{what} {limits}" if kind in (int, float) else what
+    return None if all(holds(value, bounds[name]) for name, (holds, _) in SIGNS.items() if name in bounds) else limits
 
 
 def disagreements(valid: Mapping[str, Any]) -> Iterator[str]:
