@@ -76,6 +76,13 @@ def test_order_of_words_and_flags(train: Callable[..., str]) -> None:
     assert yaml.safe_load(train("--cfg", "job", "--package", "trainer", "trainer.threads=1")) == printed["trainer"]
 
 
+def test_what_a_layer_leaves_out_can_be_said(train: Callable[..., str]) -> None:
+    """To Hydra too, which composes what the job gets, and doesn't know a layer's keys."""
+    printed = yaml.safe_load(train("model=cnn", "model.layers.1.dropout=0.5", "--cfg", "job", "--package", "model"))
+    assert [layer.get("dropout") for layer in printed["layers"]] == [None, 0.5, None, None]
+    assert composed(["model=cnn", "model.layers.1.dropout=0.5"])["model"]["layers"][1]["dropout"] == 0.5  # type: ignore[index]
+
+
 def test_as_lightning_starts_it_for_ddp(train: Callable[..., str]) -> None:
     """Each further process gets the first one's words, after the program's name, and Hydra's folder."""
     train("model=mlp", "trainer=ddp", "--cfg", "job")

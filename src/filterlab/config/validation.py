@@ -63,7 +63,7 @@ hints = functools.cache(typing.get_type_hints)
 def keys(kind: Any, given: Mapping[Any, Any], place: str) -> list[str]:
     """Faults of a section's keys: those it doesn't have, and those that are missing."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    called = f" ({given['name']})" if place and "." not in place and "name" in given else ""
+    called = f" ({short(given['name'], quoted=False)})" if place and "." not in place and "name" in given else ""
     where = f" in {place}{called}" if place else ""
     faults = [f"{below(place, key)}: {unknown_key(str(key), list(fields), where)}" for key in given if key not in fields]
     required = (name for name, field in fields.items() if field.default is dataclasses.MISSING)
