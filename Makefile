@@ -91,4 +91,4 @@ clean: ## remove what was made, but for the history (mlflow.db, mlartifacts, run
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@uv=$$(command -v uv || echo .venv/bin/uv)
 	$$uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet \
-		--group dev pyproject.toml -o requirements.lock
+		--all-extras --group dev pyproject.toml -o requirements.lock

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from filterlab import console, garbage
+from filterlab import console, extras, garbage
 from filterlab.errors import UserError, explain
 from filterlab.repository import find_root
 
@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = explain(error)
         console.settle()
         sys.exit(code)
+    except ModuleNotFoundError as error:
+        if (said := extras.missing(error)) is None:
+            raise
+        sys.exit(explain(said))
 
 
 def check_encoding(words: Sequence[str]) -> None:

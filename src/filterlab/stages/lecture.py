@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filterlab import files, tracking
+from filterlab import extras, files, tracking
 from filterlab.config import compose, schema
 from filterlab.errors import DataError, UserError
 from filterlab.lecture import topics
@@ -32,6 +32,7 @@ def run(root: Path, what: str, *, quick: bool) -> None:
 
     Raises UserError: there is no such topic, data are missing, or a check failed (what came out is written all the same).
     """
+    extras.check("lecture", needed_by="the lecture")
     results = root / "results" / ("lecture-quick" if quick else "lecture" if "DVC_STAGE" in os.environ else "lecture-by-hand")
     chosen = (
         [topic for topic in topics.TOPICS if topic.module] if what == "all" else [] if what == "page" else [topics.find(what)]

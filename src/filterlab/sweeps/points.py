@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +142,7 @@ def combinations(conf: Path, overrides: Sequence[str]) -> Iterator[list[str]]:
 
 
 def check_launcher(plan: Plan) -> None:
-    """Raises UserError where the launcher can't start a job on this machine."""
-    from hydra_plugins.filterlab_launchers import slurm
-
-    if plan.launcher["_target_"] == slurm.SlurmConf._target_:
-        slurm.check_commands()
+    """Raises UserError where the launcher can't start a job on this machine, by its module's own `check_machine`."""
+    module = sys.modules[plan.launcher["_target_"].rpartition(".")[0]]  # Hydra has imported its plugins
+    if check := getattr(module, "check_machine", None):
+        check()

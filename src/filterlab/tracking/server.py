@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filterlab import extras
 from filterlab.errors import TrackingError, UserError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def serve(root: Path, *, store: str, artifacts: str, host: str, port: int, auth:
             )
     command = ["-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     command += ["--artifacts-destination", destination(artifacts, root=root), *doors(allowed_hosts)]
+    if auth:
+        extras.check("team", needed_by="a server that asks for names and passwords")
     check_address(host, port)
     administered = reach(url)
     environment = os.environ | {
@@ -119,7 +122,8 @@ def reach(url: "URL") -> bool:
             query = sqlalchemy.text("SELECT count(*) FROM users WHERE username = :name")
             return bool(connection.execute(query, {"name": ADMINISTRATOR}).scalar_one())
     except (sqlalchemy.exc.NoSuchModuleError, ModuleNotFoundError) as error:
-        raise UserError(f"{shown(url)} needs a driver that is not installed: {error}") from None
+        known = isinstance(error, ModuleNotFoundError) and extras.missing(error)
+        raise UserError(f"{shown(url)} needs a driver that is not installed: {known or error}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         raise TrackingError(f"the database {shown(url)} can't be used: {reason}") from None

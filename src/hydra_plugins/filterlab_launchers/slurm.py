@@ -14,17 +14,23 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititLauncher
 from omegaconf import DictConfig, OmegaConf
 
+from filterlab import extras
 from filterlab.errors import UserError
 from filterlab.sweeps.sweep import VARIABLE, submit
 from hydra_plugins.filterlab_launchers import in_job, job_states
 
 if TYPE_CHECKING:
     from submitit import Job
+
+try:
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititLauncher
+except ModuleNotFoundError:  # Hydra imports this at each start: what is missing is said where it is asked for
+    SlurmQueueConf, SubmititLauncher = None, Launcher
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +45,19 @@ SETUP = [
 ]
 
 
-@dataclass
-class SlurmConf(SlurmQueueConf):
-    """The released plugin's settings; conf/hydra/launcher/slurm.yaml gives the values and their units."""
+TARGET = "hydra_plugins.filterlab_launchers.slurm.SlurmLauncher"
+SETTINGS: Any = {"_target_": TARGET}
+if SlurmQueueConf is not None:
 
-    _target_: str = "hydra_plugins.filterlab_launchers.slurm.SlurmLauncher"
+    @dataclass
+    class SlurmConf(SlurmQueueConf):
+        """The released plugin's settings; conf/hydra/launcher/slurm.yaml gives the values and their units."""
 
+        _target_: str = TARGET
 
-ConfigStore.instance().store(group="hydra/launcher", name="filterlab_slurm", node=SlurmConf, provider="filterlab")
+    SETTINGS = SlurmConf
+
+ConfigStore.instance().store(group="hydra/launcher", name="filterlab_slurm", node=SETTINGS, provider="filterlab")
 
 
 class SlurmLauncher(SubmititLauncher):
@@ -61,8 +72,8 @@ class SlurmLauncher(SubmititLauncher):
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Raises UserError where SLURM's commands are missing."""
-        check_commands()
+        """Raises UserError as `check_machine` does."""
+        check_machine()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -143,8 +154,9 @@ class SlurmLauncher(SubmititLauncher):
         return done
 
 
-def check_commands() -> None:
-    """Raises UserError where SLURM's commands are missing."""
+def check_machine() -> None:
+    """Raises UserError where submitit, or one of SLURM's commands, is missing."""
+    extras.check("cluster", needed_by="hydra/launcher=slurm")
     if missing := [command for command in ("sbatch", "srun", "squeue") if shutil.which(command) is None]:
         raise UserError(
             f"hydra/launcher=slurm: {', '.join(missing)} not found on the PATH, nothing was submitted. Run this on a login "

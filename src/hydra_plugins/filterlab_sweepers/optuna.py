@@ -5,6 +5,7 @@ Hydra imports this at each start, so Optuna and what needs it are imported by th
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -159,14 +160,12 @@ class OptunaSweeper(Sweeper):
 
     def run(self, search: "Search", batch: Mapping[int, list[str]], fixed: list[str]) -> None:
         """Have a batch trained, and tell what became of it."""
-        from submitit.core.utils import UncompletedJobError
-
         assert self.launcher is not None
         words = [fixed + overrides for overrides in batch.values()]
         self.validate_batch_is_legal(words)  # some launchers compose in the job, and it would be the job that fails
         try:
             returned = self.launcher.launch(words, initial_job_idx=next(iter(batch)))
-        except (UncompletedJobError, BrokenExecutor) as error:  # the scheduler, or the system, has killed a process
+        except (BrokenExecutor, scheduler_error()) as error:  # the scheduler, or the system, has killed a process
             log.warning("a training was killed: %s", str(error).strip().partition("\n")[0])
             self.recover(search, batch)
             return
@@ -212,6 +211,12 @@ class OptunaSweeper(Sweeper):
         log.warning("trial %d failed: %s", number, why)
         self.failure = why
         search.tell(number, None, "failed")
+
+
+def scheduler_error() -> type[Exception]:
+    """What a launcher on submitit raises where the scheduler has killed a job; without submitit no launcher raises it."""
+    submitit = sys.modules.get("submitit.core.utils")
+    return submitit.UncompletedJobError if submitit else BrokenExecutor
 
 
 def counts(search: "Search") -> str:
