@@ -214,7 +214,8 @@ def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
 
 
 def trained(root: Path, run_id: str) -> None:
-    seal.write(root / results.RUN, {"run_id": run_id, "models": folder_md5(root / "models")})
+    place = {"experiment_id": "7", "server": "http://here:1"}
+    seal.write(root / results.RUN, {"run_id": run_id, "models": folder_md5(root / "models")} | place)
 
 
 @pytest.fixture
@@ -245,12 +246,12 @@ def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last, _ = summary(finished, "tracking=local")
     assert last == "MLflow    no run abc is in mlflow.db: `filterlab pipeline` brings it back"
     last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
-    assert last == "MLflow    http://here:1/#/runs/abc"
+    assert last == "MLflow    http://here:1/#/experiments/7/runs/abc?workflowType=machine_learning"
     last, _ = summary(finished, "tracking=server")
     assert last.startswith("MLflow    tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:2")
     last, _ = summary(finished, "tracking=server")
-    assert last == "MLflow    http://there:2/#/runs/abc"
+    assert last.startswith("MLflow    http://there:2 (the run tagged filterlab.models="), "it was logged elsewhere"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:2")
     last, _ = summary(finished, "tracking=server")
     assert "holds a password" in last and "secret" not in last

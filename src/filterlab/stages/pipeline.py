@@ -123,24 +123,29 @@ def summary(root: Path) -> str:
         "figures": "results/figures/",
         "model": "models/model.safetensors",
     }
-    if config.tracking.backend != "off" and (run_id := results.run_id(root)):
-        lines["MLflow"] = history(config, root, run_id)
+    if config.tracking.backend != "off" and results.run_id(root):
+        lines["MLflow"] = history(config, root)
     return "\n" + "\n".join(f"  {name:<10}{text}" for name, text in lines.items())
 
 
-def history(config: schema.Config, root: Path, run_id: str) -> str:
+def history(config: schema.Config, root: Path) -> str:
     """Where MLflow shows the run; on a server it has the id that the training gave it."""
     try:
         located = store.locate(config.tracking, root=root)
     except TrackingError as error:  # of parameters that came after the results
         return str(error)
-    if config.tracking.backend == "server":
-        if run_id == folder_md5(root / "models"):
-            return f"{located.uri} (the run tagged {store.MODELS}={run_id})"
-        return f"{located.uri.rstrip('/')}/#/runs/{run_id}"
-    if found := store.find(located, run_id):
-        experiment, run = found
-        # Without its last part, the address opens between MLflow's pages for generative AI.
-        page = f"experiments/{experiment}/runs/{run}?workflowType=machine_learning"
-        return f"make ui, then open http://127.0.0.1:5000/#/{page}"
-    return f"no run {run_id} is in {store.DATABASE}: `filterlab pipeline` brings it back"
+    trained = results.trained_as(root)
+    if located.folder:
+        if found := store.find(located, trained["run_id"]):
+            return f"make ui, then open {page('http://127.0.0.1:5000', *found)}"
+        return f"no run {trained['run_id']} is in {store.DATABASE}: `filterlab pipeline` brings it back"
+    if trained["experiment_id"] and trained["server"] == located.address:
+        return page(located.address, trained["experiment_id"], trained["run_id"])
+    return f"{located.address} (the run tagged {store.MODELS}={folder_md5(root / 'models')})"
+
+
+def page(server: str, experiment: str, run: str) -> str:
+    """The address of the run among MLflow's pages for machine learning. Without its last part, it opens among those for
+    generative AI.
+    """
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"

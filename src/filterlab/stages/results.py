@@ -19,7 +19,12 @@ _REMEDY = "`dvc repro evaluate` makes it anew"
 
 
 def run_id(root: Path) -> str:
-    """The MLflow run that trained the model in `root`; empty where tracking was off, or nothing was trained.
+    """The MLflow run that trained the model in `root`; empty where tracking was off, or nothing was trained. As `trained_as`."""
+    return trained_as(root)["run_id"]
+
+
+def trained_as(root: Path) -> dict[str, str]:
+    """The `run_id` of the run that trained the model in `root`, its `experiment_id`, and the `server` that has it.
 
     DVC brings models from its cache, results/run.json it never touches. Where that is another model's, or missing, the run is
     known by the model itself: by the MD5 of models/, with which training tags it. Raises DataError: results/run.json is damaged.
@@ -29,8 +34,8 @@ def run_id(root: Path) -> str:
         remedy = "remove it, and the run is found by the model that it trained"
         record = _with_keys(seal.read(root / RUN, remedy=remedy), ["run_id", "models"], root / RUN, remedy=remedy)
         if record["models"] == models:
-            return str(record["run_id"])
-    return models
+            return {key: str(record.get(key, "")) for key in ("run_id", "experiment_id", "server")}
+    return {"run_id": models, "experiment_id": "", "server": ""}
 
 
 def write_measured(root: Path, numbers: Mapping[str, Any], *, by_class: Iterable[Iterable[object]]) -> None:

@@ -134,7 +134,7 @@ def train(
                 runs.log_model(record, out, digests=digests, example=training.images[:2])
                 record.log_artifact(out / curves.CURVES)
         if main:  # last of all: where it is, the training is finished
-            write_facts(out, fitted, run_id=record.id)
+            write_facts(out, fitted, record)
     names = [name for name in fitted.epochs[-1].metrics if name.startswith("validation/")]
     return {**best, "state": state, "curves": {name: [epoch.metrics[name] for epoch in fitted.epochs[1:]] for name in names}}
 
@@ -168,11 +168,13 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
     )
 
 
-def write_facts(out: Path, fitted: "Fitted", *, run_id: str) -> None:
-    """results/run.json: the run's id, times and the device. Raises DataError where it can't be written."""
+def write_facts(out: Path, fitted: "Fitted", record: tracking.NullRun) -> None:
+    """results/run.json: where the run is, times and the device. Raises DataError where it can't be written."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts in KiB
     facts = {
-        "run_id": run_id,
+        "run_id": record.id,
+        "experiment_id": record.experiment,
+        "server": record.server,
         "models": folder_md5(out / "models"),
         "seconds": round(fitted.seconds, 2),
         "images_per_second": round(fitted.images / fitted.seconds, 1),

@@ -143,8 +143,8 @@ class Recorder:
     def is_new(self) -> bool:
         return self.new
 
-    def ready(self) -> str:
-        return self.run_id
+    def ready(self) -> tuple[str, str]:
+        return self.run_id, self.experiment
 
     def log_params(self, *, params: dict[str, str]) -> None:
         self.client.log_batch(self.run_id, params=[Param(name, params[name]) for name in params.keys() - self.params])

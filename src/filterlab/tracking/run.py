@@ -42,6 +42,8 @@ class NullRun:
     """Tracking that is off: takes everything, keeps nothing. Also the other ranks' run in distributed training."""
 
     id = ""
+    experiment = ""  # MLflow's id of the run's experiment
+    server = ""  # its address; '' is the local store
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Strings, numbers and booleans by name; a parameter can't change once logged."""
@@ -121,7 +123,7 @@ class Run(NullRun):
     """A run in the store; see NullRun for what the methods take."""
 
     def __init__(self, store: Store, settings: Settings, *, writing: bool = True):
-        self._store = store
+        self._store, self.server = store, store.address
         self._connection = recorders.connect(database=store.folder is not None)
         place = {"place": str(store), "uri": store.uri, "folder": str(store.folder or "")}
         self._send("open", **place, experiment=settings.experiment, writing=writing, environment=recorders.environment())
@@ -194,7 +196,7 @@ class Run(NullRun):
         return str(self._ask("read_artifact", run_id=run_id, path=path))
 
     def wait(self) -> None:
-        self.id = self._ask("ready")
+        self.id, self.experiment = self._ask("ready")
 
     def _send(self, method: str, **arguments: Any) -> None:
         """One message, not waited for; what went wrong with an earlier one is raised here."""
