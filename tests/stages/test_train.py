@@ -173,7 +173,8 @@ def test_a_training_killed_before_its_first_step_goes_on_as_the_same_run(few: Pa
     stages_train.run(few)
     client = mlflow.MlflowClient(f"sqlite:///{few / 'mlflow.db'}")
     (run,) = runs_of(client)
-    assert (run.info.status, run.info.run_id) == ("FINISHED", json.loads((few / "results/run.json").read_text())["run_id"])
+    facts = json.loads((few / "results/run.json").read_text())
+    assert (run.info.status, run.info.run_id, run.info.experiment_id) == ("FINISHED", facts["run_id"], facts["experiment_id"])
 
 
 def test_a_kill_while_a_finished_training_removes_its_checkpoints(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:

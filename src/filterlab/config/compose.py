@@ -32,6 +32,7 @@ from hydra_plugins.filterlab_launchers import joblib
 
 LONGEST = 30_000  # characters of a word on the command line; Hydra's parser takes seconds for more
 DEFAULT = "default"  # in params.yaml: what conf/config.yaml says
+UNCHANGED = "mappings are merged, so that an empty one changes nothing; leave it out"
 KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")  # of an override in params.yaml
 
 
@@ -82,6 +83,8 @@ def unfit(tree: Any, place: str = "override") -> Iterator[str]:
         where = f"{place}.{key}"
         if re.match(r"override\.[+~]*hydra\b", where):
             yield f"{where}: Hydra's own section is said on the command line, not here"
+        elif inner == {}:
+            yield f"{where} is {{}}: {UNCHANGED}"
         elif type(key) is int or (isinstance(key, str) and KEY.fullmatch(key)):
             yield from unfit(inner, where)
         else:
@@ -230,6 +233,8 @@ def put(composed: DictConfig, override: Override) -> str | None:
                 return f"{key}: keys are neither added nor removed; write {plain}=value"
         if fault := renamed(parents, last, node, override.value()):
             return fault
+        if override.value() == {} and OmegaConf.select(composed, plain):
+            return f"{key} is {{}}: {UNCHANGED}"
         OmegaConf.update(composed, plain, override.value(), merge=True, force_add=True)
     except OmegaConfBaseException as error:
         return f"{key}: {short(override.value())} does not fit ({short(explanation(error), quoted=False)})"

@@ -29,6 +29,15 @@ PRIVATE = ".server"  # folder of the settings with secrets
 FORM = "dialect://user:password@host:port/database, with the password's special characters as in %40 for @, e.g. \
 postgresql://filterlab:PASSWORD@127.0.0.1:5432/filterlab"
 
+# Of every MLflow server that is started here.
+ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job workers take 240 MB each, and we have no jobs
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "PYTHONSAFEPATH": "1",  # no module of the working directory, which is a user's, is run for one of Python's
+    "PYTHONWARNINGS": "ignore:starlette.middleware.wsgi is deprecated",  # which MLflow 3.17 uses
+}
+
 
 def serve(root: Path, *, store: str, artifacts: str, host: str, port: int, auth: bool, allowed_hosts: str) -> None:
     """Become `mlflow server` on a database; never returns. Everything that can be checked is checked before.
@@ -63,14 +72,14 @@ def serve(root: Path, *, store: str, artifacts: str, host: str, port: int, auth:
         extras.check("team", needed_by="a server that asks for names and passwords")
     check_address(host, port)
     administered = reach(url)
-    environment = os.environ | {
-        "MLFLOW_BACKEND_STORE_URI": url.render_as_string(hide_password=False),
-        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": os.environ.get("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", str(CONNECTIONS)),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job workers take 240 MB each, and we have no jobs
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "PYTHONSAFEPATH": "1",  # no module of the working directory, which is a user's, is run for one of Python's
-    }
+    environment = (
+        os.environ
+        | ENVIRONMENT
+        | {
+            "MLFLOW_BACKEND_STORE_URI": url.render_as_string(hide_password=False),
+            "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": os.environ.get("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", str(CONNECTIONS)),
+        }
+    )
     if auth:
         command += ["--app-name", "basic-auth"]
         environment |= authentication(root.resolve() / PRIVATE, url, first=not administered)

@@ -16,7 +16,7 @@ from filterlab.tracking.store import ARTIFACTS, DATABASE
 
 # Columns of the runs' table, and their width in pixels: of a metric or a parameter that no run has, none is shown.
 COLUMNS = {
-    "attributes.`Run Name`": 260,
+    "attributes.`Run Name`": 360,
     "metrics.`best/validation/accuracy`": 190,
     "metrics.`test/accuracy`": 150,
     "metrics.`training/seconds`": 150,
@@ -47,18 +47,17 @@ def serve(root: Path, *, host: str, port: int) -> None:
         raise TrackingError(f"{root / DATABASE} does not exist yet: `make pipeline` or `filterlab train` makes it")
     server.check_address(host, port)
     database.settle(root)
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # its job workers take 240 MB each, and we have no jobs
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ["PYTHONSAFEPATH"] = "1"  # no module of the working directory, which is a user's, is run for one of Python's
+    os.environ.update(server.ENVIRONMENT)
     pages = server.address(host, port) + table(root / DATABASE)
     print(f"MLflow on {DATABASE}: {pages}  (Ctrl-C ends it)", flush=True)
     if on_desktop():
         open_when_up(pages, host=host, port=port)
     os.chdir(root)  # which the database's address starts from: see store.Store.uri
     store, artifacts = f"sqlite:///{DATABASE}", (root / ARTIFACTS).as_uri()
-    command = ["-m", "mlflow", "server", "--backend-store-uri", store, "--default-artifact-root", artifacts]
-    os.execv(sys.executable, [sys.executable, *command, "--host", host, "--port", str(port), "--workers", "1"])
+    command = ["-m", "mlflow", "server", "--backend-store-uri", store, "--registry-store-uri", store]
+    command += ["--default-artifact-root", artifacts, "--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--uvicorn-opts", "--log-level warning"]  # a line for each request hides the address above
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 def table(path: Path) -> str:
