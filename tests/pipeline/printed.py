@@ -91,10 +91,10 @@ ELSEWHERE = {
         "export MLFLOW_TRACKING_USERNAME=ada": POSTGRES,
         "export MLFLOW_TRACKING_PASSWORD='at least twelve characters'": POSTGRES,
         "filterlab train tracking=server": POSTGRES,
-        'pg_dump --format=custom --file=runs.dump "$FILTERLAB_STORE"': "docs/server.md",  # PostgreSQL's own
-        "tar -czf artifacts.tar.gz mlartifacts": "docs/server.md",
-        'pg_restore --clean --if-exists --dbname="$FILTERLAB_STORE" runs.dump': "docs/server.md",
-        'mlflow db upgrade "$FILTERLAB_STORE"': "docs/server.md",
+        'pg_dump --format=custom --file=runs.dump "$FILTERLAB_STORE"': POSTGRES,
+        "tar -czf artifacts.tar.gz mlartifacts": POSTGRES,
+        'pg_restore --clean --if-exists --dbname="$FILTERLAB_STORE" runs.dump': POSTGRES,
+        'mlflow db upgrade "$FILTERLAB_STORE"': POSTGRES,
     },
     "docs/storage.md": {"dvc push lecture/dvc.yaml": HERE},  # and all else, between two clones
     "docs/sweeps.md": {

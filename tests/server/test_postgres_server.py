@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import tarfile
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -21,6 +23,7 @@ from filterlab.config import schema
 from filterlab.errors import TrackingError
 
 JOBS, STEPS = 8, 100
+PAGE = Path(__file__).parents[2] / "docs/server.md"
 
 
 def settings(experiment: str, uri: str) -> schema.Tracking:
@@ -50,7 +53,7 @@ def check_picture(client: mlflow.MlflowClient, run_id: str, picture: Path) -> No
 def test_eight_jobs_at_once_on_an_empty_database(postgres, serving, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     postgres.query("postgres", "CREATE DATABASE runs")
-    with serving({"FILTERLAB_STORE": postgres.url("runs")}) as server:
+    with serving({"FILTERLAB_STORE": postgres.url("runs")}, artifacts="mlartifacts") as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
         with ExitStack() as begun:
             jobs = [
@@ -87,8 +90,26 @@ def test_eight_jobs_at_once_on_an_empty_database(postgres, serving, picture: Pat
             check_picture(client, run.info.run_id, picture)
         assert postgres.query("runs", "SELECT count(*) FROM metrics") == [(JOBS * STEPS * 2,)]
         assert postgres.query("runs", "SELECT count(*) FROM runs") == [(JOBS,)]
-        assert len(list((server.root / "kept").rglob("*.png"))) == JOBS
+        assert len(list((server.root / "mlartifacts").rglob("*.png"))) == JOBS
     check_secret(server.printed, postgres)
+    check_backup(server.root, postgres)
+
+
+def check_backup(root: Path, postgres: Any) -> None:
+    """The commands of docs/server.md, as printed, bring back what was lost between the second and the third."""
+    _, section = PAGE.read_text().split("## Backup, upgrade\n")
+    commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    assert [command.split()[0] for command in commands] == ["pg_dump", "tar", "pg_restore", "mlflow"]
+    environment = os.environ | {"FILTERLAB_STORE": postgres.url("runs")}
+    pictures = sorted((root / "mlartifacts").rglob("*.png"))
+    for command in commands:
+        if command.startswith("pg_restore"):
+            postgres.query("runs", "TRUNCATE runs CASCADE")
+        done = subprocess.run(["bash", "-ec", command], cwd=root, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert postgres.query("runs", "SELECT count(*) FROM metrics") == [(JOBS * STEPS * 2,)]
+    with tarfile.open(root / "artifacts.tar.gz") as packed:
+        assert sorted(root / name for name in packed.getnames() if name.endswith(".png")) == pictures
 
 
 def check_secret(printed: str, postgres: Any) -> None:
