@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 import urllib.error
 import urllib.request
+import uuid
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -152,7 +153,9 @@ def credentials(guarded, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
 
 
 def log_one(uri: str, picture: Path, *, experiment: str = "shared") -> str:
-    with tracking.start(settings(experiment, uri), root=picture.parent, name="one", tags={}) as run:
+    """A run as a training begins it: under an id of its own, in case it goes on later."""
+    place = settings(experiment, uri)
+    with tracking.start(place, root=picture.parent, name="one", tags={}, identity=uuid.uuid4().hex) as run:
         run.wait()
         run.log_metrics({"loss": 0.5}, step=3)
         run.log_image("first_layer", picture, step=3)

@@ -127,7 +127,8 @@ class Recorder:
         try:
             return self.client.get_run(run_id).info.lifecycle_stage == "active"
         except mlflow.MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            # The second is what a server that asks for passwords says of a run that it doesn't have.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
                 return False
             raise
 
