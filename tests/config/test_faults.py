@@ -64,7 +64,8 @@ def faults(make: Callable[[], object]) -> list[str]:
         (["trainer.devices=2"], "trainer.devices is 2 and trainer.strategy is auto: more than one device needs strategy ddp"),
         (["trainer=ddp", "trainer.batch_size=1"], "trainer.batch_size is 1, expected at least one image for each of 2 devices"),
         (["tracking.uri=http://x"], "tracking.uri is 'http://x' and tracking.backend is local: a uri needs tracking=server"),
-        (["model.name=mlp"], "model.name is 'mlp', but the values are those of ConvNet: model=option chooses another"),
+        (["model.name=mlp"], "model.name is 'mlp', but the values are those of 'cnn': model=option chooses another"),
+        (["data.name=mine"], "data.name is 'mine', but the values are those of 'mnist': data=option chooses another, and a copy"),
         (["model=resnet", "model.depth=21"], "model resnet: depth 21 is not 6n + 2; the nearest are 20 and 26"),
         (
             ["model=lenet5", "data.height=8", "data.width=8"],

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,9 +32,9 @@ NETWORKS = {
 }
 
 
-def make(root: Path, overrides: list[str]) -> schema.Config:
+def make(root: Path, overrides: list[str], *, conf: Path = CONF) -> schema.Config:
     """A root as the stages before evaluate leave it, without training."""
-    config = compose.compose(CONF, ["data=fashion_mnist", "tracking=off", *overrides])
+    config = compose.compose(conf, ["data=fashion_mnist", "tracking=off", *overrides])
     (root / "results").mkdir()
     (root / resolved.RESOLVED).write_text(resolved.dump(config), encoding="utf-8")
     draw = np.random.default_rng(0)
@@ -133,7 +134,10 @@ def test_only_evaluate_reads_the_test_set(tmp_path: Path) -> None:
 
 
 def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
-    make(tmp_path, [*NETWORKS["softmax"], "data.name='<b>&'"])
+    shutil.copytree(CONF, tmp_path / "conf")
+    own = tmp_path / "conf/data/fashion_mnist.yaml"
+    own.write_text(own.read_text().replace("name: fashion_mnist", "name: <b>&"))
+    make(tmp_path, NETWORKS["softmax"], conf=tmp_path / "conf")
     assert "<b>" not in run(tmp_path)["results/report.html"].decode()
 
 

@@ -1,5 +1,6 @@
 """The file of a local store: made whole or not at all, and told in one sentence where it can't be used, before work starts."""
 
+import errno
 import os
 import re
 import resource
@@ -242,6 +243,11 @@ def test_a_folder_in_which_no_store_can_be_made_is_named() -> None:
             )
 
         assert forked(work) == 0
+
+
+def test_of_a_copy_that_fails_the_place_is_named_that_it_was_for() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/tmp/picture.png", None, "mlartifacts/picture.png")
+    assert databases.meaning(full) == "No space left on device: mlartifacts/picture.png"
 
 
 def test_what_fails_later_is_said_without_statements_and_tracebacks(database: Path, tmp_path: Path) -> None:

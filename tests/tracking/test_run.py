@@ -191,6 +191,19 @@ def test_a_run_that_goes_on_says_nothing_twice(store, tmp_path: Path) -> None:
     assert sorted(path.split("+")[2] for path in images) == ["1", "2", "3", "4"]
 
 
+def test_a_run_that_goes_on_after_a_failure_does_not_keep_it(store) -> None:
+    settings, root, uri = store
+    with pytest.raises(OSError, match="disk full"), tracking.start(settings, root=root, name="n", tags={}, identity="") as run:
+        run.wait()
+        raise OSError("disk full")
+    client = client_of(uri)
+    assert client.get_run(run.id).data.tags["filterlab.error"] == "OSError: disk full"
+    with tracking.start(settings, root=root, name="n", tags={}, identity=run.id) as again:
+        again.wait()
+    found = client.get_run(run.id)
+    assert (again.id, found.info.status) == (run.id, "FINISHED") and "filterlab.error" not in found.data.tags
+
+
 def test_a_picture_replaces_an_earlier_one(store, tmp_path: Path) -> None:
     """Of the same key and step, in a run that goes on and in one that is added to; the small one that the pages show too."""
     settings, root, uri = store

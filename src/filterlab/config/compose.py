@@ -242,14 +242,14 @@ def put(composed: DictConfig, override: Override) -> str | None:
 
 
 def renamed(parents: list[str], last: str, section: Any, name: Any) -> str | None:
-    """What is wrong where the `name` of a section, which says what its other values are, becomes that of another kind."""
-    families = schema.FAMILIES.get(".".join(parents), {})
-    if last != "name" or len(families) < 2 or not (kind := families.get(section.name)):
-        return None
-    if isinstance(name, str) and families.get(name) is kind:
+    """What is wrong where a section's `name`, which says what its other values are, becomes another."""
+    if last != "name" or len(parents) != 1 or not (given := section.get("name")) or name == given:
         return None
     group = parents[0]
-    return f"{group}.name is {short(name)}, but the values are those of {kind.__name__}: {group}=option chooses another"
+    return (
+        f"{group}.name is {short(name)}, but the values are those of {short(given)}: {group}=option chooses another, and a copy "
+        f"of a file in conf/{group}/ has a name of its own"
+    )
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

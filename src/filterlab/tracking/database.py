@@ -235,11 +235,18 @@ def blaming(database: Path) -> Iterator[None]:
 
 def meaning(error: BaseException) -> str:
     """What SQLite or the system said, which this error may be made from; empty where neither did."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, sqlite3.Error):
             return MEANS.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, str(cause))
         if isinstance(cause, OSError) and cause.strerror:
-            return f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+            place = cause.filename2 or cause.filename  # of a copy, which can fail at both its ends, the place that it was for
+            return f"{cause.strerror}: {place}" if place else cause.strerror
     return ""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, the one that it was made from, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)

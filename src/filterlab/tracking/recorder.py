@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import requests
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_LOGGED_IMAGES, MLFLOW_PARENT_RUN_ID
@@ -25,7 +26,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_LOGGED_IMAG
 from filterlab.errors import TrackingError
 from filterlab.tracking import database
 from filterlab.tracking.logged_model import LoggedModel
-from filterlab.tracking.store import ARTIFACTS, IDENTITY, MODELS, RESTORED
+from filterlab.tracking.store import ARTIFACTS, ERROR, IDENTITY, MODELS, RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
 TRIES = 5
@@ -102,6 +103,8 @@ class Recorder:
     def remember(self) -> None:
         """Note what the run has: a training that goes on says its epochs again, and nothing may be there twice."""
         data = self.client.get_run(self.run_id).data
+        if ERROR in data.tags:  # of the process before
+            self.client.delete_tag(self.run_id, ERROR)
         self.params = set(data.params)
         for name in data.metrics:
             if not name.startswith("system/"):
@@ -296,12 +299,22 @@ def reason(error: Exception, recorder: Recorder) -> str:
     """What went wrong, in one sentence, and what to set where a server wants to know who asks."""
     if isinstance(error, TrackingError):
         return str(error)
-    # MLflow repeats what its database said, with the statement and its values on lines of their own.
-    said = database.meaning(error) if recorder.folder else ""
-    said = said or f"{type(error).__name__}: " + " ".join(str(error).partition("\n[SQL:")[0].split())
+    if not recorder.folder and (why := silence(error)):
+        return f"the MLflow store {recorder.place} does not answer ({why}): is the server running, and is this its address?"
+    # MLflow repeats what its database wrote, with the statement and its values on lines of their own.
+    what = database.meaning(error) if recorder.folder else ""
+    what = what or f"{type(error).__name__}: " + " ".join(str(error).partition("\n[SQL:")[0].split())
     if isinstance(error, mlflow.MlflowException) and error.error_code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
-        said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to your name and password on this server)"
-    return f"the MLflow store {recorder.place} failed: {said}"
+        what += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to your name and password on this server)"
+    return f"the MLflow store {recorder.place} failed: {what}"
+
+
+def silence(error: Exception) -> str:
+    """Why a server gave no answer, in the system's words; empty where it gave one."""
+    found = list(database.causes(error))
+    if not any(isinstance(cause, requests.ConnectionError | requests.Timeout) for cause in found):
+        return ""
+    return next((cause.strerror for cause in found if isinstance(cause, OSError) and cause.strerror), "no answer in time")
 
 
 def serve(connection: Connection) -> None:

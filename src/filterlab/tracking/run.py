@@ -13,7 +13,7 @@ from typing import Any
 
 from filterlab.errors import TrackingError
 from filterlab.tracking import recorders
-from filterlab.tracking.store import Settings, Store, locate
+from filterlab.tracking.store import ERROR, Settings, Store, locate
 
 NAME, NOTE = "mlflow.runName", "mlflow.note.content"  # tags that the pages show as a run's name and description (Markdown)
 
@@ -253,7 +253,7 @@ def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any],
     except BaseException as error:
         try:
             if isinstance(error, Exception):
-                run.set_tags({"filterlab.error": f"{type(error).__name__}: {error}"[:500]})
+                run.set_tags({ERROR: f"{type(error).__name__}: {error}"[:500]})
             run._end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
         except TrackingError as lost:
             if lost.args != error.args:

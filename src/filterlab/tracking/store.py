@@ -13,6 +13,7 @@ from filterlab.errors import TrackingError
 
 IDENTITY = "filterlab.id"  # the tag of the id that a training has from its first record to its last
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"  # of a local store, in its folder
+ERROR = "filterlab.error"  # the tag of what a run FAILED of
 RESTORED = "filterlab.restored_from"  # the tag of a run made anew from results/: the id of the one that trained, or its models'
 MODELS = "filterlab.models"  # the tag of a pipeline's training: the MD5 of the models/ that it made
 FIND = """
