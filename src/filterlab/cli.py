@@ -19,7 +19,7 @@ STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize",
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb; end with 0, with the error's exit code, or with 130 where the user interrupted."""
-    garbage.search_less()
+    garbage.tune()
     console.prepare()
     try:
         dispatch(list(sys.argv[1:] if arguments is None else arguments))

@@ -1,4 +1,4 @@
-"""The standard streams: there, whatever was closed, and never the end of what is computed."""
+"""The standard streams: open whatever the shell closed, and no reason for a computation to fail."""
 
 import io
 import os
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lasting(io.FileIO):
-    """A descriptor to write to. What can't be written (nobody reads it any longer, the disk is full) is dropped."""
+    """File to which writing never fails: what can't be written (nobody reads any longer, the disk is full) is dropped."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
@@ -21,7 +21,7 @@ class Lasting(io.FileIO):
 
 
 def prepare() -> None:
-    """For every command. Call it before a file is opened."""
+    """Open the streams that are closed. Call it at the start of every command, before a file is opened."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
@@ -35,7 +35,7 @@ def prepare() -> None:
 
 
 def keep_going() -> None:
-    """For commands that compute: results matter more than the lines about them."""
+    """Ignore errors of standard output, in commands that compute: results matter more than the lines about them."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:  # a test's is none of ours
         sys.stdout = lasting(sys.stdout)
 
@@ -51,7 +51,7 @@ def lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def settle() -> None:
-    """At the end of a command that has failed to print: what is still to be printed goes nowhere, and Python doesn't say so."""
+    """Discard what is still to be printed, at the end of a command that has failed to print: Python would report it again."""
     try:
         sys.stdout.flush()
     except OSError:

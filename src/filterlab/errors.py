@@ -1,4 +1,4 @@
-"""What a user can put right, told in one message and with an exit code of its own."""
+"""Errors that a user can put right: one message each, and an exit code of their own."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ class TrackingError(UserError):
 
 
 def explain(error: BaseException) -> int:
-    """Say on stderr what went wrong, with a traceback only if FILTERLAB_DEBUG is set, and give the exit code.
+    """Print an error's message on stderr, with a traceback only if FILTERLAB_DEBUG is set, and give the exit code.
 
     DVC ends with 255 whatever a stage's exit code was; FILTERLAB_EXIT_CODE names a file that gets the stage's own.
     """

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes and locks: files that are either whole or not there."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Where the repository is, whichever folder of it a command is given in, and how DVC names a folder of it."""
+"""The root of the repository, and MD5s of its folders as DVC computes them."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""JSON that carries the SHA-256 of what it says: damage is seen where it is read."""
+"""JSON files that carry the SHA-256 of their own content, so that damage is seen when they are read."""
 
 import hashlib
 import json

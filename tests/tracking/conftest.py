@@ -106,7 +106,7 @@ def children() -> Callable[[], list[int]]:
 
         deadline = time.monotonic() + 5
         while True:
-            origins = [child for child in psutil.Process().children() if "filterlab.tracking.origin" in child.cmdline()]
+            origins = [child for child in psutil.Process().children() if "filterlab.tracking.preloaded" in child.cmdline()]
             left = [recorder.pid for origin in origins for recorder in origin.children()]
             if not left or time.monotonic() > deadline:
                 return left

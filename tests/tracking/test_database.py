@@ -23,7 +23,7 @@ from tracking_settings import Settings
 from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.tracking import database as databases
-from filterlab.tracking.recorder import Recorder, reason
+from filterlab.tracking.recorder import Recorder, error_message
 
 NOBODY = 65534
 MLFLOW = Path(sys.executable).with_name("mlflow")
@@ -211,7 +211,7 @@ def test_a_store_that_is_another_users_can_be_read_and_is_said_not_to_be_written
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         shutil.copyfile(database / "mlflow.db", folder / "mlflow.db")
-        databases.settle(folder)
+        databases.relocate(folder)
         (folder / "mlflow.db").chmod(file_mode)
         folder.chmod(folder_mode)
 
@@ -259,7 +259,7 @@ def test_what_fails_later_is_said_without_statements_and_tracebacks(database: Pa
             connection.execute("DROP TABLE params")
         with pytest.raises(Exception, match="SQL: ") as raised:
             recorder.log_params(params={"a": "b"})
-        assert reason(raised.value, recorder) == f"the MLflow store {tmp_path}/mlflow.db failed: no such table: params"
+        assert error_message(raised.value, recorder) == f"the MLflow store {tmp_path}/mlflow.db failed: no such table: params"
 
     assert forked(work) == 0
 

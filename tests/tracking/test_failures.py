@@ -118,19 +118,19 @@ def test_a_killed_parents_run_ends_as_killed_and_its_recorder_with_it(database: 
 def test_runs_at_once_have_a_recorder_each_and_share_what_is_imported(database: Path) -> None:
     """And where that one is gone, the next run brings another."""
 
-    def origins() -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if "filterlab.tracking.origin" in child.cmdline()]
+    def workers() -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if "filterlab.tracking.preloaded" in child.cmdline()]
 
     with tracking.start(Settings(), root=database, name="outer", tags={}) as outer:
         outer.wait()
         with tracking.start(Settings(), root=database, name="inner", tags={}) as inner:
             inner.wait()
-            (origin,) = origins()
-            assert len(origin.children()) == 2
+            (worker,) = workers()
+            assert len(worker.children()) == 2
             inner.log_metrics({"loss": 1.0})
         outer.log_metrics({"loss": 2.0})
-    origin.kill()
-    origin.wait(10)
+    worker.kill()
+    worker.wait(10)
     with measuring.measured(), tracking.start(Settings(), root=database, name="after", tags={}) as after:
         after.log_metrics({"loss": 3.0})
         after.wait()

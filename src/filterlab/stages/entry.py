@@ -159,7 +159,7 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 def job(composed: DictConfig) -> dict[str, Any]:
     """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
     console.keep_going()
-    garbage.search_less()  # a launcher's processes have not been through the command line
+    garbage.tune()  # a launcher's processes have not been through the command line
     config = compose.to_config(composed)
     job = HydraConfig.get()
     sys.argv[1:] = job.overrides.task  # Lightning gives it to the other processes of ddp: this run alone, not the sweep

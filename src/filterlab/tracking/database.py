@@ -1,4 +1,4 @@
-"""The file of a local store: whether it can be used, made where there is none, and put right where it has moved."""
+"""The SQLite file of a local store: checked, created where it is missing, relocated where the repository has moved."""
 
 import functools
 import os
@@ -76,7 +76,7 @@ def prepare(folder: Path, *, writing: bool) -> None:
         with alone(database):
             if not usable(database, writing=True):
                 make(folder)
-    settle(folder)
+    relocate(folder)
 
 
 def usable(database: Path, *, writing: bool) -> bool:
@@ -129,8 +129,8 @@ def make(folder: Path) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def settle(folder: Path) -> None:
-    """Where the repository has been moved or copied, put right the places that its database names, and say so on stderr.
+def relocate(folder: Path) -> None:
+    """Relocate the artifacts in the database of a repository that was moved or copied, and report it on stderr.
 
     MLflow keeps them absolute: what is new would be written where the repository was, and into the one it was copied from.
     A place is mended that was below a folder mlartifacts, as an experiment's of ours is, and is not in this repository.

@@ -1,4 +1,4 @@
-"""The model of a run: one, and of the weights that the run has trained, compared by digest."""
+"""The MLflow model of a run: exactly one, with the weights that the run has trained, compared by digest."""
 
 import hashlib
 import tempfile
@@ -30,7 +30,7 @@ class LoggedModel:
         self.tags = {f"{TAG}{name}": digest for name, digest in digests.items()}
 
     def log(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
-        """Bring it to the store; where an earlier try did, nothing is done, and what one left behind is deleted.
+        """Log the model once: where an earlier attempt did, nothing is done; what a broken one left behind is deleted.
 
         Raises:
             TrackingError: a file in `folder` has not the digest that it should have.

@@ -1,4 +1,4 @@
-"""Whether the process that a run belongs to still lives: a machine that lost power leaves its runs RUNNING."""
+"""Liveness of the process behind a run: a machine that lost power leaves its runs RUNNING."""
 
 import os
 import shutil

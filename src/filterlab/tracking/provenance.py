@@ -1,4 +1,4 @@
-"""What made a run: the tags that lead back from MLflow to the code."""
+"""Provenance of a run: the tags that lead from MLflow back to the code."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The process that writes to MLflow what a Run sends; origin.py forks one for each run.
+"""Recorder: the process that writes to MLflow what a Run sends; preloaded.py forks one for each run.
 
 Messages are (method, arguments, asked). An answer goes back to what was asked, and for the first thing that fails; after
 a failure nothing more is written. Only the parent's end of the pipe is trusted: it is ours, inherited, and not on a network.
@@ -59,7 +59,7 @@ class Recorder:
         if folder:
             os.chdir(folder)
             database.prepare(Path(folder), writing=writing)
-        with impatient():
+        with short_timeouts():
             self.client = mlflow.MlflowClient(uri)
             found = self.client.get_experiment_by_name(experiment)
             if found is None:
@@ -78,10 +78,10 @@ class Recorder:
         return database.mlflow(self.folder, words, MLFLOW_TRACKING_URI=self.uri)
 
     def create(self, *, name: str, tags: dict[str, str], identity: str, system_metrics: bool) -> None:
-        self.run_id = self.earlier(identity) if identity else ""
+        self.run_id = self.find_earlier(identity) if identity else ""
         resumed = bool(self.run_id)
         if resumed:
-            self.remember()
+            self.load_logged()
             self.client.update_run(self.run_id, status="RUNNING")
             self.set_tags(tags=tags)
         else:
@@ -92,16 +92,16 @@ class Recorder:
             self.monitor = SystemMetricsMonitor(self.run_id, sampling_interval=SAMPLING, resume_logging=resumed)
             self.monitor.start()
 
-    def earlier(self, identity: str) -> str:
-        """MLflow's id of the run that was begun under this one; empty where there is none."""
-        if self.knows(identity):
+    def find_earlier(self, identity: str) -> str:
+        """MLflow's id of the run that was begun with this identity; empty where there is none."""
+        if self.exists(identity):
             return identity
-        self.refuse_orphans(identity)
+        self.check_children(identity)
         found = self.client.search_runs([self.experiment], f"tags.`{IDENTITY}` = '{identity}'", max_results=1)
         return str(found[0].info.run_id) if found else ""
 
-    def remember(self) -> None:
-        """Note what the run has: a training that goes on says its epochs again, and nothing may be there twice."""
+    def load_logged(self) -> None:
+        """Load what the run has already: a resumed training logs its epochs again, and nothing may be there twice."""
         data = self.client.get_run(self.run_id).data
         if ERROR in data.tags:  # of the process before
             self.client.delete_tag(self.run_id, ERROR)
@@ -111,22 +111,22 @@ class Recorder:
                 self.logged |= {(name, point.step) for point in self.client.get_metric_history(self.run_id, name)}
 
     def attach(self, *, run_id: str) -> None:
-        if self.knows(run_id):
+        if self.exists(run_id):
             self.run_id = run_id
             return
         last_first = ["start_time DESC"]
-        heirs = self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'", order_by=last_first)
+        restored = self.client.search_runs([self.experiment], f"tags.`{RESTORED}` = '{run_id}'", order_by=last_first)
         trained = self.client.search_runs([self.experiment], f"tags.`{MODELS}` = '{run_id}'", order_by=last_first)
-        if whole := [found.info.run_id for found in [*trained, *heirs] if found.info.status == "FINISHED"]:
+        if whole := [found.info.run_id for found in [*trained, *restored] if found.info.status == "FINISHED"]:
             self.run_id = whole[0]
         else:
-            for heir in heirs:
-                if heir.info.status in ("KILLED", "FAILED"):  # broke off while it was filled: all of it is made again
-                    self.client.delete_run(heir.info.run_id)
+            for each in restored:
+                if each.info.status in ("KILLED", "FAILED"):  # broke off while it was filled: all of it is made again
+                    self.client.delete_run(each.info.run_id)
             self.run_id = self.client.create_run(self.experiment, tags={RESTORED: run_id}).info.run_id
             self.new, self.finished = True, False
 
-    def knows(self, run_id: str) -> bool:
+    def exists(self, run_id: str) -> bool:
         try:
             return self.client.get_run(run_id).info.lifecycle_stage == "active"
         except mlflow.MlflowException as error:
@@ -135,7 +135,7 @@ class Recorder:
                 return False
             raise
 
-    def refuse_orphans(self, run_id: str) -> None:
+    def check_children(self, run_id: str) -> None:
         """Raises TrackingError where the run that was to go on was deleted, and others are below it: they would be forgotten."""
         below = self.client.search_runs([self.experiment], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'", max_results=1)
         if below:
@@ -262,8 +262,8 @@ def none_of_nan(cell: Any) -> Any:
 
 
 @contextlib.contextmanager
-def impatient() -> Iterator[None]:
-    """Give a server some 10 s in all. (Otherwise minutes: one that goes away in the middle of a training may come back.)"""
+def short_timeouts() -> Iterator[None]:
+    """Short timeouts: some 10 s in all for a server. (Otherwise minutes: one that goes away during a training may come back.)"""
     before = dict(os.environ)
     os.environ.update(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5")
     try:
@@ -284,22 +284,22 @@ def create_experiment(client: mlflow.MlflowClient, name: str, location: str | No
 
 
 def messages(connection: Connection) -> Iterator[tuple[str, dict[str, Any], bool]]:
-    """What the parent sends, until it closes its end or dies."""
+    """Messages of the parent, until it closes its end or dies."""
     with contextlib.suppress(EOFError, ConnectionResetError):
         while True:
             yield connection.recv()
 
 
-def say(connection: Connection, message: tuple[str, Any]) -> None:
+def send(connection: Connection, message: tuple[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a parent that has gone needs no answer
         connection.send(message)
 
 
-def reason(error: Exception, recorder: Recorder) -> str:
-    """What went wrong, in one sentence, and what to set where a server wants to know who asks."""
+def error_message(error: Exception, recorder: Recorder) -> str:
+    """An error in one sentence, with the variables to set where a server asks for a password."""
     if isinstance(error, TrackingError):
         return str(error)
-    if not recorder.folder and (why := silence(error)):
+    if not recorder.folder and (why := why_unreachable(error)):
         return f"the MLflow store {recorder.place} does not answer ({why}): is the server running, and is this its address?"
     # MLflow repeats what its database wrote, with the statement and its values on lines of their own.
     what = database.meaning(error) if recorder.folder else ""
@@ -309,8 +309,8 @@ def reason(error: Exception, recorder: Recorder) -> str:
     return f"the MLflow store {recorder.place} failed: {what}"
 
 
-def silence(error: Exception) -> str:
-    """Why a server gave no answer, in the system's words; empty where it gave one."""
+def why_unreachable(error: Exception) -> str:
+    """Why a server could not be reached, in the system's words; empty where it answered."""
     found = list(database.causes(error))
     if not any(isinstance(cause, requests.ConnectionError | requests.Timeout) for cause in found):
         return ""
@@ -329,15 +329,15 @@ def serve(connection: Connection) -> None:
                 if method == "log_metrics" and not connection.poll():
                     recorder.flush()
             except Exception as error:  # whatever mlflow, its store or its network raises goes to the parent
-                failure = reason(error, recorder)
-                say(connection, ("error", failure))
+                failure = error_message(error, recorder)
+                send(connection, ("error", failure))
                 continue
         if asked:
-            say(connection, ("error", failure) if failure else ("ok", answer))
+            send(connection, ("error", failure) if failure else ("ok", answer))
     if failure:
         # What waits for a store that has failed would wait for nothing.
         recorder.points, recorder.monitor = [], None
     if not recorder.finished:
         # The run's end is all there is left to say, and nobody is there to be told where it can't be said.
-        with impatient(), contextlib.suppress(Exception):
+        with short_timeouts(), contextlib.suppress(Exception):
             recorder.end(status="FAILED" if failure else "KILLED")

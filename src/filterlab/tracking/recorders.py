@@ -1,4 +1,4 @@
-"""Recorders for the runs of this process: each its own, all forked from one that has imported mlflow."""
+"""Recorder processes for the runs of this process: one each, forked from a preloaded worker."""
 
 import atexit
 import os
@@ -27,10 +27,10 @@ OTHERS = {
     "PYTHONWARNINGS",
 }
 
-_origin: "Origin | None" = None  # started with the first run, ended with this process
+_worker: "PreloadedWorker | None" = None  # started with the first run, ended with this process
 
 
-class Origin:
+class PreloadedWorker:
     """The process that has imported mlflow (2 s of processor) and forks a recorder for each connection it is sent."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Origin:
         with theirs:
             # -P, here and wherever a module is run: Python would look for it in the working directory first, which is a user's.
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "filterlab.tracking.origin", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "filterlab.tracking.preloaded", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment(),
                 # Ctrl-C in the terminal is the stage's to handle: the recorder hears of it from the stage.
@@ -58,23 +58,23 @@ class Origin:
 
 
 def environment() -> dict[str, str]:
-    """What MLflow is told by this process's variables, and where they say nothing."""
+    """Environment of a recorder: this process's variables without those of other MLflow projects, and our defaults."""
     return UNLESS_SET | {name: text for name, text in os.environ.items() if name not in OTHERS}
 
 
 def connect(*, database: bool) -> Connection:
-    """A connection to a recorder of its own, to be written to at once: the recorder reads when it is there.
+    """Connection to a new recorder, which can be written to at once: the recorder reads when it has started.
 
     database: whether it will write to one, and not to a server.
     """
-    global _origin
-    if _origin is None or _origin.process.poll() is not None:
-        _origin = Origin()
-    return _origin.fork(database=database)
+    global _worker
+    if _worker is None or _worker.process.poll() is not None:
+        _worker = PreloadedWorker()
+    return _worker.fork(database=database)
 
 
 def close(connection: Connection) -> None:
-    """Say no more, and wait until the recorder has written all that was said."""
+    """Close the connection, and wait until the recorder has written everything."""
     with connection, suppress(EOFError, ConnectionResetError):
         with socket.socket(fileno=os.dup(connection.fileno())) as end:
             end.shutdown(socket.SHUT_WR)

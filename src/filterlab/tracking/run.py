@@ -1,4 +1,4 @@
-"""A run as the stages see it: a handle that sends what is logged to a recorder process.
+"""Run: the handle by which stages log to MLflow, through a recorder process.
 
 The recorder (recorder.py) imports mlflow (seconds) while the stage imports torch, keeps the store's latency out of the
 training loop, and outlives its stage by a moment: where the stage is killed outright, it still ends the run as KILLED.
@@ -39,7 +39,7 @@ class Found:
 
 
 class NullRun:
-    """Tracking that is off: takes everything, keeps nothing. Also the other ranks' run in distributed training."""
+    """Run that logs nothing: tracking is off, or the process is another rank of distributed training."""
 
     id = ""
     experiment = ""  # MLflow's id of the run's experiment
@@ -120,7 +120,7 @@ class NullRun:
 
 
 class Run(NullRun):
-    """A run in the store; see NullRun for what the methods take."""
+    """Run in a store; see NullRun for the methods' arguments."""
 
     def __init__(self, store: Store, settings: Settings, *, writing: bool = True):
         self._store, self.server = store, store.address
@@ -199,7 +199,7 @@ class Run(NullRun):
         self.id, self.experiment = self._ask("ready")
 
     def _send(self, method: str, **arguments: Any) -> None:
-        """One message, not waited for; what went wrong with an earlier one is raised here."""
+        """Send a message without waiting; the failure of an earlier one is raised here."""
         try:
             while self._connection.poll():
                 self._receive()
@@ -208,7 +208,7 @@ class Run(NullRun):
             raise TrackingError(f"the recorder of the MLflow store {self._store} ended unexpectedly") from None
 
     def _ask(self, method: str, **arguments: Any) -> Any:
-        """One message and its answer, which says that all before it is done too."""
+        """Send a message and wait for its answer, by which all before it is done too."""
         try:
             self._connection.send((method, arguments, True))
             return self._receive()
@@ -230,7 +230,7 @@ class Run(NullRun):
 
 @contextmanager
 def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any], identity: str = "") -> Iterator[NullRun]:
-    """A run for the time of a training: a new one or, where the store has one of that `identity`, that one, gone on with.
+    """Context of a run: a new one or, where the store has one of that `identity`, that one resumed.
 
     It ends as FINISHED, as FAILED where an exception ends the block, and as KILLED where the block is interrupted
     (Ctrl-C, SIGTERM, SIGKILL). Call `wait` on it before work that should not be lost to a store that can't be reached.
@@ -265,7 +265,7 @@ def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any],
 
 @contextmanager
 def reading(settings: Settings, *, root: Path) -> Iterator[NullRun]:
-    """The store, to read: a handle that is no run of its own.
+    """Context of a read-only handle to the store, without a run of its own.
 
     Raises:
         TrackingError: the store can't be reached, or tracking is off.
@@ -282,7 +282,7 @@ def reading(settings: Settings, *, root: Path) -> Iterator[NullRun]:
 
 @contextmanager
 def resume(settings: Settings, *, root: Path, run_id: str, restore: Callable[[NullRun], None]) -> Iterator[NullRun]:
-    """The finished run `run_id`, to add to.
+    """Context of the finished run `run_id`, to add to.
 
     Args:
         run_id: its id, or the MD5 of the models/ that it trained: of several, the last.

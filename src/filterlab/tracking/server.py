@@ -1,4 +1,4 @@
-"""MLflow for a team: runs in a database, artifacts handed out by the server, nobody let in unasked from other machines."""
+"""MLflow server for a team: runs in a database, artifacts through the server, a password from other machines."""
 
 import configparser
 import importlib.util
@@ -67,7 +67,7 @@ def serve(root: Path, *, store: str, artifacts: str, host: str, port: int, auth:
                 "they may call it, e.g. --allowed-hosts mlflow.example.org,192.0.2.7 (requests for other names are refused)"
             )
     command = ["-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    command += ["--artifacts-destination", destination(artifacts, root=root), *doors(allowed_hosts)]
+    command += ["--artifacts-destination", destination(artifacts, root=root), *access_options(allowed_hosts)]
     if auth:
         extras.check("team", needed_by="a server that asks for names and passwords")
     check_address(host, port)
@@ -171,7 +171,7 @@ def destination(artifacts: str, *, root: Path) -> str:
     return artifacts
 
 
-def doors(names: str) -> list[str]:
+def access_options(names: str) -> list[str]:
     """Options that let requests for these names in, with any port, and the pages' own requests to change something."""
     given = [name.strip() for name in names.split(",") if name.strip()]
     if wrong := [name for name in given if "/" in name]:
@@ -204,19 +204,21 @@ def authentication(folder: Path, url: "URL", *, first: bool) -> dict[str, str]:
     settings.write(written)
     private(folder / "auth.ini", written.getvalue())
     variables = {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"), "MLFLOW_AUTH_ADMIN_USERNAME": ADMINISTRATOR}
-    variables["MLFLOW_FLASK_SERVER_SECRET_KEY"] = os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY") or kept(folder / "secret_key")
+    variables["MLFLOW_FLASK_SERVER_SECRET_KEY"] = os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY") or stored_secret(
+        folder / "secret_key"
+    )
     if first:
         given = os.environ.get(PASSWORD, "")
         if given and len(given) < SHORTEST:
             raise UserError(f"the password in {PASSWORD} has {len(given)} characters; MLflow wants at least {SHORTEST}")
-        variables[PASSWORD] = given or kept(folder / "admin_password")
+        variables[PASSWORD] = given or stored_secret(folder / "admin_password")
         source = f"the variable {PASSWORD}" if given else str(folder / "admin_password")
         print(f"The administrator is `{ADMINISTRATOR}`, with the password in {source}", flush=True)
     return variables
 
 
-def kept(path: Path) -> str:
-    """The secret in this file; made up and written, where there is none."""
+def stored_secret(path: Path) -> str:
+    """The secret in this file; a new random one where the file is missing."""
     if not path.exists():
         private(path, secrets.token_urlsafe(24))
     return path.read_text()

@@ -1,4 +1,4 @@
-"""Where the history lives: one store, however a run was started."""
+"""The MLflow store of a repository: a server, or a SQLite file at the root; the same however a run was started."""
 
 import os
 import sqlite3
@@ -27,7 +27,7 @@ FIND = """
 
 
 class Settings(Protocol):
-    """What tracking is told; schema.Tracking fits."""
+    """Settings of tracking; schema.Tracking has them."""
 
     backend: str
     uri: str

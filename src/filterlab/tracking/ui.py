@@ -1,4 +1,4 @@
-"""MLflow's pages on the local store."""
+"""MLflow UI on the local store."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def serve(root: Path, *, host: str, port: int) -> None:
     if not (root / DATABASE).exists():
         raise TrackingError(f"{root / DATABASE} does not exist yet: `make pipeline` or `filterlab train` makes it")
     server.check_address(host, port)
-    database.settle(root)
+    database.relocate(root)
     os.environ.update(server.ENVIRONMENT)
     pages = server.address(host, port) + table(root / DATABASE)
     print(f"MLflow on {DATABASE}: {pages}  (Ctrl-C ends it)", flush=True)
@@ -61,7 +61,7 @@ def serve(root: Path, *, host: str, port: int) -> None:
 
 
 def table(path: Path) -> str:
-    """What follows the server's address: the newest run's experiment, its table of runs, with the columns above.
+    """Path of the page with the runs of the newest run's experiment, in the columns above.
 
     MLflow's pages keep the choice of columns in the browser. One that is shared by its name is a tag of the experiment.
     """

@@ -1,4 +1,6 @@
-"""`python -m filterlab.tracking.origin FD` imports mlflow, and forks a recorder for each connection that arrives by FD."""
+"""Preloaded worker: `python -m filterlab.tracking.preloaded FD` imports mlflow, and forks a recorder for each connection that
+arrives by the socket FD.
+"""
 
 import gc
 import importlib
@@ -16,7 +18,7 @@ def main() -> None:
     # The parent decides: a SIGTERM to the whole group (a scheduler's) must not end the recorder before the run has ended.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a recorder: none may stay as a zombie
-    garbage.search_less()
+    garbage.tune()
     recorder = importlib.import_module("filterlab.tracking.recorder")
     forked = 0
     with socket.socket(fileno=int(sys.argv[1])) as control:
