@@ -14,7 +14,7 @@ from filterlab.config import compose
 from filterlab.data import sources
 from filterlab.data.progress import Progress
 
-garbage.search_less()
+garbage.tune()
 
 # The rooms whose files take longest come first, so that all workers are busy to the end.
 FIRST = ["pipeline", "sweeps", "slurm", "ui", "server", "stages", "tracking"]

@@ -1,6 +1,7 @@
 """One process at a time goes on with a training, and none is kept from it by a dead one."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,18 @@ def test_what_ends_badly_is_kept_to_go_on_with(make: Callable, tmp_path: Path) -
     assert list((tmp_path / "checkpoints").iterdir()) == [make().folder]
     with make().alone():
         assert make().begin("config") == identity
+
+
+def test_a_copy_is_a_training_of_its_own(make: Callable, tmp_path: Path) -> None:
+    """The original may go on too, and on a server both would write to one run."""
+    with pytest.raises(KeyboardInterrupt), make().alone():
+        identity = make().begin("config")
+        raise KeyboardInterrupt
+    shutil.copytree(tmp_path / "checkpoints", tmp_path / "copy/checkpoints")
+    copy = Unfinished(tmp_path / "copy", compose.compose(CONF, []), data="data", code="code")
+    another = copy.begin("config")
+    assert another != identity
+    assert (copy.begin("config"), make().begin("config")) == (another, identity)
 
 
 def test_what_is_moved_goes_on(make: Callable, tmp_path: Path) -> None:

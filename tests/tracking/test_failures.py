@@ -1,6 +1,7 @@
 """Stores that can't be used, servers that don't answer, parents that die, and several at once."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,11 +13,13 @@ from pathlib import Path
 import mlflow
 import psutil
 import pytest
+from PIL import Image
 from tracking_settings import Settings
 
 import measuring
 from filterlab import tracking
 from filterlab.errors import TrackingError
+from filterlab.tracking import run as tracking_run
 
 
 def begin(settings: Settings, root: Path) -> None:
@@ -69,13 +72,40 @@ def test_a_server_that_is_down_is_said_soon(tmp_path: Path, unused_port: int, ca
     assert children() == [] and capfd.readouterr() == ("", "")
 
 
-def test_a_server_that_never_answers_is_said_soon(tmp_path: Path, silent_port: int) -> None:
+def test_a_server_that_never_answers_is_said_soon(
+    tmp_path: Path, silent_port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """And before that, what is waited for."""
+    monkeypatch.setattr(tracking_run, "PATIENCE", 0.5)
     before = time.monotonic()
     with pytest.raises(
         TrackingError, match=rf"http://127.0.0.1:{silent_port} does not answer \(no answer in time\): is the server"
     ):
         begin(Settings(backend="server", uri=f"http://127.0.0.1:{silent_port}"), tmp_path)
     assert time.monotonic() - before < 20
+    waiting = f"waiting for the MLflow store http://127.0.0.1:{silent_port}, which has not answered yet\n"
+    assert set(capfd.readouterr().err.splitlines(keepends=True)) == {waiting}
+
+
+def test_a_store_that_is_moved_while_a_run_is_under_way_is_not_made_anew(database: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(database, root)
+    Image.new("RGB", (4, 4)).save(tmp_path / "picture.png")
+    with (
+        pytest.raises(TrackingError, match=rf"{root}/mlflow.db is not there any longer: the repository was moved or deleted"),
+        tracking.start(Settings(), root=root, name="n", tags={}) as run,
+    ):
+        run.wait()
+        root.rename(tmp_path / "moved")
+        run.log_image("first_layer", tmp_path / "picture.png")
+        run.wait()
+    assert not root.exists()
+
+
+def test_a_store_is_no_link_to_another_ones(database: Path, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").symlink_to(database / "mlflow.db")
+    with pytest.raises(TrackingError, match=rf"{tmp_path}/mlflow.db is a symbolic link to {database}/mlflow.db, whose artifacts"):
+        begin(Settings(), tmp_path)
 
 
 PARENT = """

@@ -44,13 +44,20 @@ class Unfinished:
     def begin(self, text: str) -> str:
         """The training's id, 32 hex digits: made now, or when it broke off. `text` is its resolved config, for its run.
 
+        A copy of the folder gets an id of its own: the original may go on too, and a run belongs to one training. (Known by path
+        and inode together: a folder that is moved keeps its inode, and one that stays keeps its path.)
+
         Raises DataError where the folder can't be written, or the id is damaged.
         """
         record, remedy = self.folder / "id.json", f"remove {self.folder} to train from the start"
-        if not record.exists():
-            seal.write(record, {"id": uuid.uuid4().hex, "training": self.folder.name})
-        kept = seal.read(record, remedy=remedy)
-        if kept["training"] != self.folder.name:
+        with files.blaming(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            place = {"path": str(self.folder.resolve()), "inode": self.folder.stat().st_ino}
+        kept = seal.read(record, remedy=remedy) if record.exists() else {}
+        if kept and kept["training"] != self.folder.name:
             raise DataError(f"{record} is another training's: {remedy}")
+        if not kept or all(kept.get(key, here) != here for key, here in place.items()):
+            kept = {"id": uuid.uuid4().hex, "training": self.folder.name} | place
+            seal.write(record, kept)
         files.write(self.folder / resolved.RESOLVED.name, text)
         return str(kept["id"])

@@ -72,6 +72,11 @@ def prepare(folder: Path, *, writing: bool) -> None:
         TrackingError: the file can't be used; it is left as it is.
     """
     database = folder / DATABASE
+    if database.is_symlink():
+        raise TrackingError(
+            f"the MLflow store {database} is a symbolic link to {database.resolve()}, whose artifacts are not here: remove the "
+            "link; one store for several repositories is a server's (docs/server.md)"
+        )
     if not usable(database, writing=writing):
         with alone(database):
             if not usable(database, writing=True):

@@ -74,6 +74,14 @@ class Recorder:
                     "or log into another one with tracking.experiment=NAME"
                 )
 
+    def check_place(self) -> None:
+        """Raises TrackingError where the local store is gone: MLflow would make its folder anew, in the old place."""
+        if self.folder and not Path(self.place).exists():
+            raise TrackingError(
+                f"the MLflow store {self.place} is not there any longer: the repository was moved or deleted while the run was "
+                "under way; give the command again where it is now"
+            )
+
     def command(self, words: str) -> str:
         return database.mlflow(self.folder, words, MLFLOW_TRACKING_URI=self.uri)
 
@@ -323,6 +331,7 @@ def serve(connection: Connection) -> None:
         answer: Any = None
         if not failure:
             try:
+                recorder.check_place()
                 if method != "log_metrics":
                     recorder.flush()
                 answer = getattr(recorder, method)(**arguments)

@@ -4,6 +4,7 @@ The recorder (recorder.py) imports mlflow (seconds) while the stage imports torc
 training loop, and outlives its stage by a moment: where the stage is killed outright, it still ends the run as KILLED.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from filterlab.errors import TrackingError
 from filterlab.tracking import recorders
 from filterlab.tracking.store import ERROR, Settings, Store, locate
 
+PATIENCE = 30.0  # seconds; a server is asked again for minutes, since it may come back
 NAME, NOTE = "mlflow.runName", "mlflow.note.content"  # tags that the pages show as a run's name and description (Markdown)
 
 
@@ -216,6 +218,8 @@ class Run(NullRun):
             raise TrackingError(f"the recorder of the MLflow store {self._store} ended unexpectedly") from None
 
     def _receive(self) -> Any:
+        if not self._connection.poll(PATIENCE):
+            print(f"waiting for the MLflow store {self._store}, which has not answered yet", file=sys.stderr, flush=True)
         outcome, answer = self._connection.recv()
         if outcome == "error":
             raise TrackingError(answer)
