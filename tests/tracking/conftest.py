@@ -58,12 +58,12 @@ class Server:
 
 @pytest.fixture(scope="session", autouse=True)
 def measured_recorders() -> Iterator[None]:
-    if recorders._origin is not None:
-        recorders._origin.end()
+    if recorders._worker is not None:
+        recorders._worker.end()
     with measuring.measured():
-        recorders._origin = recorders.Origin()
+        recorders._worker = recorders.PreloadedWorker()
     yield
-    recorders._origin.end()
+    recorders._worker.end()
 
 
 @pytest.fixture(scope="session")

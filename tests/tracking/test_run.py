@@ -381,6 +381,6 @@ def test_a_password_in_the_servers_url_is_refused_and_not_repeated(tmp_path: Pat
 def test_no_module_of_the_working_directory_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mlflow.py").write_text("open('ran', 'w').close()\n")
     monkeypatch.chdir(tmp_path)
-    origin = recorders.Origin()
-    origin.end()
-    assert origin.process.returncode == 0 and not (tmp_path / "ran").exists()
+    worker = recorders.PreloadedWorker()
+    worker.end()
+    assert worker.process.returncode == 0 and not (tmp_path / "ran").exists()

@@ -50,7 +50,7 @@ class Unfinished:
         Raises DataError where the folder can't be written, or the id is damaged.
         """
         record, remedy = self.folder / "id.json", f"remove {self.folder} to train from the start"
-        with files.blaming(self.folder):
+        with files.blaming(self.folder, verb="write"):
             self.folder.mkdir(parents=True, exist_ok=True)
             place = {"path": str(self.folder.resolve()), "inode": self.folder.stat().st_ino}
         kept = seal.read(record, remedy=remedy) if record.exists() else {}
