@@ -72,3 +72,12 @@ def test_copies_of_a_training_on_several_devices_are_refused(make_training: Call
     assert devices.started_by_slurm(settings) and not devices.is_main(settings)
     monkeypatch.delenv("SLURM_STEP_NUM_TASKS")  # a process that Lightning started, in a shell of salloc's
     assert not devices.started_by_slurm(settings)
+
+
+def test_arguments_of_lightnings_trainer_in_the_environment_are_refused(
+    make_training: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would change the training, and nothing would show it."""
+    monkeypatch.setenv("PL_TRAINER_LIMIT_TRAIN_BATCHES", "1")
+    with pytest.raises(UserError, match="unset PL_TRAINER_LIMIT_TRAIN_BATCHES; what a training does is in the sections trainer"):
+        devices.check(make_training().config.trainer)
