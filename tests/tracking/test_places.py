@@ -23,7 +23,7 @@ from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.models import artifact, pyfunc, registry
 from filterlab.models.architectures.softmax import Softmax
-from filterlab.tracking.database import local, settle
+from filterlab.tracking.database import local, relocate
 from filterlab.tracking.store import home, locate
 
 HOSTILE = ["feature%2Fx", "a?b=c#d", " a b;c@d:e,f&$(y)", '-Zürich "it\'s"\\', "100 %\n"]
@@ -191,18 +191,18 @@ def test_settling_is_all_or_nothing_and_said_once(
         connection.execute("CREATE TRIGGER no BEFORE UPDATE ON model_versions BEGIN SELECT RAISE(ABORT, 'full'); END")
         connection.commit()
     with pytest.raises(TrackingError, match=r"mlflow\.db can't be used: full"):
-        settle(second)
+        relocate(second)
     assert places(second) == before
     with closing(sqlite3.connect(second / "mlflow.db")) as connection:
         connection.execute("DROP TRIGGER no")
         connection.commit()
     capfd.readouterr()
-    settle(second)
+    relocate(second)
     assert capfd.readouterr().err == (
         f"filterlab: {second}/mlflow.db now names {second}/mlartifacts for what it kept in {first}/mlartifacts: "
         "the repository was moved or copied\n"
     )
-    settle(second)
+    relocate(second)
     assert capfd.readouterr().err == ""
 
 
@@ -214,7 +214,7 @@ def test_files_that_were_left_behind_are_named(
     second.mkdir()
     (first / "mlflow.db").rename(second / "mlflow.db")
     capfd.readouterr()
-    settle(second)
+    relocate(second)
     _, command, _ = capfd.readouterr().err.split("`")
     assert command == f"cp -an '{first}/mlartifacts'/. {second}/mlartifacts/"
     (second / "mlartifacts").mkdir()
