@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from tables import spread, table
+
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs/benchmarks.md"
 BIN = Path(sys.executable).parent
@@ -181,15 +183,6 @@ def run(command: list[str], root: Path) -> Cost:
     wall = time.perf_counter() - started
     print(f"{wall:7.1f} s  {' '.join(command)[:100]}", flush=True)
     return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / 1024)
-
-
-def spread(numbers: list[float], form: str) -> str:
-    return f"{statistics.median(numbers):{form}} ({min(numbers):{form}} to {max(numbers):{form}})"
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from pathlib import Path
 from filterlab.config import compose
 from filterlab.sweeps import points, survey
 from filterlab.sweeps import sweep as sweeps
-from run import BIN, machine, project, run, table
+from run import BIN, machine, project, run
+from tables import table
 
 OUT = Path(__file__).parents[1] / "docs/benchmarks_sweeps.md"
 JOBS, ROUNDS, EPOCHS = 8, 3, 10

@@ -14,7 +14,7 @@ from filterlab.data.datamodule import Batches
 from filterlab.models import registry
 from filterlab.models.predictor import Predictor
 from filterlab.training.fit import fit, own_algorithms, resolve_precision
-from run import spread
+from tables import spread
 
 ROUNDS = 20  # a shared machine's speed changes by a tenth from one epoch to the next
 EPOCHS = 1  # of the default's own length: what Lightning costs an epoch weighs as it does there
@@ -37,7 +37,7 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
     def lightning() -> float:
         with tempfile.TemporaryDirectory() as checkpoints:
             predictor, folder = network(config, card), Path(checkpoints)
-            fitted = fit(predictor, train, validation, config=config, folder=folder, on_epoch=lambda epoch: False)
+            fitted = fit(predictor, train, validation, config=config, folder=folder)
         return fitted.images / fitted.seconds
 
     bare, ours = [], []

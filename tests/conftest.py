@@ -17,7 +17,7 @@ from filterlab.data.progress import Progress
 garbage.tune()
 
 # The rooms whose files take longest come first, so that all workers are busy to the end.
-FIRST = ["pipeline", "sweeps", "slurm", "ui", "server", "stages", "tracking"]
+FIRST = ["pipeline", "sweeps", "slurm", "ui", "server", "commands", "stages", "tracking"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

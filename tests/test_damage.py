@@ -25,13 +25,15 @@ from filterlab.data import arrays, idx, sources
 from filterlab.data.prepare import prepare
 from filterlab.data.progress import Progress
 from filterlab.errors import UserError
+from filterlab.evaluation import results
 from filterlab.models import artifact, folder, registry
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.repository import folder_md5
-from filterlab.stages import curves, results
-from filterlab.sweeps import frozen, lineage, promotion
+from filterlab.runs import facts, promoted
+from filterlab.sweeps import frozen, lineage
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
+from filterlab.training import curves
 from mutations import KINDS, mutations
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -102,7 +104,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     beside = {curves.CURVES.name: files.write(root / curves.CURVES, table)}
     artifact.save(root / "models", network, model=MODEL, card=card, first_layers=layers, beside=beside)
     models = folder_md5(root / "models")
-    seal.write(root / results.RUN, {"run_id": "a1" * 16, "models": models, "seconds": 1.25})
+    seal.write(root / facts.RUN, {"run_id": "a1" * 16, "models": models, "seconds": 1.25})
     numbers = dict.fromkeys(results.SHOWN, 0.9375) | {"data": "mnist", "macro": {"f1": 0.5}}
     results.write_measured(root, numbers, by_class=[["0", 0.5, 0.25, 0.75, 7], ["1", 0.5, 1.0, 0.75, 9]])
     (root / "dvc.lock").write_text(LOCK.replace("{md5}", models))
@@ -112,7 +114,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     sweep.save()
     sweeps.submit(sweep.folder, [(["seed=0"], "7_0"), (["seed=1"], "7_1")])
     frozen.freeze(sweep, [data], root=root)
-    seal.write(root / promotion.MARK, {"run": "c3" * 16, "point": sweeps.key(config)})
+    seal.write(root / promoted.MARK, {"run": "c3" * 16, "point": resolved.key(config)})
     return Place(root, data, sweep)
 
 
@@ -191,12 +193,12 @@ KIND: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "metrics.json": (str(results.METRICS), lambda place: results.metrics(place.root)),
     "per_class.csv": (str(results.PER_CLASS), lambda place: results.per_class(place.root)),
     "digests.json of both": (str(results.DIGESTS), lambda place: (results.metrics(place.root), results.per_class(place.root))),
-    "run.json": (str(results.RUN), lambda place: results.run_id(place.root)),
+    "run.json": (str(facts.RUN), lambda place: facts.run_id(place.root)),
     "curves.csv": (str(curves.CURVES), lambda place: curves.read(place.root)),
     "dvc.lock": ("dvc.lock", lineage_of),
     "sweep.json": (f"{RUNS}/sweep.json", lambda place: sweeps.find(place.root, "s")),
     "submitted.jsonl": (f"{RUNS}/submitted.jsonl", lambda place: list(sweeps.submitted(place.sweep))),
-    "promoted.json": (str(promotion.MARK), lambda place: promotion.tags(place.root, resolved.load(place.root))),
+    "promoted.json": (str(promoted.MARK), lambda place: promoted.tags(place.root, resolved.load(place.root))),
 }
 
 

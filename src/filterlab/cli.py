@@ -127,23 +127,27 @@ def dispatch(arguments: list[str]) -> None:
         arguments = ["train", *arguments]
     # Hydra reads a training's words itself, and so do the processes that Lightning starts for ddp, without the verb.
     if arguments[:1] == ["train"] or "=" in "".join(arguments[:1]):
-        from filterlab.stages import entry
+        from filterlab.commands import train
 
-        entry.main(arguments[1:] if arguments[0] == "train" else arguments)
+        train.main(arguments[1:] if arguments[0] == "train" else arguments)
         return
     if arguments[:2] == ["sweep", "plan"]:  # the words of `filterlab train`, just as they are
-        from filterlab.stages import entry
+        from filterlab.commands import train
 
-        words = entry.flags(arguments[2:])[1]
+        words = train.flags(arguments[2:])[1]
         arguments = ["sweep", "plan", *(word for word in words if word not in ("-m", "--multirun"))]
     chosen = parser.parse_args(arguments)
     root = find_root(Path.cwd())
     if not prints_only(chosen):
         console.keep_going()
     if chosen.verb == "stage":
+        if chosen.name == "train":
+            from filterlab.sweeps import sweep as sweeps
+
+            sweeps.refuse_outside()
         importlib.import_module(f"filterlab.stages.{chosen.name}").run(root)
     elif chosen.verb == "pipeline":
-        from filterlab.stages import pipeline
+        from filterlab.commands import pipeline
 
         sys.exit(pipeline.run(root))
     elif chosen.verb == "lecture":
@@ -174,10 +178,10 @@ def dispatch(arguments: list[str]) -> None:
 
         promotion.promote(root, run=chosen.run, best=chosen.best, sweep=chosen.sweep)
     elif chosen.verb == "lineage":
-        from filterlab.stages import results
+        from filterlab.runs import facts
         from filterlab.sweeps import lineage
 
-        lineage.show(root, run_id=results.run_id(root))
+        lineage.show(root, run_id=facts.run_id(root))
     elif chosen.verb == "sweep":
         from filterlab.sweeps import desk
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,20 @@ def write(path: Path, values: Mapping[str, Any]) -> str:
     return files.write(path, text(values))
 
 
-def read(path: Path, *, remedy: str) -> dict[str, Any]:
-    """What `write` wrote. Raises DataError, which ends with the remedy: it is missing, unreadable or damaged."""
+def read(path: Path, *, keys: Sequence[str] = (), remedy: str) -> dict[str, Any]:
+    """What `write` wrote. Raises DataError, which ends with the remedy: it is missing, unreadable, damaged, or lacks a key."""
     content = read_bytes(path, remedy=remedy)
     try:
-        return parse(content)
+        return with_keys(parse(content), keys, path, remedy=remedy)
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}; {remedy}") from error
+
+
+def with_keys(values: dict[str, Any], keys: Sequence[str], path: Path, *, remedy: str) -> dict[str, Any]:
+    """`values`, which were read from `path`. Raises DataError where they lack one of the keys."""
+    if missing := [key for key in keys if key not in values]:
+        raise DataError(f"{path} lacks {', '.join(missing)}: another version wrote it; {remedy}")
+    return values
 
 
 def parse(content: bytes) -> dict[str, Any]:

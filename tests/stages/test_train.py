@@ -25,10 +25,10 @@ from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
 from filterlab.errors import DataError, UserError
 from filterlab.models import registry
-from filterlab.stages import run_folder
+from filterlab.runs import folder as run_folder
+from filterlab.runs.unfinished import Unfinished
 from filterlab.stages import train as stages_train
-from filterlab.stages.train import prepared, write
-from filterlab.stages.unfinished import Unfinished
+from filterlab.stages.train import load, write
 from filterlab.tracking import provenance
 from filterlab.training.fit import Fitted
 from filterlab.training.history import Epoch
@@ -78,10 +78,10 @@ def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[...,
         idx.write(published.place(raw, data) / f"{part}-labels-idx1-ubyte", labels)
     paths = published.place(raw, data).iterdir()
     published.write_digests(raw, data, {path.name: seal.sha256(path.read_bytes()) for path in paths})
-    assert len(prepared(resolved.load(root), root)[1]) == 300
+    assert len(load(resolved.load(root), root)[1]) == 300
     changed = compose.compose(root / "conf", [*PARAMETERS, "data.validation=0.5"])
     (root / resolved.RESOLVED).write_text(resolved.dump(changed))
-    card, train, validation = prepared(changed, root)
+    card, train, validation = load(changed, root)
     assert (len(train), len(validation), card.made_from) == (10, 10, made_from(changed.data))
     assert set(train.images[train.labels == 7].flat) == {7}
 

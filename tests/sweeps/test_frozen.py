@@ -15,7 +15,6 @@ from filterlab.data import arrays, idx, published
 from filterlab.data.prepare import prepare
 from filterlab.errors import DataError
 from filterlab.seal import sha256
-from filterlab.stages.train import prepared
 from filterlab.sweeps import frozen, points
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
@@ -54,9 +53,9 @@ def sweep(root: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     return sweep
 
 
-def digest_of(data: schema.Data, root: Path) -> str:
+def digest_of(data: schema.Data, sweep: Sweep) -> str:
     """Of the training's data, as a job of the sweep has them."""
-    card, train, validation = prepared(dataclasses.replace(compose.compose(CONF, []), data=data), root)
+    card, train, validation = frozen.training_data(sweep, data)
     assert card.digest == arrays.digest({"train": train, "validation": validation})
     return card.digest
 
@@ -67,7 +66,7 @@ def test_jobs_read_the_sweeps_own_copy(root: Path, data: schema.Data, sweep: Swe
     expected = [prepare(each, raw=root / "data/raw").train_card.digest for each in (data, later)]
     frozen.freeze(sweep, [data], root=root)
     shutil.rmtree(root / "data")
-    assert [digest_of(each, root) for each in (data, later)] == expected
+    assert [digest_of(each, sweep) for each in (data, later)] == expected
     frozen.freeze(sweep, [data, later], root=root)  # there is nothing more to keep
     kept = sorted(path.name for path in (sweep.folder / "frozen/data/raw/MNIST").rglob("*") if path.is_file())
     assert kept == ["digests.json", *sorted(name for pair in schema.FILES.values() for name in (pair.images, pair.labels))]
@@ -99,7 +98,7 @@ def test_what_preprocess_made_is_kept_where_the_files_are_not_here(root: Path, d
     shutil.rmtree(root / "data/raw")
     frozen.freeze(sweep, [data], root=root)
     shutil.rmtree(root / "data")
-    assert digest_of(data, root) == made.train_card.digest
+    assert digest_of(data, sweep) == made.train_card.digest
 
 
 def test_what_is_not_here_or_damaged_is_named_and_nothing_kept(root: Path, data: schema.Data, sweep: Sweep) -> None:
@@ -121,7 +120,7 @@ def test_a_link_that_is_edited_in_place_is_seen(root: Path, data: schema.Data, s
         file.seek(-1, os.SEEK_END)
         file.write(b"\0")
     with pytest.raises(DataError, match=r"frozen/data/raw/MNIST/raw/train-labels-idx1-ubyte is damaged") as raised:
-        digest_of(data, root)
+        digest_of(data, sweep)
     (note,) = raised.value.__notes__
     assert note.startswith(f"sweep s reads its own copy of the data: remove {sweep.folder}/frozen/data ")
 
@@ -141,10 +140,10 @@ def test_a_copy_that_breaks_off_leaves_nothing_that_is_taken_for_whole(
         patch.setattr(os, "link", link)
         frozen.freeze(sweep, [data], root=root)
     with pytest.raises(DataError, match=r"digests\.json is missing"):
-        digest_of(data, root)
+        digest_of(data, sweep)
     frozen.freeze(sweep, [data], root=root)
     shutil.rmtree(root / "data")
-    digest_of(data, root)
+    digest_of(data, sweep)
 
 
 def test_a_plan_names_each_section_once() -> None:

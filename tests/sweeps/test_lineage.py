@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from filterlab import seal
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.errors import DataError, UserError
-from filterlab.sweeps import lineage, promotion
-from filterlab.sweeps import sweep as sweeps
+from filterlab.runs import promoted
+from filterlab.sweeps import lineage
 
 CONF = Path(__file__).parents[2] / "conf"
 SOUND = "stages:\n  train:\n    outs:\n    - {path: models, md5: MD5.dir}\n"
@@ -43,12 +43,12 @@ def test_a_damaged_lock_is_one_sentence(tmp_path: Path, content: bytes, said: st
 
 def test_the_mark_of_a_promotion_is_checked(tmp_path: Path) -> None:
     config = compose.compose(CONF, [])
-    assert promotion.tags(tmp_path, config) == {}
-    path = tmp_path / promotion.MARK
-    seal.write(path, {"run": "abc", "point": sweeps.key(config)})
-    assert promotion.tags(tmp_path, config) == {promotion.PROMOTED: "abc"}
+    assert promoted.tags(tmp_path, config) == {}
+    path = tmp_path / promoted.MARK
+    seal.write(path, {"run": "abc", "point": resolved.key(config)})
+    assert promoted.tags(tmp_path, config) == {promoted.PROMOTED: "abc"}
     written = path.read_text()
     for damaged in ("", "{", "[]", "{}", written.replace("abc", "abd"), written.replace('"point"', '"pint"')):
         path.write_text(damaged)
         with pytest.raises(DataError, match=r"promoted\.json is damaged: .*; `filterlab promote` writes it anew, or remove it"):
-            promotion.tags(tmp_path, config)
+            promoted.tags(tmp_path, config)

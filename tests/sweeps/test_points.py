@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlab.config import compose
+from filterlab.config import compose, resolved
 from filterlab.errors import ConfigError
 from filterlab.sweeps import points
 from filterlab.sweeps import sweep as sweeps
@@ -60,7 +60,7 @@ def test_each_point_is_what_it_composes_to_alone() -> None:
     assert len(plan.points) == 8 and plan.keys == ["model", "seed", "optimizer.lr"] and not plan.searched
     for key, (words, config) in plan.points.items():
         assert compose.compose(CONF, words) == config
-        assert sweeps.key(config) == key
+        assert resolved.key(config) == key
 
 
 def test_an_experiment_brings_its_own_sweep_and_the_command_line_comes_first() -> None:

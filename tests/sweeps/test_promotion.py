@@ -13,8 +13,8 @@ import yaml
 from filterlab.config import compose, resolved
 from filterlab.data import arrays
 from filterlab.errors import UserError
+from filterlab.runs import logging, promoted
 from filterlab.sweeps import promotion
-from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -130,7 +130,7 @@ def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
     lab.run("train")
     dirty = [each for each in lab.ask("select run_uuid from tags where key = 'filterlab.dirty' and value = 'true'")][-1][0]
     code.write_text(kept)
-    assert promotion.PROMOTED not in lab.tags(dirty), "the pipeline's own training alone is marked"
+    assert promoted.PROMOTED not in lab.tags(dirty), "the pipeline's own training alone is marked"
     assert "was never committed" in lab.here("promote", dirty, code=2)
     folder = lab.root / "data/processed/train"
     card, parts = arrays.load(folder)
@@ -161,7 +161,7 @@ def test_any_configuration_can_be_said_as_parameters(words: list[str], tmp_path:
     text = promotion.rewrite((CONF.parent / "params.yaml").read_text(), promotion.choices(CONF, config, prefer={}))
     (tmp_path / "params.yaml").write_text(text)
     again = compose.compose(CONF, compose.to_overrides(compose.read_parameters(tmp_path / "params.yaml")))
-    assert sweeps.key(again) == sweeps.key(config)
+    assert resolved.key(again) == resolved.key(config)
     comments = [line.partition("#")[2] for line in (CONF.parent / "params.yaml").read_text().splitlines() if "#" in line]
     assert [line.partition("#")[2] for line in text.splitlines() if "#" in line] == comments
 
@@ -179,7 +179,7 @@ class Kept(NullRun):
 def test_a_configuration_that_was_edited_in_the_store_is_refused() -> None:
     """It reads well, and is another than the run was trained with."""
     config = compose.compose(CONF, ["model=softmax"])
-    text, tags = resolved.dump(config), {promotion.CONFIG: sweeps.key(config)}
+    text, tags = resolved.dump(config), {logging.CONFIG: resolved.key(config)}
     run = Found("a" * 32, "a", "FINISHED", started=0, ended=1, params={}, metrics={}, tags=tags)
     assert promotion.trained_with(Kept(text), run) == config
     with pytest.raises(UserError, match=r"config\.yaml of run a{32} is damaged: it is not the one that the run was trained with"):

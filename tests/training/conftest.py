@@ -15,7 +15,7 @@ from filterlab.models import registry
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.predictor import Predictor
 from filterlab.training.fit import Fitted, fit
-from filterlab.training.history import Epoch
+from filterlab.training.history import Epoch, EpochCallback
 
 SHAPE, CLASSES = (1, 8, 8), ["a", "b", "c"]
 CONF = Path(__file__).parents[2] / "conf"
@@ -57,11 +57,12 @@ class Training:
         predictor = Predictor(network, data_name="patterns", classes=CLASSES, shape=SHAPE, mean=0.4, std=0.3)
         self.told = []
 
-        def on_epoch(epoch: Epoch) -> bool:
-            self.told.append(epoch)
-            return bool(self.told_of(epoch))
+        class Tell(EpochCallback):
+            def on_epoch(callback, epoch: Epoch) -> bool:
+                self.told.append(epoch)
+                return bool(self.told_of(epoch))
 
-        return fit(predictor, self.train, self.validation, config=self.config, folder=checkpoints, on_epoch=on_epoch)
+        return fit(predictor, self.train, self.validation, config=self.config, folder=checkpoints, callbacks=[Tell()])
 
 
 @pytest.fixture(scope="session")

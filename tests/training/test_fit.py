@@ -299,7 +299,7 @@ def test_a_checkpoint_whose_best_epoch_is_damaged_is_not_used(
 
 
 def test_stopped_from_outside(make_training: Callable[..., Callable], tmp_path: Path) -> None:
-    """on_epoch ends a training after its epoch; at the last epoch there is nothing to end."""
+    """An EpochCallback ends a training after its epoch; at the last epoch there is nothing to end."""
     early = make_training("trainer.max_epochs=4", told_of=lambda epoch: epoch.number == 2)(tmp_path / "early")
     assert early.pruned and [epoch.number for epoch in early.epochs] == [0, 1, 2]
     late = make_training("trainer.max_epochs=2", told_of=lambda epoch: epoch.number == 2)(tmp_path / "late")

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import itertools
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +17,11 @@ from typing import Any, cast
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,7 +31,6 @@ from filterlab.config.document import Unreadable, leaves
 from filterlab.config.faults import explanation, short, unknown_key, unknown_option
 from filterlab.config.groups import GROUPS, FileConfigSource, is_hydras, options, refused
 from filterlab.errors import ConfigError
-from hydra_plugins.filterlab_launchers import joblib
 
 LONGEST = 30_000  # characters of a word on the command line; Hydra's parser takes seconds for more
 DEFAULT = "default"  # in params.yaml: what conf/config.yaml says
@@ -38,9 +40,26 @@ KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")  # of an override in params.yaml
 
 @functools.cache
 def register() -> None:
-    """Put our launcher and our reader over the released ones, once."""
-    joblib.register()  # first: it has Hydra look for its plugins
+    """Put our reader of files and our joblib launcher in place of the released ones, once."""
+    Plugins.instance()  # has Hydra look for plugins, which it loads in no sure order: ours don't take the others' names themselves
+    store = ConfigStore.instance()
+    launcher = store.load("hydra/launcher/filterlab_joblib.yaml").node
+    store.store(group="hydra/launcher", name="joblib", node=launcher, provider="hydra-joblib-launcher")
     SourcesRegistry.instance().types["file"] = FileConfigSource
+
+
+def launchers() -> dict[str, str]:
+    """The launchers by name, Hydra's own and ours, and what each does: the first line of its module's docstring."""
+    register()
+    store, found = ConfigStore.instance(), {"basic": "one after another"}
+    for file in store.list("hydra/launcher"):
+        entry = store.load(f"hydra/launcher/{file}")
+        if entry.provider == "filterlab":
+            module = sys.modules[entry.node["_target_"].rpartition(".")[0]]  # Hydra has imported its plugins
+            found[Path(file).stem.removeprefix("filterlab_")] = (
+                (module.__doc__ or "").partition("\n")[0].partition(": ")[2].rstrip(".")
+            )
+    return found
 
 
 def read_parameters(path: Path) -> dict[str, Any]:

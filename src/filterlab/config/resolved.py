@@ -1,6 +1,8 @@
 """The resolved config: results/config.yaml, every value that a pipeline runs with. Written and read without Hydra."""
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 from filterlab.config import document, schema, validation
@@ -31,6 +33,14 @@ def load(root: Path) -> schema.Config:
         raise ConfigError([f"{RESOLVED} is no configuration ({error}): `dvc repro --force compose` writes it anew"]) from None
     except ConfigError as error:
         raise ConfigError([f"{RESOLVED}: {fault}" for fault in error.faults]) from None
+
+
+def key(config: schema.Config) -> str:
+    """16 hex digits that stand for everything that decides a training's outcome, but for the code."""
+    sections = dataclasses.asdict(config)
+    del sections["data"]["mirrors"]  # whichever a file comes from, it has the published checksum
+    deciding = json.dumps([sections[name] for name in ("data", *schema.TRAINING)], sort_keys=True)
+    return hashlib.sha256(deciding.encode()).hexdigest()[:16]
 
 
 def from_text(text: str) -> schema.Config:

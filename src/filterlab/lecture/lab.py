@@ -175,7 +175,7 @@ def fit(job: Job) -> Outcome:
         job.change(predictor.network)
     with tempfile.TemporaryDirectory() as checkpoints:
         started = time.perf_counter()
-        fitted = training.fit(predictor, train, validation, config=config, folder=Path(checkpoints), on_epoch=lambda epoch: False)
+        fitted = training.fit(predictor, train, validation, config=config, folder=Path(checkpoints))
         seconds = time.perf_counter() - started
     epochs = [epoch.metrics for epoch in fitted.epochs[1:]]
     return Outcome(

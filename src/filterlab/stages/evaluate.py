@@ -8,7 +8,8 @@ from filterlab import files
 from filterlab.config import resolved
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
-from filterlab.stages import results, runs
+from filterlab.evaluation import results
+from filterlab.runs import logging
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,26 +25,25 @@ def run(root: Path) -> None:
     Raises UserError: the model or the data are missing or damaged, the model's outputs are no numbers, or the disk is full.
     """
     config = resolved.load(root)
-    with runs.resumed(config, root) as record:
+    with logging.resumed(config, root) as record:
         from filterlab.evaluation.predict import predict
         from filterlab.evaluation.summary import evaluate
         from filterlab.models import artifact
-        from filterlab.stages import figures
+        from filterlab.visualization import png
 
-        folder = root / "data/processed/test"
-        card, parts = arrays.load(folder)
+        card, parts = arrays.load(root / "data/processed/test")
         test = parts["test"]
-        record.log_dataset(
-            name=card.name, digest=card.digest, source=f"data/raw/{config.data.folder}", context="evaluation", profile=card.counts
-        )
         predictor = artifact.load(root / "models")
         logits = predict(predictor, test.images)
         evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
         write(evaluation, root)
         subject = f"{predictor.data_name} test set, {config.model.name}"
-        figures.write(draw(evaluation, test, subject=subject), root / "results/figures", run=record)
+        pictures = png.write_all(draw(evaluation, test, subject=subject), root / "results/figures")
 
-        record.log_metrics(runs.test_metrics(evaluation.numbers()))
+        logging.log_dataset(record, config, card, context="evaluation")
+        record.log_metrics(logging.test_metrics(evaluation.numbers()))
+        for key, path in pictures.items():
+            record.log_image(key, path)
         for path in [root / "results/metrics.json", *sorted((root / "results/evaluation").iterdir())]:
             record.log_artifact(path, folder="evaluation")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from filterlab import files
 from filterlab.lecture import topics
-from filterlab.stages import page
+from filterlab.pages import page
 
 FINDINGS, COSTS = "findings.json", "costs.json"  # of each topic; costs, which no rerun repeats, where there are any
 

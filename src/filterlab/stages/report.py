@@ -5,8 +5,11 @@ from typing import Any
 
 from filterlab import files
 from filterlab.config import resolved, schema
+from filterlab.evaluation import results
 from filterlab.models import shapes
-from filterlab.stages import curves, page, results, runs
+from filterlab.pages import page
+from filterlab.runs import logging
+from filterlab.training import curves
 
 MAKER = "dvc repro report"  # makes what the report needs, too
 FILTERS = 6  # layers whose weights are on the page at most; a deep network has a hundred
@@ -18,7 +21,7 @@ def run(root: Path) -> None:
     Raises DataError: something that the page shows is missing or damaged, or the page can't be written.
     """
     config = resolved.load(root)
-    with runs.resumed(config, root) as record:
+    with logging.resumed(config, root) as record:
         path = root / "results/report.html"
         files.write(path, render(config, root))
         record.log_artifact(path)

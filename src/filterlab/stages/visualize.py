@@ -9,8 +9,8 @@ import numpy as np
 from filterlab.config import resolved
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
-from filterlab.stages import runs
-from filterlab.stages.curves import read
+from filterlab.runs import logging
+from filterlab.training import curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,26 +26,27 @@ def run(root: Path) -> None:
     Raises UserError: the model, the data or the curves are missing or damaged.
     """
     config = resolved.load(root)
-    with runs.resumed(config, root) as record:
+    with logging.resumed(config, root) as record:
         from filterlab.models import artifact, folder
-        from filterlab.stages import figures
-        from filterlab.visualization import curves, gallery
+        from filterlab.visualization import curves as drawn_curves
+        from filterlab.visualization import gallery, png
 
         _, parts = arrays.load(root / "data/processed/train")
         train, validation = parts["train"], parts["validation"]
         predictor = artifact.load(root / "models")
-        table = read(root)
+        table = curves.read(root)
         history = folder.first_layers(root / "models")
         subject = f"{predictor.data_name}, {config.model.name}"
         drawn = {
             "training/examples": gallery.examples(train.images, train.labels, classes=predictor.classes, subject=subject),
-            "training/curves": curves.figure(table, subject=subject),
+            "training/curves": drawn_curves.figure(table, subject=subject),
             **dict(filters(predictor, history, chosen=int(table["epoch"][table["chosen"].index(1)]), subject=subject)),
             **dict(maps(predictor, validation, subject=subject)),
         }
         for kind in ("filters", "feature_maps"):
             (root / "results/figures" / kind).mkdir(parents=True, exist_ok=True)  # DVC expects both, filled or not
-        figures.write(drawn, root / "results/figures", run=record)
+        for key, path in png.write_all(drawn, root / "results/figures").items():
+            record.log_image(key, path)
         for kind in ("training", "filters", "feature_maps"):
             record.log_artifact(root / "results/figures" / kind, folder="figures")
 

@@ -8,8 +8,8 @@ from filterlab import tracking
 from filterlab.config import compose, resolved
 from filterlab.errors import UserError
 from filterlab.repository import folder_md5
+from filterlab.runs import promoted
 from filterlab.sweeps import promotion, survey
-from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun
 from filterlab.tracking.store import MODELS as TRAINED
 from filterlab.tracking.store import RESTORED
@@ -38,17 +38,17 @@ def show(root: Path, *, run_id: str) -> None:
     with tracking.reading(config.tracking, root=root) as store:
         run = known(store, run_id)
         trained = promotion.trained_with(store, run)
-        if sweeps.key(trained) != sweeps.key(config):
+        if resolved.key(trained) != resolved.key(config):
             raise UserError(f"run {run.id} was trained with another configuration than {resolved.RESOLVED} says: run `dvc repro`")
         print(f"dvc.lock      {MODELS} md5 {locked}.dir")
         print(f"  run         {describe(run)}")
-        if origin := run.tags.get(promotion.PROMOTED):
+        if origin := run.tags.get(promoted.PROMOTED):
             source = known(store, origin)
             print(f"  promoted    {describe(source)}")
             print(f"  same        {agreement(run, source)}")
             if name := source.tags.get(survey.SWEEP):
                 print(f"  sweep       {name} (parent run {source.tags['mlflow.parentRunId']})")
-        for later in store.search(f"tags.`{promotion.PROMOTED}` = '{run.id}'"):
+        for later in store.search(f"tags.`{promoted.PROMOTED}` = '{run.id}'"):
             print(f"  promoted to {describe(later)}")
 
 

@@ -11,10 +11,9 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, RangeSweep
 from omegaconf import DictConfig
 
-from filterlab.config import compose, schema
+from filterlab.config import compose, resolved, schema
 from filterlab.errors import ConfigError
 from filterlab.sweeps import frozen
-from filterlab.sweeps import sweep as sweeps
 
 MOST = 10_000  # trainings that one sweep may ask for
 GRID, SEARCH = "grid", "optuna"  # the sweepers; a search makes its points up as it goes
@@ -82,7 +81,7 @@ def plan(conf: Path, overrides: Sequence[str]) -> Plan:
         except ConfigError as error:
             faults |= dict.fromkeys(error.faults)
             continue
-        found.setdefault(sweeps.key(config), (point, config))
+        found.setdefault(resolved.key(config), (point, config))
     tracking = {str(config.tracking): config.tracking for _, config in found.values()}
     if len(tracking) > 1:
         faults["tracking can't be swept: a sweep lives in one store"] = None

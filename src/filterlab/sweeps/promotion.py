@@ -9,17 +9,16 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from filterlab import files, seal, tracking
+from filterlab import files, tracking
 from filterlab.config import compose, document, resolved, schema
 from filterlab.errors import ConfigError, UserError
+from filterlab.runs import promoted
+from filterlab.runs.logging import CONFIG, THREADS
 from filterlab.study import table
 from filterlab.sweeps import objective, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, NullRun, provenance
 
-MARK = Path("results/promoted.json")  # {"run": its id, "point": key of its configuration}
-PROMOTED, THREADS = "filterlab.promoted_from", "filterlab.threads"
-CONFIG = "filterlab.config"  # the tag of a training's `sweeps.key`
 GROUPS = [group for group in schema.FAMILIES if group != "tracking"]  # where the history lives is no choice of a run's
 
 
@@ -44,7 +43,7 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
     before = path.read_text(encoding="utf-8")
     after = rewrite(before, made)
     files.write(path, after)
-    seal.write(root / MARK, {"run": found.id, "point": sweeps.key(config)})
+    promoted.mark(root, found.id, config)
     print(
         "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml", n=0)), end=""
     )
@@ -67,7 +66,7 @@ def trained_with(store: NullRun, run: Found) -> schema.Config:
         config = resolved.from_text(store.read_artifact(run.id, resolved.RESOLVED.name))
     except (document.Unreadable, ConfigError) as error:
         raise UserError(f"the {resolved.RESOLVED.name} of run {run.id} is damaged: {error}") from None
-    if CONFIG in run.tags and run.tags[CONFIG] != sweeps.key(config):
+    if CONFIG in run.tags and run.tags[CONFIG] != resolved.key(config):
         raise UserError(
             f"the {resolved.RESOLVED.name} of run {run.id} is damaged: it is not the one that the run was trained with"
         )
@@ -165,7 +164,7 @@ def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> 
             override[group] = nearest
     made |= {"experiment": "none", "seed": config.seed, "override": override}
     again = compose.compose(conf, compose.to_overrides(made))
-    assert sweeps.key(again) == sweeps.key(config), "the parameters have to say what the run was"
+    assert resolved.key(again) == resolved.key(config), "the parameters have to say what the run was"
     return made
 
 
@@ -212,13 +211,3 @@ def rewrite(text: str, made: Mapping[str, Any]) -> str:
     written = io.StringIO()
     yaml_12.dump(tree, written)
     return written.getvalue()
-
-
-def tags(root: Path, config: schema.Config) -> dict[str, str]:
-    """The mark of a promoted run, for a training of its very configuration; {} for any other. Raises DataError: damaged."""
-    if not (root / MARK).exists():
-        return {}
-    mark = seal.read(
-        root / MARK, remedy="`filterlab promote` writes it anew, or remove it: a training is then marked with no other"
-    )
-    return {PROMOTED: mark["run"]} if mark["point"] == sweeps.key(config) else {}

@@ -9,7 +9,6 @@ report/             tables and figures, written by `collect`
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -213,15 +212,6 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ConfigError([f"sweep {name!r}: expected up to 100 letters, digits, '.', '_' and '-', a letter or digit first"])
     return name
-
-
-def key(config: schema.Config) -> str:
-    """16 hex digits that stand for everything that decides a training's outcome, but for the code."""
-    sections = asdict(config)
-    del sections["data"]["mirrors"]  # whichever a file comes from, it has the published checksum
-    return hashlib.sha256(
-        json.dumps([sections[name] for name in ("data", *schema.TRAINING)], sort_keys=True).encode()
-    ).hexdigest()[:16]
 
 
 def swept(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:

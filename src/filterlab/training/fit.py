@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class Fitted:
         threads: of the CPU that were used.
         seconds: spent in the finished epochs (training, validation, checkpoints), before interruptions too.
         images: trained on in those seconds, over all devices.
-        pruned: whether `on_epoch` stopped it.
+        pruned: whether an EpochCallback stopped it.
     """
 
     predictor: Predictor
@@ -51,6 +51,10 @@ class Fitted:
     seconds: float
     images: int
     pruned: bool
+
+    @property
+    def state(self) -> str:
+        return "pruned" if self.pruned else "done"
 
 
 @contextmanager
@@ -81,7 +85,7 @@ def fit(
     *,
     config: schema.Config,
     folder: Path,
-    on_epoch: Callable[[Epoch], bool],
+    callbacks: Sequence[Callback] = (),
 ) -> Fitted:
     """Train until validation stops improving or max_epochs is reached; go on from a checkpoint where a training broke off.
 
@@ -93,8 +97,7 @@ def fit(
         folder: of checkpoints, for this training alone. It has one of the last epoch and of the one before, so that an
             interrupted training loses at most one epoch (two, where the last one's file is damaged), and goes on to the same
             bits as one that was never interrupted.
-        on_epoch: called with each finished epoch, number 0 first, in the process of rank zero. A training that goes on
-            calls it for the epochs before the interruption too. True stops the training after this epoch.
+        callbacks: Lightning's; see also EpochCallback.
 
     Raises:
         UserError: this machine lacks the devices asked for, or the loss is no longer finite.
@@ -109,7 +112,7 @@ def fit(
     precision = resolve_precision(settings)
     if settings.channels_last:
         predictor.to(memory_format=torch.channels_last)
-    history, clock = History(on_epoch), Clock()
+    history, clock = History(), Clock()
     kept = checkpoints.EpochCheckpoints(folder, monitor=settings.monitor, mode=direction(settings.monitor))
     stop = Patience(settings.monitor, mode=direction(settings.monitor), patience=settings.patience, check_on_train_epoch_end=True)
     classifier = Classifier(predictor, config=config)
@@ -122,7 +125,7 @@ def fit(
         # Some operations, max pooling's gradient among them, have no deterministic form on a GPU.
         deterministic="warn" if torch.cuda.is_available() and settings.accelerator != "cpu" else True,
         logger=False,
-        callbacks=[history, clock, stop, kept, *progress_bar()],
+        callbacks=[history, clock, stop, kept, *callbacks, *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -229,7 +232,7 @@ def direction(monitor: str) -> str:
 
 
 def progress_bar() -> list[Callback]:
-    """A live bar on a terminal; elsewhere `on_epoch`'s lines are enough."""
+    """A live bar on a terminal; elsewhere a line an epoch is enough."""
     return [Bar(refresh_rate=10)] if sys.stdout.isatty() else []
 
 

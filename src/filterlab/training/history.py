@@ -1,6 +1,5 @@
 """What a training leaves behind beside its weights: the curves, and the first layer as it learns."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,20 +33,29 @@ def first_layer(network: nn.Module) -> torch.Tensor:
     return layers[0].weight.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
-class History(pl.Callback):
-    """Collects an Epoch after each epoch, hands it on, and survives in checkpoints. What is resumed is handed on once more."""
+class EpochCallback(pl.Callback):
+    """A callback that is also called with each finished epoch, number 0 first, in the process of rank zero.
 
-    def __init__(self, on_epoch: Callable[[Epoch], bool]):
-        self.on_epoch = on_epoch
+    A training that goes on calls it for the epochs before the interruption too.
+    """
+
+    def on_epoch(self, epoch: Epoch) -> bool:
+        """Whether the training stops after this epoch."""
+        raise NotImplementedError
+
+
+class History(pl.Callback):
+    """Collects an Epoch after each epoch, calls every EpochCallback with it, and survives in checkpoints."""
+
+    def __init__(self) -> None:
         self.epochs: list[Epoch] = []
         self.steps: list[tuple[int, torch.Tensor, float]] = []
-        self.stopped = False  # by on_epoch, before the training's last epoch
+        self.stopped = False  # by an EpochCallback, before the training's last epoch
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # A training that goes on says its epochs again: the one it broke off in may not have been heard to the end.
-        if trainer.is_global_zero:
-            for epoch in self.epochs:
-                self.on_epoch(epoch)
+        # Once more, where a training goes on: it may have broken off in the midst of the last epoch's callbacks.
+        for epoch in self.epochs:
+            call(trainer, epoch)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.epochs:
@@ -69,7 +77,7 @@ class History(pl.Callback):
         self.steps = []
         epoch = Epoch(number=number, metrics=metrics, first_layer=first_layer(pl_module.predictor.network), steps=steps)
         self.epochs.append(epoch)
-        stop = self.on_epoch(epoch) if trainer.is_global_zero else False
+        stop = call(trainer, epoch)
         if trainer.strategy.reduce_boolean_decision(stop, all=False):  # the others follow rank zero
             self.stopped = number < trainer.max_epochs
             trainer.should_stop = True
@@ -79,6 +87,12 @@ class History(pl.Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+
+
+def call(trainer: pl.Trainer, epoch: Epoch) -> bool:
+    """Call every EpochCallback, in the process of rank zero alone; whether one of them stops the training."""
+    called = [callback for callback in trainer.callbacks if isinstance(callback, EpochCallback)] if trainer.is_global_zero else []
+    return any([callback.on_epoch(epoch) for callback in called])
 
 
 def rate(trainer: pl.Trainer) -> float:

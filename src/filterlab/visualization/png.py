@@ -1,6 +1,7 @@
-"""Figures on their way to the disk."""
+"""Figures as PNG files."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -13,3 +14,11 @@ def write(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})  # matplotlib would write its version
     files.write(path, content.getvalue())
+
+
+def write_all(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]:
+    """Each figure as `folder`/<key>.png; gives the files by key. Raises DataError as `write` does."""
+    paths = {key: folder / f"{key}.png" for key in figures}
+    for key, figure in figures.items():
+        write(figure, paths[key])
+    return paths

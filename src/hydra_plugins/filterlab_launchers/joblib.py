@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
@@ -25,10 +24,7 @@ class JoblibConf(JobLibLauncherConf):
     _target_: str = "hydra_plugins.filterlab_launchers.joblib.JoblibLauncher"
 
 
-def register() -> None:
-    """Put this launcher where the released one is. To be called before Hydra starts: plugins are loaded in no sure order."""
-    Plugins.instance()
-    ConfigStore.instance().store(group="hydra/launcher", name="joblib", node=JoblibConf, provider="filterlab")
+ConfigStore.instance().store(group="hydra/launcher", name="filterlab_joblib", node=JoblibConf, provider="filterlab")
 
 
 class JoblibLauncher(ReleasedLauncher):

@@ -1,14 +1,25 @@
-"""results/curves.csv, as train writes it, read back; models/model.json holds its digest, beside those of the model."""
+"""results/curves.csv: the metrics by epoch; models/model.json holds its digest, beside those of the model."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filterlab import seal
+from filterlab import files, seal
 from filterlab.errors import DataError
 from filterlab.models import folder
 
+if TYPE_CHECKING:
+    from filterlab.training.history import Epoch
+
 CURVES = Path("results/curves.csv")
 COLUMNS = ["epoch", "lr", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "chosen"]
+
+
+def write(out: Path, epochs: "Sequence[Epoch]", *, best_epoch: int) -> str:
+    """A row for each epoch of training. Gives the file's SHA-256 (hex). Raises DataError where it can't be written."""
+    rows = [[epoch.number, *epoch.metrics.values(), int(epoch.number == best_epoch)] for epoch in epochs]
+    return files.write_table(out / CURVES, ["epoch", *epochs[0].metrics, "chosen"], rows)
 
 
 def read(root: Path) -> dict[str, list[float]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from filterlab import files
 from filterlab.config import compose, resolved, schema
 from filterlab.errors import UserError
-from filterlab.stages import results
+from filterlab.runs import facts
 
 
 def make(parent: Path) -> Path:
@@ -27,8 +27,8 @@ def make(parent: Path) -> Path:
     raise AssertionError("unreachable: count() has no end")
 
 
-def words(parent: Path, config: schema.Config, overrides: Sequence[str]) -> list[str]:
-    """What Hydra is to be told of folders: it writes none but the log there, and the folder is a new one below `parent`.
+def overrides_for(parent: Path, config: schema.Config, overrides: Sequence[str]) -> list[str]:
+    """Overrides of Hydra's folders: it writes nothing but its log there, and the folder is a new one below `parent`.
 
     Raises UserError where the overrides name a folder that is another training's, as `check` does.
     """
@@ -60,6 +60,6 @@ def check(folder: Path, text: str) -> None:
     if not path.exists():
         return
     other = path.read_text(encoding="utf-8", errors="replace") != text
-    if other or (folder / results.RUN).exists():
+    if other or (folder / facts.RUN).exists():
         what = "another training's configuration" if other else "this very training, finished"
         raise UserError(f"{folder} holds {what}: a folder belongs to one run. Choose another hydra.run.dir, or leave it out")

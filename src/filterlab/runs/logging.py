@@ -1,4 +1,4 @@
-"""How the stages meet their MLflow run: train starts it, the stages after it add to it."""
+"""What is logged to an MLflow run: by train, and by the stages after it, which add to it."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Any
 from filterlab import tracking
 from filterlab.config import resolved, schema
 from filterlab.data import arrays
+from filterlab.data.arrays import Card
 from filterlab.errors import DataError
+from filterlab.evaluation import results
 from filterlab.models import folder
 from filterlab.repository import folder_md5
-from filterlab.stages import curves, results
-from filterlab.stages.about import about
+from filterlab.runs import facts
+from filterlab.runs.description import describe
 from filterlab.tracking.store import MODELS
+from filterlab.training import curves
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from filterlab.training.fit import Fitted
+
+CONFIG = "filterlab.config"  # the tag of a training's `resolved.key`
+THREADS = "filterlab.threads"  # of the CPU: their number decides the order of sums, and so the last bits
 LONG = {"data.mirrors", "data.files", "data.classes"}  # in the configuration's artifact; too long for a table's column
 
 
@@ -29,7 +36,7 @@ def resumed(config: schema.Config, root: Path) -> AbstractContextManager[trackin
     """
     if (root / "models").exists():
         check(config, root)
-    run_id = results.run_id(root)
+    run_id = facts.run_id(root)
     return tracking.resume(config.tracking, root=root, run_id=run_id, restore=lambda run: restore(run, config, root))
 
 
@@ -48,8 +55,8 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
 
     Raises DataError: some of it is missing or damaged.
     """
-    told = about(config, root / "conf")
-    run.set_tags({MODELS: folder_md5(root / "models"), tracking.NAME: told.name, tracking.NOTE: told.note})
+    description = describe(config, root / "conf")
+    run.set_tags({MODELS: folder_md5(root / "models"), tracking.NAME: description.name, tracking.NOTE: description.note})
     run.log_params(parameters(config))
     run.log_artifact(root / resolved.RESOLVED)
     table = curves.read(root)
@@ -69,6 +76,32 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     for path in [figures, root / "results/evaluation", root / "results/report.html"]:
         if path.exists():
             run.log_artifact(path, folder=path.name if path.is_dir() else "")
+
+
+def log_inputs(run: tracking.NullRun, config: schema.Config, card: Card, *, resolved_config: Path, note: str) -> None:
+    """What a training begins with: its description, parameters, resolved config (a file) and data."""
+    run.set_tags({tracking.NOTE: note})
+    run.log_params(parameters(config))
+    run.log_artifact(resolved_config)
+    log_dataset(run, config, card, context="training")
+
+
+def log_dataset(run: tracking.NullRun, config: schema.Config, card: Card, *, context: str) -> None:
+    """context: training or evaluation."""
+    source = f"data/raw/{config.data.folder}"
+    run.log_dataset(name=card.name, digest=card.digest, source=source, context=context, profile=card.counts)
+
+
+def log_outcome(run: tracking.NullRun, fitted: "Fitted", out: Path, *, digests: Mapping[str, str], example: "np.ndarray") -> None:
+    """What a training ends with: its results, times and device, and the model and the curves in `out`; see `log_model`."""
+    summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
+    rate = {"training/images_per_second": fitted.images / fitted.seconds}
+    run.log_metrics(summary | best(fitted.epochs[fitted.best_epoch].metrics) | rate)
+    run.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": fitted.state})
+    if fitted.device == "cpu":
+        run.set_tags({THREADS: fitted.threads})
+    log_model(run, out, digests=digests, example=example)
+    run.log_artifact(out / curves.CURVES)
 
 
 def best(metrics: Mapping[str, float]) -> dict[str, float]:

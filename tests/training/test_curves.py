@@ -5,7 +5,7 @@ import pytest
 from filterlab import files
 from filterlab.errors import DataError
 from filterlab.models import folder
-from filterlab.stages import curves
+from filterlab.training import curves
 
 HEADER = "epoch,lr,train/loss,train/accuracy,validation/loss,validation/accuracy,chosen\n"
 SOUND = HEADER + "1,0.1,1.5,0.5,nan,0.625,0\n2,0.1,1.0,0.75,1.5,0.5,1\n"

@@ -11,14 +11,14 @@ import pytest
 
 from filterlab.config import compose
 from filterlab.errors import DataError, UserError
-from filterlab.stages.unfinished import Unfinished
+from filterlab.runs.unfinished import Unfinished
 
 CONF = Path(__file__).parents[2] / "conf"
 HOLD = """
 import sys
 from pathlib import Path
 from filterlab.config import compose
-from filterlab.stages.unfinished import Unfinished
+from filterlab.runs.unfinished import Unfinished
 unfinished = Unfinished(Path(sys.argv[1]), compose.compose(Path(sys.argv[2]), []), data="data", code="code")
 with unfinished.alone():
     unfinished.begin("config")

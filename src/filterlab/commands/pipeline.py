@@ -12,8 +12,9 @@ from pathlib import Path
 from filterlab import files
 from filterlab.config import compose, resolved, schema
 from filterlab.errors import TrackingError, UnreachableError
+from filterlab.evaluation import results
 from filterlab.repository import folder_md5
-from filterlab.stages import results, runs
+from filterlab.runs import facts, logging
 from filterlab.tracking import store
 
 FALLBACK = "digits"
@@ -47,8 +48,8 @@ def run(root: Path) -> int:
             )
     if code == 0:
         config = resolved.load(root)
-        if config.tracking.backend == "local" and not store.find(store.locate(config.tracking, root=root), results.run_id(root)):
-            with runs.resumed(config, root):  # results that DVC brought: give them their run
+        if config.tracking.backend == "local" and not store.find(store.locate(config.tracking, root=root), facts.run_id(root)):
+            with logging.resumed(config, root):  # results that DVC brought: give them their run
                 pass
         print(summary(root))
         if fell_back:
@@ -123,7 +124,7 @@ def summary(root: Path) -> str:
         "figures": "results/figures/",
         "model": "models/model.safetensors",
     }
-    if config.tracking.backend != "off" and results.run_id(root):
+    if config.tracking.backend != "off" and facts.run_id(root):
         lines["MLflow"] = history(config, root)
     return "\n" + "\n".join(f"  {name:<10}{text}" for name, text in lines.items())
 
@@ -134,7 +135,7 @@ def history(config: schema.Config, root: Path) -> str:
         located = store.locate(config.tracking, root=root)
     except TrackingError as error:  # of parameters that came after the results
         return str(error)
-    trained = results.trained_as(root)
+    trained = facts.trained_as(root)
     if located.folder:
         if found := store.find(located, trained["run_id"]):
             return f"make ui, then open {page('http://127.0.0.1:5000', *found)}"

@@ -7,7 +7,7 @@ import pytest
 
 from filterlab.config import compose
 from filterlab.errors import UserError
-from filterlab.stages import run_folder
+from filterlab.runs import folder as run_folder
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from filterlab.config import compose
-from filterlab.stages.about import about, shell
-from filterlab.sweeps import sweep
+from filterlab.config import compose, resolved
+from filterlab.runs.description import describe, shell
 
 CONF = Path(__file__).parents[2] / "conf"
 EVERYTHING = ["model=resnet", "optimizer=adadelta", "schedule=cosine", "augment=affine", "data=fashion_mnist", "trainer=ddp"]
@@ -30,7 +29,7 @@ EVERYTHING += ["trainer.max_epochs=99", "trainer.label_smoothing=0.25", "data.ta
     ids=str,
 )
 def test_a_run_is_named_by_what_differs(words: list[str], name: str) -> None:
-    assert about(compose.compose(CONF, words), CONF).name == name
+    assert describe(compose.compose(CONF, words), CONF).name == name
 
 
 @pytest.mark.parametrize(
@@ -40,14 +39,14 @@ def test_a_run_is_named_by_what_differs(words: list[str], name: str) -> None:
 )
 def test_the_note_says_what_differs_and_how_it_is_done_again(words: list[str]) -> None:
     config = compose.compose(CONF, words)
-    told = about(config, CONF)
+    told = describe(config, CONF)
     assert len(told.name) <= 100 and len(told.note) <= 8000
     for word in words:
         key = word.partition("=")[0]
         assert "." not in key or f"- `{key.partition('.0')[0]}` is " in told.note, key
     program, verb, *again = shlex.split(told.note.splitlines()[-1])
     assert (program, verb) == ("filterlab", "train")
-    assert sweep.key(compose.compose(CONF, again)) == sweep.key(config)
+    assert resolved.key(compose.compose(CONF, again)) == resolved.key(config)
 
 
 @pytest.mark.parametrize("word", ["a=1", "a='b c'", "a=$b", "a='$b'", "a='b\"c'"])

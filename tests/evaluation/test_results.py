@@ -11,8 +11,9 @@ from dvc_objects.fs.local import LocalFileSystem
 
 from filterlab import files, seal
 from filterlab.errors import DataError
+from filterlab.evaluation import results
 from filterlab.repository import folder_md5
-from filterlab.stages import results
+from filterlab.runs import facts
 
 MEASURED = dict.fromkeys(results.SHOWN, 0.5) | {"data": "nøise", "macro": {"f1": 0.25}}
 
@@ -22,11 +23,11 @@ def measure(root: Path, numbers: dict[str, Any] = MEASURED) -> None:
 
 
 def test_read_back(tmp_path: Path) -> None:
-    assert results.run_id(tmp_path) == "", "nothing was trained"
+    assert facts.run_id(tmp_path) == "", "nothing was trained"
     assert not results.has_metrics(tmp_path)
     measure(tmp_path)
-    seal.write(tmp_path / results.RUN, {"run_id": "abc", "seconds": 1.5, "models": ""})
-    assert (results.metrics(tmp_path), results.run_id(tmp_path)) == (MEASURED, "abc")
+    seal.write(tmp_path / facts.RUN, {"run_id": "abc", "seconds": 1.5, "models": ""})
+    assert (results.metrics(tmp_path), facts.run_id(tmp_path)) == (MEASURED, "abc")
     assert results.per_class(tmp_path) == [{"class": "a", "precision": "0.5", "recall": "1.0", "f1": "0.75", "support": "7"}]
     assert results.has_metrics(tmp_path)
     assert json.loads((tmp_path / results.METRICS).read_text()) == MEASURED, "for `dvc metrics`: nothing but metrics"
@@ -44,9 +45,9 @@ def test_read_back(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_named(tmp_path: Path, content: bytes, said: str) -> None:
-    files.write(tmp_path / results.RUN, content)
+    files.write(tmp_path / facts.RUN, content)
     with pytest.raises(DataError, match=rf"results/run\.json is damaged: {said}.*; remove it, and the run is found"):
-        results.run_id(tmp_path)
+        facts.run_id(tmp_path)
     measure(tmp_path)
     for file, read in [(results.METRICS, results.metrics), (results.PER_CLASS, results.per_class)]:
         (tmp_path / file).write_bytes(content)
@@ -70,12 +71,12 @@ def test_metrics_without_a_key(tmp_path: Path, key: str) -> None:
 
 def test_another_number_is_seen(tmp_path: Path) -> None:
     measure(tmp_path)
-    seal.write(tmp_path / results.RUN, {"run_id": "abc", "models": ""})
+    seal.write(tmp_path / facts.RUN, {"run_id": "abc", "models": ""})
     for file, read, said, other in [
         (results.METRICS, results.metrics, "0.5", "0.6"),
         (results.PER_CLASS, results.per_class, "0.5", "0.6"),
         (results.DIGESTS, results.metrics, ": ", ":  0"),
-        (results.RUN, results.run_id, "abc", "abd"),
+        (facts.RUN, facts.run_id, "abc", "abd"),
     ]:
         text = (tmp_path / file).read_text()
         (tmp_path / file).write_text(text.replace(said, other, 1))
@@ -102,11 +103,11 @@ def test_a_record_is_of_the_model_that_it_names(tmp_path: Path) -> None:
     files.write(tmp_path / "models/model.safetensors", b"weights")
     files.write(tmp_path / "models/below/ä.json", b"{}")
     models = folder_md5(tmp_path / "models")
-    assert results.run_id(tmp_path) == models, "without a record the model leads to its run"
-    seal.write(tmp_path / results.RUN, {"run_id": "abc", "models": models})
-    assert results.run_id(tmp_path) == "abc"
+    assert facts.run_id(tmp_path) == models, "without a record the model leads to its run"
+    seal.write(tmp_path / facts.RUN, {"run_id": "abc", "models": models})
+    assert facts.run_id(tmp_path) == "abc"
     files.write(tmp_path / "models/model.safetensors", b"other weights")
-    assert results.run_id(tmp_path) == folder_md5(tmp_path / "models") != models
+    assert facts.run_id(tmp_path) == folder_md5(tmp_path / "models") != models
 
 
 def test_a_folder_is_named_as_dvc_names_it(tmp_path: Path) -> None:

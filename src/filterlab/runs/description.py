@@ -1,4 +1,4 @@
-"""What a training is called, and what its page in MLflow says of it."""
+"""A run's name and description: how its configuration differs from conf/."""
 
 import dataclasses
 import functools
@@ -15,8 +15,8 @@ COMMAND = 4000  # characters of a command that a note holds: MLflow keeps 8000 o
 
 
 @dataclass(frozen=True)
-class About:
-    """What a training is called and what its page says of it.
+class Description:
+    """How MLflow shows a run.
 
     Attributes:
         name: what differs from conf/, e.g. "mlp lr=0.01 seed=3"; "mnist cnn" where nothing does.
@@ -27,7 +27,7 @@ class About:
     note: str
 
 
-def about(config: schema.Config, conf: Path) -> About:
+def describe(config: schema.Config, conf: Path) -> Description:
     """By comparison with the conf/ that the configuration was composed from. Raises ConfigError where that doesn't compose."""
     experiment = f"experiment={config.experiment}"
     base = composed(conf, experiment)
@@ -60,7 +60,7 @@ def about(config: schema.Config, conf: Path) -> About:
     ]
     again = f"    {command}" if len(command) <= COMMAND else "    (by config.yaml, among the artifacts)"
     lines += ["", "Again:", "", again]
-    return About(name=name if len(name) <= NAME else name[: NAME - 1] + "…", note="\n".join(lines))
+    return Description(name=name if len(name) <= NAME else name[: NAME - 1] + "…", note="\n".join(lines))
 
 
 @functools.cache

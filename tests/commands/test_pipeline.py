@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from filterlab import files, seal
+from filterlab.commands import pipeline
 from filterlab.config import compose, resolved
+from filterlab.evaluation import results
 from filterlab.repository import folder_md5
-from filterlab.stages import pipeline, results, runs
+from filterlab.runs import facts, logging
 
 ROOT = Path(__file__).parents[2]
 
@@ -203,7 +205,7 @@ def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
         "pathlib.Path('started').touch()\n"
         "time.sleep(30)\n"
     )
-    script = "import sys, pathlib\nfrom filterlab.stages import pipeline\nsys.exit(pipeline.repro(pathlib.Path.cwd()))"
+    script = "import sys, pathlib\nfrom filterlab.commands import pipeline\nsys.exit(pipeline.repro(pathlib.Path.cwd()))"
     with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, start_new_session=True) as process:
         deadline = time.monotonic() + 20
         while not (tmp_path / "started").exists() and time.monotonic() < deadline:
@@ -215,7 +217,7 @@ def test_ctrl_c_waits_for_dvc(tmp_path: Path, dvc: Path) -> None:
 
 def trained(root: Path, run_id: str) -> None:
     place = {"experiment_id": "7", "server": "http://here:1"}
-    seal.write(root / results.RUN, {"run_id": run_id, "models": folder_md5(root / "models")} | place)
+    seal.write(root / facts.RUN, {"run_id": run_id, "models": folder_md5(root / "models")} | place)
 
 
 @pytest.fixture
@@ -278,7 +280,7 @@ def test_only_a_run_that_the_store_lacks_is_restored(
         store.execute("create table tags (run_uuid, key, value)")
         store.execute("insert into runs values (?, 1, 'FINISHED', 'active')", [known])
     restored = []
-    monkeypatch.setattr(runs, "resumed", lambda config, root: contextlib.nullcontext(restored.append(root)))
+    monkeypatch.setattr(logging, "resumed", lambda config, root: contextlib.nullcontext(restored.append(root)))
     assert pipeline.run(finished) == 0
     assert restored == ([] if known == "abc" else [finished])
     address = "make ui, then open http://127.0.0.1:5000/#/experiments/1/runs/abc?workflowType=machine_learning"

@@ -279,7 +279,7 @@ def test_completion_in_bash(tmp_path: Path) -> None:
 def test_answers_import_nothing_heavy() -> None:
     """The Tab key and --help wait for no torch, no Lightning, no MLflow."""
     script = (
-        "import sys, filterlab.stages.entry\n"
+        "import sys, filterlab.commands.train\n"
         "sys.exit(' '.join(name for name in ('torch', 'pytorch_lightning', 'mlflow', 'matplotlib') if name in sys.modules))"
     )
     done = subprocess.run(

@@ -20,10 +20,11 @@ from filterlab import console, files, garbage
 from filterlab.config import compose, resolved
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
-from filterlab.stages import run_folder
-from filterlab.stages.train import train
-from filterlab.sweeps import objective, points, pruning, survey
+from filterlab.runs import folder
+from filterlab.stages.train import load, train
+from filterlab.sweeps import frozen, objective, points, pruning, survey
 from filterlab.sweeps import sweep as sweeps
+from filterlab.tracking import provenance
 from filterlab.training import devices
 
 HELP = """usage: filterlab train [group=option ...] [key=value ...] [flags]
@@ -38,7 +39,8 @@ One training: what params.yaml says, but for what is said here. Results go to a 
 Config groups
 {groups}
 
-Launchers (hydra/launcher=...): basic, one after another; joblib, side by side on this machine; slurm, on a cluster
+Launchers of a sweep (hydra/launcher=...)
+{launchers}
 
 Flags
   --cfg job           print the configuration, with every key there is, and train nothing
@@ -60,9 +62,9 @@ def main(arguments: Sequence[str]) -> None:
     given = get_args_parser().parse_intermixed_args(words)
     check(given)
     if given.help:
-        print(
-            HELP.format(groups="\n".join(f"  {group:<12}{', '.join(compose.options(conf, group))}" for group in compose.GROUPS))
-        )
+        groups = "\n".join(f"  {group:<12}{', '.join(compose.options(conf, group))}" for group in compose.GROUPS)
+        launchers = "\n".join(f"  {name:<12}{says}" for name, says in compose.launchers().items())
+        print(HELP.format(groups=groups, launchers=launchers))
         return
     program = str(Path(sys.argv[0]).absolute())
     os.chdir(root)
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
             config = compose.compose(conf, overrides)
             if not (given.cfg or given.info) and devices.is_main(config.trainer):
                 compose.hydra_settings(conf, overrides)  # what is wrong there ends before a folder is made
-                overrides += run_folder.words(sweeps.FOLDER, config, overrides)
+                overrides += folder.overrides_for(sweeps.FOLDER, config, overrides)
         sys.argv = [program, *overrides, *(word for word in words if word not in given.overrides)]
         if given.cfg == "job" and not (given.multirun or given.package):  # Hydra's own print would lack a layer's defaults
             print(resolved.dump(config), end="")
@@ -142,9 +144,9 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
         sweep.pruner, sweep.warmup = asked.pruner, asked.warmup
     sweep.swept = list(dict.fromkeys([*sweep.swept, *plan.keys]))
     sweep.commands.append(list(given.overrides))
-    folder = [f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir='jobs/${hydra.job.num}'", "hydra.output_subdir=null"]
-    folder.append(f"hydra.run.dir='{sweep.folder}/jobs/ranks'")  # where Lightning sends the other processes of ddp
-    sys.argv = [sys.argv[0], "--multirun", *given.overrides, *folder]
+    places = [f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir='jobs/${hydra.job.num}'", "hydra.output_subdir=null"]
+    places.append(f"hydra.run.dir='{sweep.folder}/jobs/ranks'")  # where Lightning sends the other processes of ddp
+    sys.argv = [sys.argv[0], "--multirun", *given.overrides, *places]
     driver.run(
         sweep,
         {} if plan.searched else plan.points,
@@ -164,21 +166,24 @@ def job(composed: DictConfig) -> dict[str, Any]:
     job = HydraConfig.get()
     sys.argv[1:] = job.overrides.task  # Lightning gives it to the other processes of ddp: this run alone, not the sweep
     swept, main = job.mode == RunMode.MULTIRUN, devices.is_main(config.trainer)
-    out, tags, title, stop = Path(job.runtime.output_dir), None, "", None
+    root, out, title, conf, stop = Path.cwd(), Path(job.runtime.output_dir), "", None, None
+    sweep_tags: dict[str, str] = {}
     if sweep := sweeps.current():
-        key = sweeps.key(config)
+        key = resolved.key(config)
         values = sweeps.swept(job.overrides.task, sweep.swept)
         sweeps.check_frozen(sweep)
-        out, tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
-        stop = pruning.stopper(sweep)
+        out, sweep_tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
+        conf, stop = sweep.conf, pruning.stopper(sweep)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     try:
-        with run_folder.alone(out) if main else contextlib.nullcontext():
+        with folder.alone(out) if main else contextlib.nullcontext():
             if main:
                 if not swept:
-                    run_folder.check(out, resolved.dump(config))
+                    folder.check(out, resolved.dump(config))
                 files.write(out / resolved.RESOLVED, resolved.dump(config))
-            return train(config, root=Path.cwd(), out=out, tags=tags, title=title, conf=sweep.conf if sweep else None, stop=stop)
+            images = frozen.training_data(sweep, config.data) if sweep else load(config, root)
+            tags = sweep_tags or provenance.tags(root)
+            return train(config, images, root=root, out=out, tags=tags, title=title, conf=conf, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:
             explain(error)

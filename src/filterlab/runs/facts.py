@@ -1,0 +1,37 @@
+"""results/run.json: of the training that made models/ its MLflow run and what no rerun repeats (times, memory, device)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filterlab import seal
+from filterlab.repository import folder_md5
+from filterlab.tracking import NullRun
+
+RUN = Path("results/run.json")
+
+
+def write(out: Path, run: NullRun, *, measured: Mapping[str, Any]) -> None:
+    """Write it beside the models/ that the run trained. Raises DataError where it can't be written."""
+    place = {"run_id": run.id, "experiment_id": run.experiment, "server": run.server}
+    seal.write(out / RUN, {**place, "models": folder_md5(out / "models"), **measured})
+
+
+def run_id(root: Path) -> str:
+    """The MLflow run that trained the model in `root`; empty where tracking was off, or nothing was trained. As `trained_as`."""
+    return trained_as(root)["run_id"]
+
+
+def trained_as(root: Path) -> dict[str, str]:
+    """The `run_id` of the run that trained the model in `root`, its `experiment_id`, and the `server` that has it.
+
+    DVC brings models from its cache, results/run.json it never touches. Where that is another model's, or missing, the run is
+    known by the model itself: by the MD5 of models/, with which training tags it. Raises DataError: results/run.json is damaged.
+    """
+    models = folder_md5(root / "models")
+    if (root / RUN).exists():
+        remedy = "remove it, and the run is found by the model that it trained"
+        record = seal.read(root / RUN, keys=["run_id", "models"], remedy=remedy)
+        if record["models"] == models:
+            return {key: str(record.get(key, "")) for key in ("run_id", "experiment_id", "server")}
+    return {"run_id": models, "experiment_id": "", "server": ""}
