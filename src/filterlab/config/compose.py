@@ -41,7 +41,7 @@ KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")  # of an override in params.yaml
 @functools.cache
 def register() -> None:
     """Put our reader of files and our joblib launcher in place of the released ones, once."""
-    Plugins.instance()  # has Hydra look for plugins, which it loads in no sure order: ours don't take the others' names themselves
+    Plugins.instance()  # Hydra loads plugins in no sure order: ours don't take another's name by themselves
     store = ConfigStore.instance()
     launcher = store.load("hydra/launcher/filterlab_joblib.yaml").node
     store.store(group="hydra/launcher", name="joblib", node=launcher, provider="hydra-joblib-launcher")
@@ -56,9 +56,8 @@ def launchers() -> dict[str, str]:
         entry = store.load(f"hydra/launcher/{file}")
         if entry.provider == "filterlab":
             module = sys.modules[entry.node["_target_"].rpartition(".")[0]]  # Hydra has imported its plugins
-            found[Path(file).stem.removeprefix("filterlab_")] = (
-                (module.__doc__ or "").partition("\n")[0].partition(": ")[2].rstrip(".")
-            )
+            says = (module.__doc__ or "").splitlines()[0]
+            found[Path(file).stem.removeprefix("filterlab_")] = says.partition(": ")[2].rstrip(".")
     return found
 
 
