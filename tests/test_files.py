@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlab import files
+from filterlab import files, tables
 from filterlab.errors import DataError
 from filterlab.files import replacing
 
@@ -56,10 +56,10 @@ def test_text_bytes_and_tables(tmp_path: Path, file_size_limit) -> None:
     files.write(tmp_path / "bytes", b"\xff\r\n")
     assert (tmp_path / "text").read_bytes() == "naïve\n".encode() and (tmp_path / "bytes").read_bytes() == b"\xff\r\n"
     rows = [["a, b", 0.1], ['"c"\nd', ""]]
-    files.write_table(tmp_path / "table.csv", ["name", "number"], rows)
+    tables.write(tmp_path / "table.csv", ["name", "number"], rows)
     with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["name", "number"], ["a, b", "0.1"], ['"c"\nd', ""]]
     with file_size_limit(10), pytest.raises(DataError, match=r"cannot write .*table\.csv: File too large"):
-        files.write_table(tmp_path / "table.csv", ["longer", "than before"], [])
+        tables.write(tmp_path / "table.csv", ["longer", "than before"], [])
     assert (tmp_path / "table.csv").read_bytes() == b'name,number\n"a, b",0.1\n"""c""\nd",\n'
     assert len(list(tmp_path.iterdir())) == 3

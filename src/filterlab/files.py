@@ -1,11 +1,9 @@
 """Atomic writes and locks: files that are either whole or not there."""
 
-import csv
 import hashlib
-import io
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -48,13 +46,6 @@ def write(path: Path, content: str | bytes) -> str:
     with replacing(path) as file:
         file.write(whole)
     return hashlib.sha256(whole).hexdigest()
-
-
-def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """CSV, the header first. Gives and raises what `write` does."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return write(path, text.getvalue())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filterlab import files, seal
+from filterlab import files, seal, tables
 from filterlab.errors import DataError
 
 METRICS = Path("results/metrics.json")
@@ -21,7 +21,7 @@ def write_measured(root: Path, numbers: Mapping[str, Any], *, by_class: Iterable
     """Write results/metrics.json, the scores by class (rows of SCORES) and the digests of both. Raises DataError."""
     digests = {
         METRICS.name: files.write(root / METRICS, json.dumps(numbers, indent=2, ensure_ascii=False) + "\n"),
-        PER_CLASS.name: files.write_table(root / PER_CLASS, SCORES, by_class),
+        PER_CLASS.name: tables.write(root / PER_CLASS, SCORES, by_class),
     }
     seal.write(root / DIGESTS, digests)
 

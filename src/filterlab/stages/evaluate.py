@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filterlab import files
+from filterlab import tables
 from filterlab.config import resolved
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
@@ -55,11 +55,11 @@ def write(evaluation: "Evaluation", root: Path) -> None:
     results.write_measured(root, evaluation.numbers(), by_class=by_class)
     folder = root / results.PER_CLASS.parent
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
-    files.write_table(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
+    tables.write(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
     columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))
-    files.write_table(folder / "calibration.csv", ["bin", "low", "high", "confidence", "accuracy", "count"], filled)
+    tables.write(folder / "calibration.csv", ["bin", "low", "high", "confidence", "accuracy", "count"], filled)
 
 
 def draw(evaluation: "Evaluation", test: LabelledImages, *, subject: str) -> dict[str, "Figure"]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filterlab import files
+from filterlab import tables
 from filterlab.study.measure import Measure
 from filterlab.study.statistics import Paired, Summary, paired, summarize
 from filterlab.study.trial import STATUSES, Trial
@@ -185,7 +185,7 @@ def write_points(points: Sequence[Trial], path: Path) -> None:
         ]
         for point in points
     ]
-    files.write_table(path, [*swept, "status", "seconds", *metrics, "run_id", "key"], rows)
+    tables.write(path, [*swept, "status", "seconds", *metrics, "run_id", "key"], rows)
 
 
 def write_settings(settings: Sequence[Setting], path: Path) -> None:
@@ -205,4 +205,4 @@ def write_settings(settings: Sequence[Setting], path: Path) -> None:
                 setting.points[0].run_id if setting.points else "",
             ]
         )
-    files.write_table(path, [*swept, "n", "mean", "std", "low", "high", *STATUSES, "best_run_id"], rows)
+    tables.write(path, [*swept, "n", "mean", "std", "low", "high", *STATUSES, "best_run_id"], rows)

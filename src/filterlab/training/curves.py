@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filterlab import files, seal
+from filterlab import seal, tables
 from filterlab.errors import DataError
 from filterlab.models import folder
 
@@ -19,7 +19,7 @@ COLUMNS = ["epoch", "lr", "train/loss", "train/accuracy", "validation/loss", "va
 def write(out: Path, epochs: "Sequence[Epoch]", *, best_epoch: int) -> str:
     """A row for each epoch of training. Gives the file's SHA-256 (hex). Raises DataError where it can't be written."""
     rows = [[epoch.number, *epoch.metrics.values(), int(epoch.number == best_epoch)] for epoch in epochs]
-    return files.write_table(out / CURVES, ["epoch", *epochs[0].metrics, "chosen"], rows)
+    return tables.write(out / CURVES, ["epoch", *epochs[0].metrics, "chosen"], rows)
 
 
 def read(root: Path) -> dict[str, list[float]]:
