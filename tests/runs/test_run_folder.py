@@ -50,11 +50,11 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_named_is_looked_at_before_hydra_writes_there(tmp_path: Path) -> None:
     config = compose.compose(CONF, [])
-    new = run_folder.words(tmp_path / "runs", config, ["seed=0"])
+    new = run_folder.overrides_for(tmp_path / "runs", config, ["seed=0"])
     (made,) = (tmp_path / "runs").iterdir()
     assert new == ["hydra.output_subdir=null", f"hydra.run.dir='{made}'"]
     (made / "results").mkdir()
     (made / "results/config.yaml").write_text("seed: 7\n")
     with pytest.raises(UserError, match=f"^{made} holds another training's configuration"):
-        run_folder.words(tmp_path / "runs", config, [f"hydra.run.dir={made}"])
-    assert run_folder.words(tmp_path / "runs", config, [f"hydra.run.dir={tmp_path}/other"]) == ["hydra.output_subdir=null"]
+        run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={made}"])
+    assert run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={tmp_path}/other"]) == ["hydra.output_subdir=null"]
