@@ -22,6 +22,7 @@ import torch
 from filterlab import files, seal
 from filterlab.config import compose, resolved, schema
 from filterlab.data import arrays, idx, sources
+from filterlab.data.formats import idx as idx_format
 from filterlab.data.prepare import prepare
 from filterlab.data.progress import Progress
 from filterlab.errors import UserError
@@ -38,7 +39,7 @@ from mutations import KINDS, mutations
 
 CONF = Path(__file__).parents[1] / "conf"
 COUNT = int(os.environ.get("FILTERLAB_MUTATIONS", "24"))
-FIRST, LABELS = schema.FILES["train"].images, schema.FILES["train"].labels
+FIRST, LABELS = idx_format.FILES["train"].images, idx_format.FILES["train"].labels
 MODEL = ConvNet("conv_net", [ConvLayer(3, 3, batch_norm=True)], "flatten", [], 0.0)
 LOCK = """\
 schema: '2.0'
@@ -84,8 +85,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     root, draw = tmp_path_factory.mktemp("place"), np.random.Generator(np.random.PCG64(0))
     raw, contents = root / "data/raw", {}
     for part, count in [("train", 60), ("test", 20)]:
-        contents[schema.FILES[part].images] = idx.encode(draw.integers(0, 256, (count, 8, 8), np.uint8))
-        contents[schema.FILES[part].labels] = idx.encode(np.arange(count, dtype=np.uint8) % 10)
+        contents[idx_format.FILES[part].images] = idx.encode(draw.integers(0, 256, (count, 8, 8), np.uint8))
+        contents[idx_format.FILES[part].labels] = idx.encode(np.arange(count, dtype=np.uint8) % 10)
     packed = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in contents.items()}
     for name, content in packed.items():
         files.write(root / "mirror" / name, content)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from filterlab.config import compose, resolved, schema
+from filterlab.data.formats import idx as idx_format
 from filterlab.errors import ConfigError
 
 Resolve = Callable[..., schema.Config]
@@ -251,7 +252,7 @@ def test_data_sets_of_ones_own_under_names_that_are_not_read(
 
 def test_data_sets_of_ones_own_under_the_names_that_are_read(own_conf: Path, resolve: Resolve) -> None:
     """The four names with other sums; and the digits, with whatever is said of the subset."""
-    names = [f"{name}.gz" for pair in schema.FILES.values() for name in (pair.images, pair.labels)]
+    names = [f"{name}.gz" for pair in idx_format.FILES.values() for name in (pair.images, pair.labels)]
     text = "files:\n" + "".join(f"  {name}: a{'0' * 31}\n" for name in names)
     (own_conf / "data/mine.yaml").write_text(MINE.format(base="mnist", files=text))
     assert resolve("data: mine\n").data.files == dict.fromkeys(names, "a" + "0" * 31)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from filterlab.config import schema
-from filterlab.config.schema import FILES
 from filterlab.data import idx, published
+from filterlab.data.formats.idx import FILES
 from filterlab.seal import sha256
 
 

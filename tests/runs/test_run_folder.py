@@ -57,4 +57,6 @@ def test_a_folder_that_is_named_is_looked_at_before_hydra_writes_there(tmp_path:
     (made / "results/config.yaml").write_text("seed: 7\n")
     with pytest.raises(UserError, match=f"^{made} holds another training's configuration"):
         run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={made}"])
-    assert run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={tmp_path}/other"]) == ["hydra.output_subdir=null"]
+    assert run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={tmp_path}/other"]) == [
+        "hydra.output_subdir=null"
+    ]

@@ -12,6 +12,7 @@ import pytest
 
 from filterlab.config import compose, schema
 from filterlab.data import arrays, idx, published
+from filterlab.data.formats import idx as idx_format
 from filterlab.data.prepare import prepare
 from filterlab.errors import DataError
 from filterlab.seal import sha256
@@ -33,8 +34,8 @@ def root(tmp_path: Path, data: schema.Data) -> Path:
     root, draw = tmp_path / "root", np.random.Generator(np.random.PCG64(0))
     contents = {}
     for part, count in [("train", 200), ("test", 20)]:
-        contents[schema.FILES[part].images] = idx.encode(draw.integers(0, 256, (count, 8, 8), np.uint8))
-        contents[schema.FILES[part].labels] = idx.encode(np.arange(count, dtype=np.uint8) % 10)
+        contents[idx_format.FILES[part].images] = idx.encode(draw.integers(0, 256, (count, 8, 8), np.uint8))
+        contents[idx_format.FILES[part].labels] = idx.encode(np.arange(count, dtype=np.uint8) % 10)
     folder = published.place(root / "data/raw", data)
     folder.mkdir(parents=True)
     for name, content in contents.items():
@@ -69,7 +70,7 @@ def test_jobs_read_the_sweeps_own_copy(root: Path, data: schema.Data, sweep: Swe
     assert [digest_of(each, sweep) for each in (data, later)] == expected
     frozen.freeze(sweep, [data, later], root=root)  # there is nothing more to keep
     kept = sorted(path.name for path in (sweep.folder / "frozen/data/raw/MNIST").rglob("*") if path.is_file())
-    assert kept == ["digests.json", *sorted(name for pair in schema.FILES.values() for name in (pair.images, pair.labels))]
+    assert kept == ["digests.json", *sorted(name for pair in idx_format.FILES.values() for name in (pair.images, pair.labels))]
 
 
 def test_links_take_no_room_and_copies_come_where_there_are_none(

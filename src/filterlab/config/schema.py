@@ -7,11 +7,10 @@ an option of conf/ says which of them it has (the architecture, the algorithm); 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from filterlab.config.faults import short
 from filterlab.config.section import COUNT, SEEDS, SIDE, Section, value
-from filterlab.data import augment
+from filterlab.data import augment, formats
 from filterlab.data.augment import Augment
 from filterlab.models.architectures import ARCHITECTURES
 from filterlab.models.plan import Model
@@ -19,19 +18,6 @@ from filterlab.training import optimizers, schedules
 from filterlab.training.optimizers import Optimizer
 from filterlab.training.schedules import Schedule
 
-
-class Pair(NamedTuple):
-    """The names of two files that belong together."""
-
-    images: str
-    labels: str
-
-
-# What preprocess reads: each published with .gz after its name, and unpacked by download.
-FILES = {
-    "train": Pair(images="train-images-idx3-ubyte", labels="train-labels-idx1-ubyte"),
-    "test": Pair(images="t10k-images-idx3-ubyte", labels="t10k-labels-idx1-ubyte"),
-}
 DIGITS = ("digits", "Digits")  # name and folder of scikit-learn's digits, the only data set whose files are made here
 
 
@@ -45,7 +31,10 @@ class Data(Section):
     width: int = value("of an image, in pixels", ge=8, le=SIDE)
     mirrors: list[str] = value("URLs of folders that hold the files, tried in this order", text="url", most=100)
     files: dict[str, str] = value(
-        "the four files' names -> published MD5; empty for scikit-learn's digits alone", text="name", values="md5", most=1_000
+        "the files' names (of one of the formats) -> published MD5; empty for scikit-learn's digits",
+        text="name",
+        values="md5",
+        most=1_000,
     )
     take: str = value("which training images: all, the first take_n, or take_n per class", choices=["all", "first", "per_class"])
     take_n: int = value("how many, for first (in all) and per_class (of each); 0 with all", ge=0, le=COUNT)
@@ -63,7 +52,7 @@ class Data(Section):
         if twice := [name for name, count in Counter(self.classes).items() if count > 1]:
             yield f"data.classes names {short(twice[0])} more than once: each label needs a name of its own"
         # Before anything is downloaded or made: under other names it would not be read, and another data set's would.
-        expected = {f"{name}.gz" for pair in FILES.values() for name in (pair.images, pair.labels)}
+        expected = {*formats.nearest(self.files).published}
         if self.files and self.files.keys() != expected:
             other = sorted(self.files.keys() - expected)
             what = f"names {', '.join(other)}" if other else f"lacks {', '.join(sorted(expected - self.files.keys()))}"
@@ -75,7 +64,7 @@ class Data(Section):
             name, folder = DIGITS
             yield (
                 f"data.files is empty with data.name {self.name!r} and data.folder {self.folder!r}: only scikit-learn's digits "
-                f"(name {name}, folder {folder}) come without files. Name the four files of {self.name} with their MD5, "
+                f"(name {name}, folder {folder}) come without files. Name the files of {self.name} with their MD5, "
                 "or choose data=digits"
             )
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from filterlab.config.schema import FILES
 from filterlab.data import idx
+from filterlab.data.formats.idx import FILES
 
 TEST = 360  # the last fifth of the 1,797
 WHITE = 16  # the brightest value in the file

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from filterlab.config import schema
-from filterlab.data import arrays, published
+from filterlab.data import arrays, formats, published
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.split import split, subset
 from filterlab.errors import DataError
@@ -100,8 +100,11 @@ def pixel_statistics(images: np.ndarray) -> tuple[float, float]:
 
 def official(data: schema.Data, *, raw: Path, part: str) -> LabelledImages:
     """All images of a part, "train" or "test", as they were published. Raises DataError as `prepare` does."""
-    folder, files = published.place(raw, data), schema.FILES[part]
+    folder, files = published.place(raw, data), formats.nearest(data.files).files[part]
     images, labels = published.read(raw, data, part)
+    for name, array in zip(files, (images, labels), strict=True):
+        if array.dtype != np.uint8:
+            raise DataError(f"{folder / name}: read as {array.dtype}, expected uint8")
     expected = (data.height, data.width) if data.channels == 1 else (data.channels, data.height, data.width)
     if images.shape[1:] != expected:
         raise DataError(

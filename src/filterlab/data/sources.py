@@ -30,19 +30,19 @@ def download(data: schema.Data, *, raw: Path, partial: Path, progress: Progress)
     folder cannot be written.
     """
     folder = published.place(raw, data)
-    packed: dict[str, bytes] = {}
     if data.files:
         fetcher = _Fetcher(data, partial=partial, progress=progress)
-        packed = {name: _in_place(folder / name, md5) or fetcher.fetch(name, md5) for name, md5 in data.files.items()}
-        unpacked = {name.removesuffix(".gz"): gzip.decompress(content) for name, content in packed.items()}
+        files = {name: _in_place(folder / name, md5) or fetcher.fetch(name, md5) for name, md5 in data.files.items()}
+        packed = {name: content for name, content in files.items() if name.endswith(".gz")}
+        unpacked = {
+            name.removesuffix(".gz"): gzip.decompress(content) if name in packed else content for name, content in files.items()
+        }
     else:
         from filterlab.data import digits  # scikit-learn takes seconds to import
 
-        unpacked = digits.files(height=data.height, width=data.width)
+        packed, unpacked = {}, digits.files(height=data.height, width=data.width)
     ours = (raw / data.folder / published.DIGESTS).exists()
-    for name, content in unpacked.items():
-        if data.files:
-            _write(folder / f"{name}.gz", packed[f"{name}.gz"], ours=ours)
+    for name, content in (packed | unpacked).items():
         _write(folder / name, content, ours=ours)
     published.write_digests(raw, data, {name: sha256(content) for name, content in unpacked.items()})
     for name, md5 in data.files.items():

@@ -1,5 +1,6 @@
 """All the numbers of one evaluation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,7 @@ class Evaluation:
             "accuracy": (examples - errors) / examples,
             "accuracy_low": low,
             "accuracy_high": high,
-            "loss": self.loss,
-            "ece": self.reliability.calibration_error,
+            **{name: measure(self) for name, measure in METRICS.items()},
             "macro": {
                 "precision": float(scores.precision.mean()),
                 "recall": float(scores.recall.mean()),
@@ -66,3 +66,10 @@ def evaluate(logits: NDArray[np.floating], labels: NDArray[np.integer], *, class
         reliability=metrics.reliability(probabilities, labels),
         mistakes=metrics.surest_mistakes(probabilities, labels),
     )
+
+
+# Numbers of an evaluation by their names in metrics.json.
+METRICS: dict[str, Callable[[Evaluation], float]] = {
+    "loss": lambda evaluation: evaluation.loss,
+    "ece": lambda evaluation: evaluation.reliability.calibration_error,
+}

@@ -1,6 +1,7 @@
-"""What a training does after each epoch besides learning: log to its run, print a line, ask whether to go on."""
+"""Callbacks of a training: after each epoch they log to its run, print a line, ask whether to go on."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from filterlab.config import schema
@@ -10,60 +11,81 @@ from filterlab.training.history import Epoch, EpochCallback
 from filterlab.visualization import filters, png
 
 
-class LogFirstLayer(EpochCallback):
+@dataclass(frozen=True)
+class Training:
+    """What callbacks know of a training.
+
+    Attributes:
+        run: to log to; logs nothing where tracking is off, and in the processes of other ranks.
+        card: of its data.
+        folder: for pictures.
+        stop: given the run and the finished epochs, whether the training stops.
+    """
+
+    run: NullRun
+    config: schema.Config
+    card: Card
+    folder: Path
+    stop: Callable[[NullRun, list[Epoch]], bool] | None
+
+
+class RunCallback(EpochCallback):
+    """A callback that is made once for each training."""
+
+    def __init__(self, training: Training):
+        self.training = training
+
+
+class LogFirstLayer(RunCallback):
     """Draws the first layer's filters and logs the picture."""
 
-    def __init__(self, run: NullRun, config: schema.Config, card: Card, *, folder: Path):
-        self.run, self.folder, self.names = run, folder, card.classes
-        self.shape = (card.channels, card.height, card.width)
-        self.subject = f"{config.data.name} {config.model.name} seed {config.seed}"
-
     def on_epoch(self, epoch: Epoch) -> bool:
-        picture = self.folder / f"first_layer_{epoch.number:03d}.png"
-        subject = f"{self.subject}, epoch {epoch.number}"
+        card, config = self.training.card, self.training.config
+        picture = self.training.folder / f"first_layer_{epoch.number:03d}.png"
+        shape = (card.channels, card.height, card.width)
+        subject = f"{config.data.name} {config.model.name} seed {config.seed}, epoch {epoch.number}"
         weights = epoch.first_layer.numpy()
-        png.write(filters.layer(weights, shape=self.shape, names=self.names, name="the first layer", subject=subject), picture)
-        self.run.log_image("first_layer", picture, step=epoch.number)
+        png.write(filters.layer(weights, shape=shape, names=card.classes, name="the first layer", subject=subject), picture)
+        self.training.run.log_image("first_layer", picture, step=epoch.number)
         return False
 
 
-class LogMetrics(EpochCallback):
+class LogMetrics(RunCallback):
     """Logs loss and learning rate by step, and the metrics by epoch."""
-
-    def __init__(self, run: NullRun):
-        self.run = run
 
     def on_epoch(self, epoch: Epoch) -> bool:
         for step, values in epoch.steps:
-            self.run.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
+            self.training.run.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
         if epoch.metrics:
-            self.run.log_metrics(epoch.metrics, step=epoch.number)
+            self.training.run.log_metrics(epoch.metrics, step=epoch.number)
         return False
 
 
-class PrintMetrics(EpochCallback):
+class PrintMetrics(RunCallback):
     """Prints a line for each epoch of training."""
 
-    def __init__(self, *, epochs: int):
-        self.epochs = epochs
-
     def on_epoch(self, epoch: Epoch) -> bool:
+        epochs = self.training.config.trainer.max_epochs
         if epoch.metrics:
             parts = [
                 f"{part}: loss {epoch.metrics[f'{part}/loss']:.4f}, accuracy {epoch.metrics[f'{part}/accuracy']:.2%}"
                 for part in ("train", "validation")
             ]
-            print(f"epoch {epoch.number:>{len(str(self.epochs))}}/{self.epochs}  " + "  ".join(parts), flush=True)
+            print(f"epoch {epoch.number:>{len(str(epochs))}}/{epochs}  " + "  ".join(parts), flush=True)
         return False
 
 
-class Prune(EpochCallback):
-    """Stops the training where `stop`, given its run and the finished epochs, says so."""
+class Prune(RunCallback):
+    """Stops the training where its `stop` says so."""
 
-    def __init__(self, run: NullRun, stop: Callable[[NullRun, list[Epoch]], bool] | None):
-        self.run, self.stop = run, stop
+    def __init__(self, training: Training):
+        super().__init__(training)
         self.epochs: list[Epoch] = []
 
     def on_epoch(self, epoch: Epoch) -> bool:
         self.epochs.append(epoch)
-        return bool(self.stop and epoch.metrics and self.stop(self.run, self.epochs))
+        return bool(self.training.stop and epoch.metrics and self.training.stop(self.training.run, self.epochs))
+
+
+# All that a training has, called in this order.
+CALLBACKS: list[type[RunCallback]] = [LogFirstLayer, LogMetrics, PrintMetrics, Prune]

@@ -50,6 +50,7 @@ def render(config: schema.Config, root: Path) -> str:
 def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
     """The pictures as data URIs, by the section they stand in; lists for the sections whose number depends on the network.
 
+    What else there is in training/ and evaluation/ stands in a section of its own, with its name.
     Of more than FILTERS layers' weights, as many evenly spaced over the depth, the first and the last among them.
     """
     order = [layer.name for layer in layers]
@@ -64,8 +65,11 @@ def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
     maps = folder.glob("feature_maps/class_*.png")
     single = ["training/examples", "training/curves", "filters/by_epoch"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
+    shown = {folder / f"{name}.png" for name in single}
+    others = sorted({*folder.glob("training/*.png"), *folder.glob("evaluation/*.png")} - shown)
     return {
         **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=MAKER) for name in single},
+        "others": [(path.stem.replace("_", " "), page.uri(path, maker=MAKER)) for path in others],
         "filters": [page.uri(path, maker=MAKER) for path in weights],
         "filters_left_out": drawn - len(weights),
         "feature_maps": [

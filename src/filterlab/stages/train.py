@@ -84,7 +84,7 @@ def train(
         with tracking.start(settings, root=root, name=title or description.name, tags=tags, identity=identity) as record:
             from filterlab.models import registry
             from filterlab.models.predictor import scaling
-            from filterlab.runs.callbacks import LogFirstLayer, LogMetrics, PrintMetrics, Prune
+            from filterlab.runs.callbacks import CALLBACKS, Training
             from filterlab.training.fit import fit
 
             scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
@@ -92,12 +92,8 @@ def train(
             record.wait()
             begun_with = unfinished.folder / resolved.RESOLVED.name
             logging.log_inputs(record, config, card, resolved_config=begun_with, note=description.note)
-            callbacks = [
-                LogFirstLayer(record, config, card, folder=unfinished.folder),
-                LogMetrics(record),
-                PrintMetrics(epochs=config.trainer.max_epochs),
-                Prune(record, stop),
-            ]
+            known = Training(record, config, card, folder=unfinished.folder, stop=stop)
+            callbacks = [callback(known) for callback in CALLBACKS]
             try:
                 fitted = fit(predictor, training, validation, config=config, folder=unfinished.folder, callbacks=callbacks)
             except KeyboardInterrupt as error:

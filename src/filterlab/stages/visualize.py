@@ -1,6 +1,7 @@
 """Draw what the network has learned and how: from training and validation images only."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
     from filterlab.models.predictor import Predictor
 
 IMAGES = 10  # drawn on their way through the network at most, one a class
+Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, training/..., filters/... or feature_maps/...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What there is to draw.
+
+    Attributes:
+        curves: results/curves.csv's columns by name.
+        first_layers: (1 + epochs, *weight) float32: the first layer's weight, before training first.
+        subject: for the figures' titles.
+    """
+
+    predictor: "Predictor"
+    train: LabelledImages
+    validation: LabelledImages
+    curves: dict[str, list[float]]
+    first_layers: np.ndarray
+    subject: str
 
 
 def run(root: Path) -> None:
@@ -28,21 +48,19 @@ def run(root: Path) -> None:
     config = resolved.load(root)
     with logging.resumed(config, root) as record:
         from filterlab.models import artifact, folder
-        from filterlab.visualization import curves as drawn_curves
-        from filterlab.visualization import gallery, png
+        from filterlab.visualization import png
 
         _, parts = arrays.load(root / "data/processed/train")
-        train, validation = parts["train"], parts["validation"]
         predictor = artifact.load(root / "models")
-        table = curves.read(root)
-        history = folder.first_layers(root / "models")
-        subject = f"{predictor.data_name}, {config.model.name}"
-        drawn = {
-            "training/examples": gallery.examples(train.images, train.labels, classes=predictor.classes, subject=subject),
-            "training/curves": drawn_curves.figure(table, subject=subject),
-            **dict(filters(predictor, history, chosen=int(table["epoch"][table["chosen"].index(1)]), subject=subject)),
-            **dict(maps(predictor, validation, subject=subject)),
-        }
+        trained = Trained(
+            predictor=predictor,
+            train=parts["train"],
+            validation=parts["validation"],
+            curves=curves.read(root),
+            first_layers=folder.first_layers(root / "models"),
+            subject=f"{predictor.data_name}, {config.model.name}",
+        )
+        drawn = dict(named for draw in FIGURES for named in draw(trained))
         for kind in ("filters", "feature_maps"):
             (root / "results/figures" / kind).mkdir(parents=True, exist_ok=True)  # DVC expects both, filled or not
         for key, path in png.write_all(drawn, root / "results/figures").items():
@@ -51,12 +69,27 @@ def run(root: Path) -> None:
             record.log_artifact(root / "results/figures" / kind, folder="figures")
 
 
-def filters(predictor: "Predictor", history: np.ndarray, *, chosen: int, subject: str) -> Iterator[tuple[str, "Figure"]]:
+def examples(trained: Trained) -> Drawn:
+    from filterlab.visualization import gallery
+
+    train, classes = trained.train, trained.predictor.classes
+    yield "training/examples", gallery.examples(train.images, train.labels, classes=classes, subject=trained.subject)
+
+
+def learning_curves(trained: Trained) -> Drawn:
+    from filterlab.visualization import curves
+
+    yield "training/curves", curves.figure(trained.curves, subject=trained.subject)
+
+
+def filters(trained: Trained) -> Drawn:
     """Every convolution's weights or, where there is none, the first dense layer's; then the first layer's by epoch."""
     from torch import nn
 
     from filterlab.visualization import filters
 
+    predictor, history, subject = trained.predictor, trained.first_layers, trained.subject
+    chosen = int(trained.curves["epoch"][trained.curves["chosen"].index(1)])
     modules = list(predictor.network.named_modules())
     layers = [named for named in modules if isinstance(named[1], nn.Conv2d)]
     if not layers:
@@ -70,16 +103,20 @@ def filters(predictor: "Predictor", history: np.ndarray, *, chosen: int, subject
     yield "filters/by_epoch", filters.by_epoch(by_epoch, name=layers[0][0], chosen=chosen, subject=subject)
 
 
-def maps(predictor: "Predictor", validation: LabelledImages, *, subject: str) -> Iterator[tuple[str, "Figure"]]:
+def maps(trained: Trained) -> Drawn:
     """The first validation image of each class on its way through the network."""
     import torch
 
     from filterlab.visualization import feature_maps
 
+    predictor, validation = trained.predictor, trained.validation
     present, first = np.unique(validation.labels, return_index=True)
     present, images = present[:IMAGES], validation.images[first[:IMAGES]]
     layers = feature_maps.record(predictor, torch.from_numpy(images))
     for index, k in enumerate(present if layers else []):
         image, label = images[index].mean(axis=0), predictor.classes[k]
-        drawn = feature_maps.figure(layers, image, index=index, label=label, subject=f"{subject}, validation image")
+        drawn = feature_maps.figure(layers, image, index=index, label=label, subject=f"{trained.subject}, validation image")
         yield f"feature_maps/class_{k}", drawn
+
+
+FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps]
