@@ -1,34 +1,73 @@
-"""README's words on adding a model, an optimizer and a schedule, done in a copy of the repository."""
+"""README's and CONTRIBUTING's words on adding something, done in a copy of the repository, each in at most two places."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ADDED = {"model": "narrow", "optimizer": "rmsprop", "schedule": "linear"}
-EXPECTED = {  # option -> the files that are written, and those that are added to
+OPTIONS = {"model": "narrow", "optimizer": "rmsprop", "schedule": "linear"}
+EXPECTED = {  # what is added -> the files that are written, and those that are added to
     "narrow": {"src/filterlab/models/architectures/narrow.py", "conf/model/narrow.yaml"},
     "rmsprop": {"src/filterlab/training/optimizers.py", "conf/optimizer/rmsprop.yaml"},
     "linear": {"src/filterlab/training/schedules.py", "conf/schedule/linear.yaml"},
+    "a data set in another format": {"src/filterlab/data/formats/npz.py", "conf/data/stripes.yaml"},
+    "a metric": {"src/filterlab/evaluation/summary.py"},
+    "a figure": {"src/filterlab/visualization/class_sizes.py", "src/filterlab/stages/visualize.py"},
+    "something logged": {"src/filterlab/runs/callbacks.py"},
+    "a stage": {"src/filterlab/stages/count.py", "dvc.yaml"},
+    "a launcher": {"src/hydra_plugins/filterlab_launchers/backwards.py"},
 }
+DEFAULT = ("conf/config.yaml", "- model: cnn", "- model: resnet")  # README: another default is one line there
+PARAMETERS = """
+data: stripes
+model: narrow
+optimizer: rmsprop
+schedule: linear
+trainer: cpu
+override: {trainer: {max_epochs: 2, batch_size: 8, threads: 1}, tracking: {system_metrics: false}}
+"""
+STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report", "count"]
+ALL = f"from filterlab.cli import main\nfor stage in {STAGES}: main(['stage', stage])"
 
 
 def blocks() -> dict[str, str]:
-    """README's code blocks that begin with `# <path>`, by that path."""
-    indented = re.findall(r"(?:^    .*\n|^\n(?=    ))+", (ROOT / "README.md").read_text(), flags=re.M)
-    parts = re.split(r"^# ((?:src|conf)/\S+)\n", textwrap.dedent("".join(indented)), flags=re.M)[1:]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    """The code blocks of both pages that begin with `# <path>`, by that path."""
+    found: dict[str, str] = {}
+    for page in ("README.md", "CONTRIBUTING.md"):
+        indented = re.findall(r"(?:^    .*\n|^\n(?=    ))+", (ROOT / page).read_text(), flags=re.M)
+        parts = re.split(r"^# ((?:src|conf)/\S+|dvc\.yaml)\n", textwrap.dedent("".join(indented)), flags=re.M)[1:]
+        found |= dict(zip(parts[::2], parts[1::2], strict=True))
+    return found
 
 
 def run(*words: str, root: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
-    return subprocess.run([sys.executable, "-m", *words], cwd=root, env=environment, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "FILTERLAB_MIRROR": str(root / "own")}
+    environment.pop("DVC_ROOT", None)
+    return subprocess.run([sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+def make_stripes(folder: Path) -> dict[str, str]:
+    """A user's own files: lying and upright stripes with noise. Gives the MD5 of each by its placeholder."""
+    folder.mkdir()
+    draw, sums = np.random.default_rng(0), {}
+    for part, count in [("train", 48), ("test", 12)]:
+        labels = (np.arange(count) % 2).astype(np.uint8)
+        images = draw.integers(0, 100, (count, 8, 8), np.uint8)
+        images[labels == 0, ::2] += 100
+        images[labels == 1, :, ::2] += 100
+        np.savez(folder / f"{part}.npz", images=images, labels=labels)
+        sums[f"{part.upper()}_MD5"] = hashlib.md5((folder / f"{part}.npz").read_bytes(), usedforsecurity=False).hexdigest()
+    return sums
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +75,60 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("copy")
     for name in ("src", "conf", "tests"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(ROOT / "pyproject.toml", root)
+    for name in ("pyproject.toml", "dvc.yaml"):
+        shutil.copy(ROOT / name, root)
+    sums = make_stripes(root / "own")
     for path, text in blocks().items():
         before = (root / path).read_text() + "\n\n" if (root / path).exists() else ""
-        (root / path).write_text(before + text)
+        (root / path).write_text(before + re.sub("|".join(sums), lambda found: sums[found[0]], text))
+    path, old, new = DEFAULT
+    text = (root / path).read_text()
+    assert text.count(old) == 1
+    (root / path).write_text(text.replace(old, new))
+    (root / "params.yaml").write_text(PARAMETERS)
     return root
 
 
-def test_each_takes_two_places() -> None:
+def test_each_takes_two_places_at_most() -> None:
     assert set(blocks()) == set.union(*EXPECTED.values())
+    assert max(map(len, EXPECTED.values())) == 2
 
 
 def test_the_words_are_good_code(copy: Path) -> None:
-    """But for blank lines, which README leaves out."""
+    """But for blank lines, which the pages leave out."""
     files = [path for path in blocks() if path.endswith(".py")]
-    checked = run("ruff", "check", "--quiet", "--fix", *files, root=copy)
+    checked = run("-m", "ruff", "check", "--quiet", "--fix", *files, root=copy)
     assert checked.returncode == 0, checked.stdout
 
 
-def test_they_train_and_the_tests_find_them(copy: Path) -> None:
-    """Two steps of each; and what else is tested of every option there is."""
+def test_options_train_and_the_tests_find_them(copy: Path) -> None:
+    """Two steps of each; and what else is tested of every option, every default and every stage there is."""
     tests = ["tests/training/test_every_option.py", "tests/config/test_options.py", "tests/models"]
-    ran = run("pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-rA", "-k", " or ".join(EXPECTED), *tests, root=copy)
+    tests += ["tests/test_stage_dependencies.py", "tests/test_cli.py"]
+    chosen = " or ".join([*OPTIONS.values(), "stripes", "default", "count", "dvc_yaml"])
+    ran = run("-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-rA", "-k", chosen, *tests, root=copy)
     assert ran.returncode == 0, ran.stdout[-3000:]
-    for group, option in ADDED.items():
+    for group, option in OPTIONS.items():
         assert f"PASSED tests/training/test_every_option.py::test_two_steps[{group}={option}]" in ran.stdout
     assert "PASSED tests/models/test_shapes.py::test_shipped_options[narrow]" in ran.stdout
+    assert "PASSED tests/test_stage_dependencies.py::test_a_stage_names_what_its_result_depends_on[count]" in ran.stdout
+
+
+def test_the_pipeline_shows_what_was_added(copy: Path) -> None:
+    done = run("-c", ALL, root=copy)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((copy / "results/metrics.json").read_text())["top_two"] == 1.0, "of two classes"
+    assert (copy / "results/count.txt").read_text() == "36\n"
+    assert 'alt="class sizes, stripes, narrow"' in (copy / "results/report.html").read_text()
+    with sqlite3.connect(copy / "mlflow.db") as store:
+        logged = {key: count for key, count in store.execute("select key, count(*) from metrics group by key")}
+    assert logged["first_layer/norm"] == 3 and logged["test/top_two"] == 1, "epochs 0, 1 and 2; the test set once"
+
+
+def test_the_launcher_is_offered_and_taken(copy: Path) -> None:
+    words = ["hydra/launcher=backwards", "seed=0,1", "experiment=none"]
+    script = f"from filterlab.cli import main\nmain(['train', '--help'])\nmain(['sweep', 'plan', *{words}])"
+    done = run("-c", script, root=copy)
+    assert done.returncode == 0, done.stderr
+    assert "\n  backwards   one job after another, the last first\n" in done.stdout
+    assert "2 trainings" in done.stdout and "resnet" in done.stdout, done.stdout
