@@ -32,19 +32,21 @@ def download(data: schema.Data, *, raw: Path, partial: Path, progress: Progress)
     folder = published.place(raw, data)
     if data.files:
         fetcher = _Fetcher(data, partial=partial, progress=progress)
-        files = {name: _in_place(folder / name, md5) or fetcher.fetch(name, md5) for name, md5 in data.files.items()}
-        packed = {name: content for name, content in files.items() if name.endswith(".gz")}
-        unpacked = {
-            name.removesuffix(".gz"): gzip.decompress(content) if name in packed else content for name, content in files.items()
-        }
+        fetched = {name: _in_place(folder / name, md5) or fetcher.fetch(name, md5) for name, md5 in data.files.items()}
+        contents = {}
+        for name, content in fetched.items():
+            contents[name] = content
+            if name.endswith(".gz"):
+                contents[name.removesuffix(".gz")] = gzip.decompress(content)
     else:
         from filterlab.data import digits  # scikit-learn takes seconds to import
 
-        packed, unpacked = {}, digits.files(height=data.height, width=data.width)
+        contents = digits.files(height=data.height, width=data.width)
     ours = (raw / data.folder / published.DIGESTS).exists()
-    for name, content in (packed | unpacked).items():
+    for name, content in contents.items():
         _write(folder / name, content, ours=ours)
-    published.write_digests(raw, data, {name: sha256(content) for name, content in unpacked.items()})
+    unpacked = {name: sha256(content) for name, content in contents.items() if not name.endswith(".gz")}
+    published.write_digests(raw, data, unpacked)
     for name, md5 in data.files.items():
         _remove(_partial(partial, name, md5))
 
