@@ -21,10 +21,9 @@ from filterlab.config import compose, resolved
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
 from filterlab.runs import folder
-from filterlab.stages.train import load, train
+from filterlab.stages.train import train
 from filterlab.sweeps import frozen, objective, points, pruning, survey
 from filterlab.sweeps import sweep as sweeps
-from filterlab.tracking import provenance
 from filterlab.training import devices
 
 HELP = """usage: filterlab train [group=option ...] [key=value ...] [flags]
@@ -166,13 +165,12 @@ def job(composed: DictConfig) -> dict[str, Any]:
     job = HydraConfig.get()
     sys.argv[1:] = job.overrides.task  # Lightning gives it to the other processes of ddp: this run alone, not the sweep
     swept, main = job.mode == RunMode.MULTIRUN, devices.is_main(config.trainer)
-    root, out, title, conf, stop = Path.cwd(), Path(job.runtime.output_dir), "", None, None
-    sweep_tags: dict[str, str] = {}
+    out, tags, title, conf, stop = Path(job.runtime.output_dir), None, "", None, None
     if sweep := sweeps.current():
         key = resolved.key(config)
         values = sweeps.swept(job.overrides.task, sweep.swept)
         sweeps.check_frozen(sweep)
-        out, sweep_tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
+        out, tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
         conf, stop = sweep.conf, pruning.stopper(sweep)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     try:
@@ -181,9 +179,8 @@ def job(composed: DictConfig) -> dict[str, Any]:
                 if not swept:
                     folder.check(out, resolved.dump(config))
                 files.write(out / resolved.RESOLVED, resolved.dump(config))
-            images = frozen.training_data(sweep, config.data) if sweep else load(config, root)
-            tags = sweep_tags or provenance.tags(root)
-            return train(config, images, root=root, out=out, tags=tags, title=title, conf=conf, stop=stop)
+            images = frozen.training_data(sweep, config.data) if sweep else None
+            return train(config, root=Path.cwd(), out=out, images=images, tags=tags, title=title, conf=conf, stop=stop)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:
             explain(error)

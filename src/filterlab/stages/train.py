@@ -31,7 +31,7 @@ def run(root: Path) -> None:
     config = resolved.load(root)
     with folder.alone(root) if devices.is_main(config.trainer) else contextlib.nullcontext():
         tags = provenance.tags(root) | promoted.tags(root, config)
-        train(config, load(config, root), root=root, out=root, tags=tags)
+        train(config, root=root, out=root, tags=tags)
 
 
 def load(config: schema.Config, root: Path) -> Images:
@@ -41,11 +41,11 @@ def load(config: schema.Config, root: Path) -> Images:
 
 def train(
     config: schema.Config,
-    images: Images,
     *,
     root: Path,
     out: Path,
-    tags: Mapping[str, str],
+    images: Images | None = None,
+    tags: Mapping[str, str] | None = None,
     title: str = "",
     conf: Path | None = None,
     stop: "Callable[[tracking.NullRun, list[Epoch]], bool] | None" = None,
@@ -57,7 +57,8 @@ def train(
 
     Args:
         out: already holds results/config.yaml, this training's resolved config; see folder.alone.
-        tags: of the run; the provenance of the code among them.
+        images: None: the prepared data in `root`.
+        tags: of the run, the provenance of the code among them; None: of the repository as it is now.
         title: the run's name; empty: what differs from `conf`.
         conf: what the configuration was composed from; None: conf/ in `root`.
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
@@ -67,12 +68,13 @@ def train(
         metrics epoch by epoch.
 
     Raises:
-        DataError: a file can't be written.
+        DataError: the data are missing or damaged, or a file can't be written.
         TrackingError: the store can't be reached; nothing has been computed then.
         UserError: this machine lacks the devices asked for, another process runs this very training, or as `fit` does.
     """
     devices.check(config.trainer)  # before a run is begun that could only fail
-    card, training, validation = images
+    tags = provenance.tags(root) if tags is None else tags
+    card, training, validation = images or load(config, root)
     main = devices.is_main(config.trainer)
     code, sweep = tags["filterlab.code"], tags.get("filterlab.sweep", "")
     tags = {**tags, **process.tags(), "filterlab.data": card.digest, logging.CONFIG: resolved.key(config)}
