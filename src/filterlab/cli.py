@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.settle()
         sys.exit(code)
     except ModuleNotFoundError as error:
-        if (said := extras.missing(error)) is None:
+        if (missing := extras.missing(error)) is None:
             raise
-        sys.exit(explain(said))
+        sys.exit(explain(missing))
 
 
 def check_encoding(words: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def check_account() -> None:
 
 
 def prints_only(chosen: argparse.Namespace) -> bool:
-    """Whether all that a verb does is said when it has printed it; `| head` may end it then."""
+    """Whether printing is all that a verb does; `| head` may end it then."""
     if chosen.verb == "lecture":
         return chosen.list or not chosen.what
     return chosen.verb == "lineage" or (chosen.verb == "sweep" and chosen.what != "collect")

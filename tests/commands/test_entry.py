@@ -107,7 +107,7 @@ def test_as_lightning_starts_it_for_ddp(train: Callable[..., str]) -> None:
         ([""], ["cannot read ''"]),
         (["seed=1,2"], ["seed has several values: a sweep needs `filterlab train --multirun`"]),
         (["experiment=fast", "model=mlp"], ["model.layers: no key 'layers' in model (mlp); there are: name, hidden, activation"]),
-        (["hydra.nothing=1"], ["hydra.nothing: of Hydra's own section there can be said: hydra/launcher, hydra/sweeper,"]),
+        (["hydra.nothing=1"], ["hydra.nothing: of Hydra's own section there can be set: hydra/launcher, hydra/sweeper,"]),
         (["hydra.launcher.nothing=1"], ["Could not override 'hydra.launcher.nothing'"]),
         (["hydra/launcher=../../../elsewhere"], ["hydra/launcher/../../../elsewhere: there are only the options in conf/"]),
         (

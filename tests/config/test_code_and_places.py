@@ -91,7 +91,7 @@ def test_another_value_by_its_place(resolve: Resolve) -> None:
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("+hydra.callbacks.x._target_=joblib.load", "+hydra.callbacks.x._target_: of Hydra's own section there can be said:"),
+        ("+hydra.callbacks.x._target_=joblib.load", "+hydra.callbacks.x._target_: of Hydra's own section there can be set:"),
         ("hydra.callbacks={x: {_target_: joblib.load}}", "hydra.callbacks: of Hydra's own section"),
         ("+hydra={callbacks: {x: {_target_: joblib.load}}}", "+hydra: of Hydra's own section"),
         ("data.files={}", "data.files is {}: mappings are merged, so that an empty one changes nothing"),

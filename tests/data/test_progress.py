@@ -14,10 +14,10 @@ def drive(watched: progress.Progress) -> None:
     with watched:
         watched.started("file.gz", done=0, total=100)
         watched.advanced(40)
-        watched.told("file.gz: broke off [Errno 104]")
+        watched.message("file.gz: broke off [Errno 104]")
         watched.started("file.gz", done=40, total=100)
         watched.advanced(60)
-        watched.told("file.gz: 100 bytes from http://127.0.0.1/ in 0.1 s")
+        watched.message("file.gz: 100 bytes from http://127.0.0.1/ in 0.1 s")
 
 
 def test_a_pipe_gets_the_messages_alone() -> None:

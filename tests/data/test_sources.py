@@ -27,8 +27,8 @@ class Recorder(Progress):
         if self.interrupt_after is not None and self.bytes >= self.interrupt_after:
             raise KeyboardInterrupt
 
-    def told(self, message: str) -> None:
-        self.messages.append(message)
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def names(k: int) -> list[str]:
 def wrong(n: int) -> Figure:
     images = DRAW.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8)
     said, sure = ["Ankle boot"] * n, np.linspace(1, 0.5, n)
-    return gallery.mistakes(images, said=said, actual=["Coat"] * n, sure=sure, errors=n, subject=SUBJECT)
+    return gallery.mistakes(images, predicted=said, actual=["Coat"] * n, sure=sure, errors=n, subject=SUBJECT)
 
 
 def curve(epochs: int) -> dict[str, list[float]]:

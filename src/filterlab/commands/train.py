@@ -104,10 +104,10 @@ def start(conf: Path) -> None:
 
 
 def check(given: Namespace) -> None:
-    """Raises ConfigError: a word that may not be said, or a flag by which Hydra reads, or unpickles, what is not in conf/."""
+    """Raises ConfigError: an override that is refused, or a flag by which Hydra reads, or unpickles, what is not in conf/."""
     elsewhere = {flag: getattr(given, flag) for flag in ("config_path", "config_name", "config_dir", "experimental_rerun")}
-    if said := [f"--{flag.replace('_', '-')}" for flag, value in elsewhere.items() if value is not None]:
-        raise ConfigError([f"{flag}: there are only the options in conf/, not files elsewhere" for flag in said])
+    if given_flags := [f"--{flag.replace('_', '-')}" for flag, value in elsewhere.items() if value is not None]:
+        raise ConfigError([f"{flag}: there are only the options in conf/, not files elsewhere" for flag in given_flags])
     compose.parse(given.overrides)
 
 

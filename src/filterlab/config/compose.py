@@ -100,7 +100,7 @@ def unfit(tree: Any, place: str = "override") -> Iterator[str]:
     for key, inner in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else []:
         where = f"{place}.{key}"
         if re.match(r"override\.[+~]*hydra\b", where):
-            yield f"{where}: Hydra's own section is said on the command line, not here"
+            yield f"{where}: Hydra's own section is set on the command line, not here"
         elif inner == {}:
             yield f"{where} is {{}}: {UNCHANGED}"
         elif type(key) is int or (isinstance(key, str) and KEY.fullmatch(key)):
@@ -271,7 +271,7 @@ def renamed(parents: list[str], last: str, section: Any, name: Any) -> str | Non
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Hydra's own parser; raises ConfigError with every word that it can't read, or that may not be said."""
+    """Hydra's own parser; raises ConfigError with every word that it can't read, or that is refused."""
     parser = OverridesParser.create()
     parsed, faults = [], []
     for word in overrides:

@@ -1,4 +1,4 @@
-"""Sentences about what a user wrote: what there is instead, and what a library's error means."""
+"""Error messages about a user's values: what there is instead, and what a library's error means."""
 
 import difflib
 from collections.abc import Sequence

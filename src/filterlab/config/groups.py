@@ -1,8 +1,8 @@
-"""What conf/ may hold, and the words: values. Nothing in them names code to be run, a file to be read or a variable of a machine.
+"""What the config groups and overrides may hold: values. None names code to run, a file to read or a variable of a machine.
 
 Hydra instantiates what `_target_` names in its own section (launcher, sweeper, callbacks), and logging what `class` and `()`
 name there; it reads further config groups from hydra.searchpath, and sets the variables of hydra.job.env_set. So of that
-section only KNOWN can be said; the classes of launchers and sweepers come from the packages that are installed.
+section only KNOWN can be set; the classes of launchers and sweepers come from the packages that are installed.
 """
 
 import os
@@ -41,13 +41,13 @@ def is_hydras(override: Override) -> bool:
 
 
 def refused(override: Override) -> str | None:
-    """Why this can't be said on a command line or in params.yaml; None where it can."""
+    """Why this override is refused on a command line and in params.yaml; None where it is not."""
     key = override.get_key_element()
     plain = key.lstrip("+~")
     if is_hydras(override) and not (key in CHOSEN or (key[0] != "~" and below(plain, KNOWN))):
-        return f"{key}: of Hydra's own section there can be said: {', '.join(CHOSEN)}, {', '.join(KNOWN)}"
+        return f"{key}: of Hydra's own section there can be set: {', '.join(CHOSEN)}, {', '.join(KNOWN)}"
     if plain == "hydra.output_subdir" and override.value() is not None:
-        return f"{key}: what a training ran with is in results/config.yaml; there can be said null alone"
+        return f"{key}: what a training ran with is in results/config.yaml; it can be set to null alone"
     if plain == "hydra.job.name" and not re.fullmatch(r"[\w-]{1,100}", str(override.value())):
         return f"{key} is {short(override.value())}, expected letters, digits, _ and - alone: files are called by it"
     return next(misplaced(override.value(), plain), None)
@@ -68,8 +68,8 @@ def misplaced(value: Any, place: str) -> Iterator[str]:
         for index, inner in enumerate(value):
             yield from misplaced(inner, f"{place}.{index}")
     elif isinstance(value, str):
-        said = OF_A_RUN.sub("", value) if re.match(r"hydra\b", place) else value
-        if "${" in said and not REFERENCE.fullmatch(said):
+        unfilled = OF_A_RUN.sub("", value) if re.match(r"hydra\b", place) else value
+        if "${" in unfilled and not REFERENCE.fullmatch(unfilled):
             yield (
                 f"{place} is {short(value)}: what is written down says the same everywhere, so that ${{...}} can only be the "
                 "place of another value, alone, e.g. ${trainer.max_epochs}"
@@ -88,7 +88,7 @@ class FileConfigSource(Source):
         return path, str(Path(folder.name) / path.relative_to(folder))
 
     def is_config(self, config_path: str) -> bool:
-        """A link to nothing and a folder are files too: whoever chooses them is told what is wrong with them."""
+        """A link to nothing and a folder are files too: choosing them is an error that names what is wrong."""
         return os.path.lexists(self.place(config_path)[0])
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -99,17 +99,17 @@ class FileConfigSource(Source):
             header = self._get_header_dict(text[:512])
             content = document.values(text)
             content = {} if content is None else content
-            told = list(faults(content, path=path.relative_to(self.path), package=header["package"]))
-            config = OmegaConf.create({} if told else content)
+            wrong = list(faults(content, path=path.relative_to(self.path), package=header["package"]))
+            config = OmegaConf.create({} if wrong else content)
         except FileNotFoundError:
             if path.is_symlink():
                 raise ConfigError([f"{name} is a link to nothing"]) from None
             raise ConfigLoadError(f"no {name}") from None
         except (ValueError, OSError, OmegaConfBaseException) as error:
             raise ConfigError([f"{name}: {explanation(error)}"]) from None
-        if told:
-            raise ConfigError([f"{name}: {fault}" for fault in told])
-        # What a file leaves out, e.g. of a layer, may be said on the command line: `validation` knows which keys there are.
+        if wrong:
+            raise ConfigError([f"{name}: {fault}" for fault in wrong])
+        # What a file leaves out, e.g. of a layer, may be set on the command line: `validation` knows which keys there are.
         OmegaConf.set_struct(config, False)
         return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
 
@@ -130,7 +130,7 @@ def faults(content: Any, *, path: Path, package: str | None) -> Iterator[str]:
     known = [*KNOWN, "hydra.job.chdir"] if group == "." else ["hydra.sweeper"]
     for place, _ in leaves({"hydra": values.get("hydra", {})}):
         if not below(place, known):
-            yield f"{place}: of Hydra's own section there can be said here: {', '.join(known)}"
+            yield f"{place}: of Hydra's own section there can be set here: {', '.join(known)}"
 
 
 def stray(defaults: Any) -> Iterator[str]:

@@ -58,8 +58,8 @@ def from_text(text: str) -> schema.Config:
             raise Unreadable(unknown_key(field.name, list(map(str, values))))
     config = validation.to_config(values)
     # A default may be left out, and a number written for text, in conf/; here every value stands as it is.
-    said, meant = (dict(document.leaves(tree)) for tree in (values, dataclasses.asdict(config)))
-    for key in said | meant:
-        if repr(said.get(key)) != repr(meant.get(key)):
-            raise Unreadable(f"{key} is {short(said.get(key))}, which is no value of a resolved config")
+    written, meant = (dict(document.leaves(tree)) for tree in (values, dataclasses.asdict(config)))
+    for key in written | meant:
+        if repr(written.get(key)) != repr(meant.get(key)):
+            raise Unreadable(f"{key} is {short(written.get(key))}, which is no value of a resolved config")
     return config

@@ -1,4 +1,4 @@
-"""What every section of a configuration is made of: a frozen dataclass whose fields say their meaning and their bounds.
+"""Base class of the configuration's sections: frozen dataclasses whose fields have a meaning and bounds.
 
 `validation` reads them; made by hand, e.g. in a test, a section is taken as it is.
 """

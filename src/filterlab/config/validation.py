@@ -1,4 +1,4 @@
-"""From plain values to the typed, frozen configuration: every fault is one sentence, all are told at once."""
+"""Conversion of plain values to the typed, frozen configuration: every fault is one sentence, all are raised together."""
 
 import dataclasses
 import functools

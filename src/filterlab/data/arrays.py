@@ -1,4 +1,4 @@
-"""What preprocess leaves for the stages after it: arrays, and a card that describes them."""
+"""The prepared data: arrays on disk, and a card that describes them."""
 
 import dataclasses
 import hashlib

@@ -37,7 +37,7 @@ def download(url: str, *, partial: Path, progress: Progress) -> None:
             return _request(url, partial=partial, progress=progress)
         except BrokenOff as error:
             reason = str(error)
-            progress.told(f"{url}: broke off ({reason}), attempt {attempt} of {ATTEMPTS}")
+            progress.message(f"{url}: broke off ({reason}), attempt {attempt} of {ATTEMPTS}")
     raise MirrorError(f"broke off {ATTEMPTS} times ({reason}); what has come is kept")
 
 

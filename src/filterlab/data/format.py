@@ -1,4 +1,4 @@
-"""What a format of a data set's files is."""
+"""A format of data sets: the names of the files, and how images and labels are read from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
-"""Who hears of a download: nobody, a log, or someone at a terminal."""
+"""Progress of downloads: not shown, lines in a log, or bars on a terminal."""
 
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 
 class Progress:
-    """Hears of each file and tells nobody."""
+    """Shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -19,7 +19,7 @@ class Progress:
     def advanced(self, count: int) -> None:
         """`count` more bytes have come."""
 
-    def told(self, message: str) -> None:
+    def message(self, text: str) -> None:
         """Something worth a line: a file has come, a mirror has failed."""
 
 
@@ -29,8 +29,8 @@ class Lines(Progress):
     def __init__(self, stream: TextIO):
         self.stream = stream
 
-    def told(self, message: str) -> None:
-        self.stream.write(message + "\n")
+    def message(self, text: str) -> None:
+        self.stream.write(text + "\n")
         self.stream.flush()
 
 
@@ -67,8 +67,8 @@ class Bars(Progress):
     def advanced(self, count: int) -> None:
         self.bars.advance(self.task, count)
 
-    def told(self, message: str) -> None:
-        self.bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+    def message(self, text: str) -> None:
+        self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def on(stream: TextIO) -> Progress:

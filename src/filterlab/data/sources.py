@@ -1,4 +1,4 @@
-"""Where the files of a data set come from, and that they are the published ones."""
+"""Download of a data set's files from mirrors, checked against their published MD5."""
 
 import gzip
 import hashlib
@@ -79,7 +79,7 @@ class _Fetcher:
         """The verified content of one file. Raises UnreachableError or DataError as `download` does."""
         partial = _partial(self.partial, name, md5)
         if content := _in_place(partial, md5):
-            self.progress.told(f"{name}: {len(content):,} bytes from an earlier attempt ({partial})")
+            self.progress.message(f"{name}: {len(content):,} bytes from an earlier attempt ({partial})")
             return content
         faults, damaged = [], False
         for mirror in self.mirrors:
@@ -89,9 +89,9 @@ class _Fetcher:
             except (MirrorError, _DamagedError) as error:
                 damaged |= isinstance(error, _DamagedError)
                 faults.append(f"{mirror}: {error}")
-                self.progress.told(f"{name}: {faults[-1]}")
+                self.progress.message(f"{name}: {faults[-1]}")
             else:
-                self.progress.told(f"{name}: {len(content):,} bytes from {mirror} in {time.monotonic() - begun:.1f} s")
+                self.progress.message(f"{name}: {len(content):,} bytes from {mirror} in {time.monotonic() - begun:.1f} s")
                 return content
         raise self._error(name, faults, damaged)
 

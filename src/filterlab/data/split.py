@@ -1,4 +1,4 @@
-"""Which images train, and which are kept for validation. All indices are sorted: the order of the file is kept."""
+"""Split into training and validation images, and subsets. All indices are sorted: the order of the file is kept."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How sure a measured share is."""
+"""Wilson score interval of a proportion."""
 
 from math import sqrt
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""What a classifier's outputs are worth, counted over all examples. Numpy only.
+"""Classification metrics over all examples: cross-entropy, accuracy, confusion, scores by class, calibration. Numpy only.
 
 Throughout: logits (N, K) float, probabilities (N, K) float in [0, 1], labels (N,) integers in 0..K-1, N >= 1.
 The prediction is the largest output; where two are equal, the lower class.

@@ -1,4 +1,4 @@
-"""All the numbers of one evaluation."""
+"""All metrics of one evaluation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

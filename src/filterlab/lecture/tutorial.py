@@ -216,7 +216,7 @@ def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Show
         "mistakes": Shown(
             gallery.mistakes(
                 data.test.images[surest],
-                said=[names[k] for k in measured.predicted[surest]],
+                predicted=[names[k] for k in measured.predicted[surest]],
                 actual=[names[k] for k in data.test.labels[surest]],
                 sure=measured.probabilities[surest].max(axis=1),
                 errors=len(measured.mistakes),

@@ -1,4 +1,4 @@
-"""results/run.json: of the training that made models/ its MLflow run and what no rerun repeats (times, memory, device)."""
+"""results/run.json: the MLflow run of the training that made models/, and what no rerun repeats (times, memory, device)."""
 
 from collections.abc import Mapping
 from pathlib import Path

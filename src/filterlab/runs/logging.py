@@ -46,8 +46,10 @@ def check(config: schema.Config, root: Path) -> None:
     asked = {"model": dataclasses.asdict(config.model), "data": config.data.name}
     found = {"model": described["model"], "data": described["data"]["name"]}
     if differ := [name for name in asked if asked[name] != found[name]]:
-        said = ", ".join(f"{name} is {found[name]}" for name in differ)
-        raise DataError(f"models/ holds another network than {resolved.RESOLVED} says ({said}): `dvc repro` brings them together")
+        differences = ", ".join(f"{name} is {found[name]}" for name in differ)
+        raise DataError(
+            f"models/ holds another network than {resolved.RESOLVED} says ({differences}): `dvc repro` brings them together"
+        )
 
 
 def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:

@@ -55,7 +55,9 @@ def write(evaluation: "Evaluation", root: Path) -> None:
     results.write_measured(root, evaluation.numbers(), by_class=by_class)
     folder = root / results.PER_CLASS.parent
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
-    tables.write(folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[said]) for is_, said in pairs))
+    tables.write(
+        folder / "predictions.csv", ["actual", "predicted"], ((classes[is_], classes[predicted]) for is_, predicted in pairs)
+    )
     columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
     rows = zip(*(column.tolist() for column in columns), strict=True)
     filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))
@@ -68,7 +70,7 @@ def draw(evaluation: "Evaluation", test: LabelledImages, *, subject: str) -> dic
     classes, shown = evaluation.classes, evaluation.mistakes[:SHOWN]
     mistakes = gallery.mistakes(
         test.images[shown],
-        said=[classes[k] for k in evaluation.predicted[shown]],
+        predicted=[classes[k] for k in evaluation.predicted[shown]],
         actual=[classes[k] for k in test.labels[shown]],
         sure=evaluation.probabilities[shown].max(axis=1),
         errors=len(evaluation.mistakes),

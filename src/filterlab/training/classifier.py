@@ -1,4 +1,4 @@
-"""What Lightning trains: a network, its loss, and the counts that metrics are made of."""
+"""The LightningModule: a network, its loss, and the counts that metrics are made of."""
 
 import math
 

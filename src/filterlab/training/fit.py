@@ -1,4 +1,4 @@
-"""One training, from arrays to the best epoch's weights."""
+"""Training of one network by Lightning: from arrays to the best epoch's weights."""
 
 import logging
 import os

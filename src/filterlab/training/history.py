@@ -1,4 +1,4 @@
-"""What a training leaves behind beside its weights: the curves, and the first layer as it learns."""
+"""Metrics and the first layer's weights by epoch: the callback that records them, and the base of those that use them."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether a network that says 90 % is right nine times in ten."""
+"""Reliability diagram: accuracy by confidence."""
 
 from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Confusion matrix."""
 
 import numpy as np
 from matplotlib.colors import ListedColormap

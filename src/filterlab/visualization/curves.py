@@ -1,4 +1,4 @@
-"""How training went, epoch by epoch."""
+"""Learning curves: accuracy and loss by epoch."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What a network sees of an image, layer after layer: the maps after every convolution, activation and pooling."""
+"""Feature maps: an image after every convolution, activation and pooling of a network."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a layer's weights look like: convolutions as mosaics, dense layers on the image as templates, and how they came to be."""
+"""A layer's weights as pictures: convolutions as mosaics, dense layers as templates; the first layer by epoch."""
 
 import numpy as np
 from matplotlib.axes import Axes

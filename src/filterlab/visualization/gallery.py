@@ -1,4 +1,4 @@
-"""Images side by side: one each of the classes, and the mistakes a network was surest of."""
+"""Images side by side: examples of each class, and the most confident mistakes."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,16 +9,16 @@ from filterlab.visualization.style import INK, MARGIN, MUTED, bare, panel, sheet
 
 
 def mistakes(
-    images: NDArray[np.uint8], *, said: list[str], actual: list[str], sure: NDArray, errors: int, subject: str
+    images: NDArray[np.uint8], *, predicted: list[str], actual: list[str], sure: NDArray, errors: int, subject: str
 ) -> Figure:
     """The wrong predictions made with the highest probability, the surest first.
 
-    images: (M, C, H, W) with M <= 32, possibly 0; said, actual: M names of classes; sure: (M,) probabilities of what was said;
+    images: (M, C, H, W) with M <= 32, possibly 0; predicted, actual: M class names; sure: (M,) the predictions' probabilities;
     errors: how many mistakes there are in all.
     """
     shown = f"the {len(images)} of {errors} mistakes it was surest of" if errors > len(images) else f"all {errors} mistakes"
     tile, words = 1.1, 0.46
-    pitch = max(tile + 0.25, 0.3 + 0.105 * (max(map(len, said), default=0) + 7))  # inches; the words need their room
+    pitch = max(tile + 0.25, 0.3 + 0.105 * (max(map(len, predicted), default=0) + 7))  # inches; the words need their room
     columns = int(10.8 // pitch)
     rows = max(1, -(-len(images) // columns))
     drawn = sheet(
@@ -37,7 +37,7 @@ def mistakes(
         left, bottom = MARGIN + column * pitch, up - 1.0 - row * (tile + words) - tile
         extent = (left, left + tile, bottom, bottom + tile)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
-        axes.text(left, bottom - 0.06, f"{said[place]}, {sure[place]:.1%}", fontsize=10, weight="bold", color=INK, va="top")
+        axes.text(left, bottom - 0.06, f"{predicted[place]}, {sure[place]:.1%}", fontsize=10, weight="bold", color=INK, va="top")
         axes.text(left, bottom - 0.22, f"is {actual[place]}", fontsize=10, color=MUTED, va="top")
     axes.set(xlim=(0, across), ylim=(0, up))
     return drawn

@@ -1,4 +1,4 @@
-"""Which classes are hard."""
+"""Precision and recall by class."""
 
 import numpy as np
 from matplotlib.figure import Figure
