@@ -142,6 +142,9 @@ def dispatch(arguments: list[str]) -> None:
     if not prints_only(chosen):
         console.keep_going()
     if chosen.verb == "stage":
+        from filterlab.tracking import provenance
+
+        provenance.check_code(root)
         if chosen.name == "train":
             from filterlab.sweeps import sweep as sweeps
 

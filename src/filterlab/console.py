@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -56,3 +57,8 @@ def settle() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def facts(lines: Mapping[str, str]) -> str:
+    """Names and what they stand for, a line each, below an empty one."""
+    return "\n" + "\n".join(f"  {name:<12}{text}" for name, text in lines.items())

@@ -57,6 +57,15 @@ def test_a_folder_that_is_named_is_looked_at_before_hydra_writes_there(tmp_path:
     (made / "results/config.yaml").write_text("seed: 7\n")
     with pytest.raises(UserError, match=f"^{made} holds another training's configuration"):
         run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={made}"])
-    assert run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={tmp_path}/other"]) == [
-        "hydra.output_subdir=null"
-    ]
+    for other in (f"{tmp_path}/runs/other", f"{tmp_path.parent}/elsewhere"):
+        assert run_folder.overrides_for(tmp_path / "runs", config, [f"hydra.run.dir={other}"]) == ["hydra.output_subdir=null"]
+
+
+@pytest.mark.parametrize("place", [".", "runs", "data/raw", "src/x", "runs/../models"])
+def test_a_folder_of_stages_is_none_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """DVC deletes what is there before a stage runs."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=f"^hydra.run.dir is {place}: in the repository the folder of a training lies below runs/"
+    ):
+        run_folder.overrides_for(Path("runs"), compose.compose(CONF, []), [f"hydra.run.dir={place}"])

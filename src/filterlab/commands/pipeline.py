@@ -10,10 +10,9 @@ import tempfile
 from pathlib import Path
 
 from filterlab import files
-from filterlab.config import compose, resolved, schema
-from filterlab.errors import TrackingError, UnreachableError
+from filterlab.config import compose, resolved
+from filterlab.errors import UnreachableError
 from filterlab.evaluation import results
-from filterlab.repository import folder_md5
 from filterlab.runs import facts, logging
 from filterlab.tracking import store
 
@@ -125,28 +124,5 @@ def summary(root: Path) -> str:
         "model": "models/model.safetensors",
     }
     if config.tracking.backend != "off" and facts.run_id(root):
-        lines["MLflow"] = history(config, root)
-    return "\n" + "\n".join(f"  {name:<10}{text}" for name, text in lines.items())
-
-
-def history(config: schema.Config, root: Path) -> str:
-    """Where MLflow shows the run; on a server it has the id that the training gave it."""
-    try:
-        located = store.locate(config.tracking, root=root)
-    except TrackingError as error:  # of parameters that came after the results
-        return str(error)
-    trained = facts.trained_as(root)
-    if located.folder:
-        if found := store.find(located, trained["run_id"]):
-            return f"make ui, then open {page('http://127.0.0.1:5000', *found)}"
-        return f"no run {trained['run_id']} is in {store.DATABASE}: `filterlab pipeline` brings it back"
-    if trained["experiment_id"] and trained["server"] == located.address:
-        return page(located.address, trained["experiment_id"], trained["run_id"])
-    return f"{located.address} (the run tagged {store.MODELS}={folder_md5(root / 'models')})"
-
-
-def page(server: str, experiment: str, run: str) -> str:
-    """The address of the run among MLflow's pages for machine learning. Without its last part, it opens among those for
-    generative AI.
-    """
-    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+        lines["MLflow"] = facts.address(config.tracking, root=root, out=root)
+    return console.facts(lines)

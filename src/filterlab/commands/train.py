@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from filterlab import console, files, garbage
-from filterlab.config import compose, resolved
+from filterlab.config import compose, resolved, schema
 from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
-from filterlab.runs import folder
+from filterlab.runs import facts, folder
 from filterlab.stages.train import train
 from filterlab.sweeps import frozen, objective, points, pruning, survey
 from filterlab.sweeps import sweep as sweeps
@@ -157,6 +157,18 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
     )
 
 
+def summary(config: schema.Config, out: Path, result: Mapping[str, Any]) -> str:
+    """What came out, in a few lines for a terminal."""
+    root = Path.cwd()
+    lines = {
+        "validation": f"accuracy {result['best/validation/accuracy']:.2%} (the best epoch's)",
+        "folder": str(out.relative_to(root) if out.is_relative_to(root) else out),
+    }
+    if config.tracking.backend != "off":
+        lines["MLflow"] = facts.address(config.tracking, root=root, out=out)
+    return console.facts(lines)
+
+
 def job(composed: DictConfig) -> dict[str, Any]:
     """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
     console.keep_going()
@@ -180,7 +192,10 @@ def job(composed: DictConfig) -> dict[str, Any]:
                     folder.check(out, resolved.dump(config))
                 files.write(out / resolved.RESOLVED, resolved.dump(config))
             images = frozen.training_data(sweep, config.data) if sweep else None
-            return train(config, root=Path.cwd(), out=out, images=images, tags=tags, title=title, conf=conf, stop=stop)
+            result = train(config, root=Path.cwd(), out=out, images=images, tags=tags, title=title, conf=conf, stop=stop)
+        if main and not swept:
+            print(summary(config, out, result), flush=True)
+        return result
     except (UserError, OSError, KeyboardInterrupt) as error:
         if swept:
             explain(error)

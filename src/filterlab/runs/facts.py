@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from filterlab import seal
+from filterlab.config import schema
+from filterlab.errors import TrackingError
 from filterlab.repository import folder_md5
-from filterlab.tracking import NullRun
+from filterlab.tracking import NullRun, store
 
 RUN = Path("results/run.json")
 
@@ -35,3 +37,26 @@ def trained_as(root: Path) -> dict[str, str]:
         if record["models"] == models:
             return {key: str(record.get(key, "")) for key in ("run_id", "experiment_id", "server")}
     return {"run_id": models, "experiment_id": "", "server": ""}
+
+
+def address(settings: schema.Tracking, *, root: Path, out: Path) -> str:
+    """Where MLflow shows the run that trained the model in `out`: an address, or why there is none."""
+    try:
+        located = store.locate(settings, root=root)
+    except TrackingError as error:  # of parameters that came after the results
+        return str(error)
+    trained = trained_as(out)
+    if located.folder:
+        if found := store.find(located, trained["run_id"]):
+            return f"make ui, then open {page('http://127.0.0.1:5000', *found)}"
+        return f"no run {trained['run_id']} is in {store.DATABASE}: `filterlab pipeline` brings it back"
+    if trained["experiment_id"] and trained["server"] == located.address:
+        return page(located.address, trained["experiment_id"], trained["run_id"])
+    return f"{located.address} (the run tagged {store.MODELS}={folder_md5(out / 'models')})"
+
+
+def page(server: str, experiment: str, run: str) -> str:
+    """The address of the run among MLflow's pages for machine learning. Without its last part, it opens among those for
+    generative AI.
+    """
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"

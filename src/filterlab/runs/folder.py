@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,13 +31,25 @@ def make(parent: Path) -> Path:
 def overrides_for(parent: Path, config: schema.Config, overrides: Sequence[str]) -> list[str]:
     """Overrides of Hydra's folders: it writes nothing but its log there, and the folder is a new one below `parent`.
 
-    Raises UserError where the overrides name a folder that is another training's, as `check` does.
+    Raises UserError where the overrides name a folder that is another training's, as `check` does, or that is in the repository,
+    but not below `parent`: stages and Git have what else is there, and DVC would delete it.
     """
     named = [word.value() for word in compose.parse(overrides) if word.get_key_element().lstrip("+") == "hydra.run.dir"]
     if named:
+        _check_place(Path(str(named[-1])), parent)
         check(Path(str(named[-1])), resolved.dump(config))
         return ["hydra.output_subdir=null"]
     return ["hydra.output_subdir=null", f"hydra.run.dir={compose.quote(str(make(parent)))}"]
+
+
+def _check_place(folder: Path, parent: Path) -> None:
+    # By name: runs/ may be a link to a larger disk.
+    place, runs = (Path(os.path.normpath(Path.cwd() / each)) for each in (folder, parent))
+    if place.is_relative_to(runs.parent) and runs not in place.parents:
+        raise UserError(
+            f"hydra.run.dir is {folder}: in the repository the folder of a training lies below {runs.name}/, since stages, DVC "
+            f"and Git have the others; e.g. hydra.run.dir={runs.name}/{place.name}, or a folder outside"
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from filterlab import files
 from filterlab.config import resolved
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
@@ -61,8 +62,8 @@ def run(root: Path) -> None:
             subject=f"{predictor.data_name}, {config.model.name}",
         )
         drawn = dict(named for draw in FIGURES for named in draw(trained))
-        for kind in ("filters", "feature_maps"):
-            (root / "results/figures" / kind).mkdir(parents=True, exist_ok=True)  # DVC expects both, filled or not
+        if not any(key.startswith("feature_maps/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
+            files.write(root / "results/figures/feature_maps/none.txt", f"{config.model.name} has no convolutions: no maps\n")
         for key, path in png.write_all(drawn, root / "results/figures").items():
             record.log_image(key, path)
         for kind in ("training", "filters", "feature_maps"):

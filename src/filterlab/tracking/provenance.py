@@ -5,20 +5,38 @@ import os
 import subprocess
 from pathlib import Path
 
+from filterlab.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parents[1]
 SOURCES = ["src", "pyproject.toml", "requirements.lock"]  # conf/ and params.yaml are in the run whole, resolved
 
 
 def tags(root: Path) -> dict[str, str]:
     """Git commit, whether the code (or what it is installed with) differs from it, the code's hash, and DVC's experiment."""
-    found = {"filterlab.code": code_digest(Path(__file__).parents[1])}
+    found = {"filterlab.code": code_digest(PACKAGE)}
     # Code that Git doesn't track is of no commit: that of a repository around an unpacked archive is another project's.
     if (commit := git(root, "rev-parse", "HEAD")) and git(root, "ls-files", "--", *SOURCES):
-        changed = git(root, "status", "--porcelain", "--", *SOURCES)
-        found |= {"mlflow.source.git.commit": commit, "filterlab.dirty": str(bool(changed)).lower()}
+        changed = bool(git(root, "status", "--porcelain", "--", *SOURCES)) or runs_other_code(root)
+        found |= {"mlflow.source.git.commit": commit, "filterlab.dirty": str(changed).lower()}
     for variable, tag in [("DVC_EXP_NAME", "dvc.experiment"), ("DVC_EXP_BASELINE_REV", "dvc.baseline")]:
         if variable in os.environ:
             found[tag] = os.environ[variable]
     return found
+
+
+def runs_other_code(root: Path) -> bool:
+    """Whether the package that is imported differs from the repository's own, e.g. by PYTHONPATH or another environment."""
+    own = root / "src/filterlab"
+    return own.is_dir() and own.resolve() != PACKAGE and code_digest(own) != code_digest(PACKAGE)
+
+
+def check_code(root: Path) -> None:
+    """Raises UserError where `runs_other_code`: dvc.lock would name the repository's code for what another's made."""
+    if runs_other_code(root):
+        raise UserError(
+            f"the code that runs is {PACKAGE}, and differs from this repository's, {root / 'src/filterlab'}, which dvc.lock "
+            "would name: activate this repository's .venv, and unset PYTHONPATH"
+        )
 
 
 def code_digest(package: Path) -> str:

@@ -59,7 +59,9 @@ class PreloadedWorker:
 
 def environment() -> dict[str, str]:
     """Environment of a recorder: this process's variables without those of other MLflow projects, and our defaults."""
-    return UNLESS_SET | {name: text for name, text in os.environ.items() if name not in OTHERS}
+    # MLFLOW_SQLALCHEMYSTORE_...: how a server reaches its database.
+    ours = {name: text for name, text in os.environ.items() if not (name in OTHERS or name.startswith("MLFLOW_SQLALCHEMYSTORE_"))}
+    return UNLESS_SET | ours
 
 
 def connect(*, database: bool) -> Connection:
