@@ -65,7 +65,5 @@ def test_a_folder_that_is_named_is_looked_at_before_hydra_writes_there(tmp_path:
 def test_a_folder_of_stages_is_none_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """DVC deletes what is there before a stage runs."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        UserError, match=f"^hydra.run.dir is {place}: in the repository the folder of a training lies below runs/"
-    ):
+    with pytest.raises(UserError, match=f"^hydra.run.dir is {place}: in the repository the folder of a training lies below"):
         run_folder.overrides_for(Path("runs"), compose.compose(CONF, []), [f"hydra.run.dir={place}"])

@@ -1,11 +1,13 @@
 """The tags that lead from a run back to the code."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from filterlab.errors import UserError
 from filterlab.tracking import provenance
 
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
@@ -24,6 +26,21 @@ def test_commit_and_whether_the_code_was_changed(tmp_path: Path, monkeypatch: py
     assert (clean["mlflow.source.git.commit"], clean["filterlab.dirty"]) == (head, "false")
     (tmp_path / "src/code.py").write_text("x = 1\n")
     assert provenance.tags(tmp_path)["filterlab.dirty"] == "true"
+
+
+def test_other_code_than_the_repositorys_is_dirty_and_no_stage_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by PYTHONPATH: dvc.lock and the commit would name what did not run."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    shutil.copytree(provenance.PACKAGE, tmp_path / "src/filterlab", ignore=shutil.ignore_patterns("__pycache__"))
+    for command in [["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]]:
+        subprocess.run([*GIT, *command], cwd=tmp_path, check=True)
+    assert provenance.tags(tmp_path)["filterlab.dirty"] == "false", "a copy that is the same"
+    provenance.check_code(tmp_path)
+    (tmp_path / "src/filterlab/files.py").write_text("# of another day\n")
+    subprocess.run([*GIT, "commit", "--quiet", "-am", "second"], cwd=tmp_path, check=True)
+    assert provenance.tags(tmp_path)["filterlab.dirty"] == "true"
+    with pytest.raises(UserError, match=rf"^the code that runs is {provenance.PACKAGE}, and differs from this repository's"):
+        provenance.check_code(tmp_path)
 
 
 def test_no_repository_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

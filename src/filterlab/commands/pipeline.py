@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filterlab import files
+from filterlab import console, files
 from filterlab.config import compose, resolved
 from filterlab.errors import UnreachableError
 from filterlab.evaluation import results
