@@ -14,9 +14,12 @@ import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
-from filterlab import cli
+from filterlab import cli, seal
+from filterlab.commands import train as command
 from filterlab.config import compose, resolved
 from filterlab.errors import ConfigError
+from filterlab.repository import folder_md5
+from filterlab.runs import facts
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = 'model: resnet\ntracking: off\nseed: 3\noverride: {optimizer: {lr: 0.25}, tracking: {experiment: "it\'s a, b"}}\n'
@@ -204,6 +207,21 @@ def test_names_of_sweeps_stay_below_runs(train: Callable[..., str], tmp_path: Pa
     (tmp_path / "x/sweep.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"sweep '.*': expected up to 100 letters, digits"):
         cli.dispatch([*verb, name])
+
+
+def test_it_ends_with_what_came_out_and_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "runs/now"
+    place = {"run_id": "abc", "experiment_id": "7", "server": "http://here:1"}
+    seal.write(out / facts.RUN, {**place, "models": folder_md5(out / "models")})
+    printed = {}
+    for overrides in (["tracking=off"], ["tracking=server", "tracking.uri=http://here:1"]):
+        config = compose.compose(ROOT / "conf", overrides)
+        printed[config.tracking.backend] = command.summary(config, out, {"best/validation/accuracy": 0.98125}).splitlines()
+    lines = ["", "  validation  accuracy 98.12% (the best epoch's)", "  folder      runs/now"]
+    assert printed["off"] == lines
+    page = "http://here:1/#/experiments/7/runs/abc?workflowType=machine_learning"
+    assert printed["server"] == [*lines, f"  MLflow      {page}"]
 
 
 def test_help(train: Callable[..., str]) -> None:

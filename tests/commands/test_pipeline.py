@@ -244,27 +244,27 @@ def test_summary(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last, before = summary(finished, "tracking=off")
     assert "digits, 1,360 test images" in before
     assert "98.12%  (95 % interval 95.00% to 99.00%)" in before
-    assert last == "model     models/model.safetensors", "without tracking there is no MLflow to point at"
+    assert last == "model       models/model.safetensors", "without tracking there is no MLflow to point at"
     last, _ = summary(finished, "tracking=local")
-    assert last == "MLflow    no run abc is in mlflow.db: `filterlab pipeline` brings it back"
+    assert last == "MLflow      no run abc is in mlflow.db: `filterlab pipeline` brings it back"
     last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
-    assert last == "MLflow    http://here:1/#/experiments/7/runs/abc?workflowType=machine_learning"
+    assert last == "MLflow      http://here:1/#/experiments/7/runs/abc?workflowType=machine_learning"
     last, _ = summary(finished, "tracking=server")
-    assert last.startswith("MLflow    tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI")
+    assert last.startswith("MLflow      tracking is `server`, but no server is named: set MLFLOW_TRACKING_URI")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:2")
     last, _ = summary(finished, "tracking=server")
-    assert last.startswith("MLflow    http://there:2 (the run tagged filterlab.models="), "it was logged elsewhere"
+    assert last.startswith("MLflow      http://there:2 (the run tagged filterlab.models="), "it was logged elsewhere"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@there:2")
     last, _ = summary(finished, "tracking=server")
     assert "holds a password" in last and "secret" not in last
     (finished / "models").mkdir()  # another model, which DVC has brought
     last, _ = summary(finished, "tracking=server", "tracking.uri=http://here:1")
-    assert last == f"MLflow    http://here:1 (the run tagged filterlab.models={folder_md5(finished / 'models')})"
+    assert last == f"MLflow      http://here:1 (the run tagged filterlab.models={folder_md5(finished / 'models')})"
 
 
 def test_summary_of_a_training_without_tracking(finished: Path) -> None:
     trained(finished, "")
-    assert summary(finished, "tracking=local")[0] == "model     models/model.safetensors", "there is no run to look at"
+    assert summary(finished, "tracking=local")[0] == "model       models/model.safetensors", "there is no run to look at"
 
 
 @pytest.mark.parametrize("known", ["abc", "other"])
