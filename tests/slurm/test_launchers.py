@@ -258,9 +258,9 @@ def test_signals_in_a_job(handler: str, said: str) -> None:
 APP = """
 import os, signal, sys, time
 import hydra
-from hydra_plugins.filterlab_launchers import joblib
+from filterlab.config import compose
 
-joblib.register()
+compose.register()
 
 @hydra.main(version_base="1.3", config_path=None)
 def job(config):
