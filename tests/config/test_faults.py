@@ -258,4 +258,4 @@ def test_data_sets_of_ones_own_under_the_names_that_are_read(own_conf: Path, res
     assert resolve("data: mine\n").data.files == dict.fromkeys(names, "a" + "0" * 31)
     assert resolve("data: digits\noverride: {data: {take: first, take_n: 100}}\n").data.files == {}
     (fault,) = faults(lambda: resolve("data: digits\noverride: {data: {name: mine}}\n"))
-    assert fault.startswith("data.files is empty with data.name 'mine' and data.folder 'Digits'")
+    assert fault.startswith("data.name is 'mine', but the values are those of 'digits': data=option chooses another")
