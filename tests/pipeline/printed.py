@@ -24,7 +24,12 @@ PROGRAMS = {
 BLOCK = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
 # Blocks that are no commands, by how they begin.
 NO_COMMANDS = {
-    "README.md": ["params.yaml   the parameters", "model: mlp\n"],
+    "README.md": [
+        "params.yaml   the parameters",
+        "model: mlp\n",
+        "# src/filterlab/models/architectures/narrow.py",
+        "# src/filterlab/training/optimizers.py",
+    ],
     "docs/cluster.md": ["hydra.launcher.max_num_timeout=3"],
     "docs/server.md": ["import os\nfrom mlflow"],
 }
