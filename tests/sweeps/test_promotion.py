@@ -123,7 +123,7 @@ def test_other_parameters_are_not_marked(lab: Any) -> None:
 def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
     run_id, path = best(lab), lab.root / "params.yaml"
     before = path.read_text()
-    code = lab.root / "src/filterlab/models/softmax.py"
+    code = lab.root / "src/filterlab/models/architectures/softmax.py"
     kept = code.read_text()
     code.write_text(kept + "\n")
     assert "other code than what is here" in lab.run("promote", run_id, code=2)
