@@ -32,6 +32,13 @@ class Dumper(yaml.SafeDumper):
     """What is a number, or the like, by either version of YAML is written in quotes where it is text."""
 
 
+def text_node(dumper: Dumper, given: str) -> yaml.ScalarNode:
+    """Quoted where it has a line break that YAML 1.1 knows beside \\n: as a plain text, it would be read as a space."""
+    quoted = set(given) & {"\x85", "\u2028", "\u2029"}
+    return dumper.represent_scalar("tag:yaml.org,2002:str", given, style='"' if quoted else None)
+
+
+Dumper.add_representer(str, text_node)
 Loader.yaml_implicit_resolvers = {}
 # The core schema, but for whole numbers in other bases and with zeros before them: as in JSON, there are none.
 for name, pattern, first in [
