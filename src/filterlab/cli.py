@@ -155,7 +155,7 @@ def dispatch(arguments: list[str]) -> None:
 
         sys.exit(pipeline.run(root))
     elif chosen.verb == "lecture":
-        from filterlab.lecture import topics
+        from filterlab.lecture import topic as topics
 
         if chosen.list or not chosen.what:
             print(topics.listing())

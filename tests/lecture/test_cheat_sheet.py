@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score, root_mean_squared_err
 
 from filterlab.lecture import cheat_sheet
 from filterlab.lecture.cheat_sheet import LOSSES, Row, fit
-from filterlab.lecture.lab import Lab, Point
+from filterlab.lecture.context import Context, Record
 
 ROOT = Path(__file__).parents[2]
 THEIRS = {
@@ -71,15 +71,15 @@ def test_descent_reaches_least_squares() -> None:
 
 
 def test_a_wrong_gradient_fails_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [check.passed for check in cheat_sheet.slopes()] == [True] * 8
+    assert [check.passed for check in cheat_sheet.check_slopes()] == [True] * 8
     wrong = LOSSES["sigmoid, SSE"]._replace(slope=LOSSES["sigmoid, cross-entropy"].slope)
     monkeypatch.setitem(LOSSES, "sigmoid, SSE", wrong)
-    assert [check.says.split(":")[0] for check in cheat_sheet.slopes() if not check.passed] == ["sigmoid, SSE"] * 2
+    assert [check.says.split(":")[0] for check in cheat_sheet.check_slopes() if not check.passed] == ["sigmoid, SSE"] * 2
 
 
 def test_the_topic() -> None:
-    points: list[Point] = []
-    findings = cheat_sheet.run(Lab(ROOT, quick=True, record=points.append))
+    points: list[Record] = []
+    findings = cheat_sheet.compare_losses(Context(ROOT, quick=True, record=points.append))
     assert [check.says for check in findings.checks if not check.passed] == []
     metrics = {point.name: point.metrics for point in points}
     assert len(metrics) == 14

@@ -10,13 +10,13 @@ from filterlab.baselines.features import FEATURES, edges
 from filterlab.evaluation.intervals import wilson
 from filterlab.lecture import coding_or_discovery as topic
 from filterlab.lecture import learning_curves as curves
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 from filterlab.lecture.learning_curves import Measured, Task
 
 
 @pytest.fixture(scope="module")
-def lab(mnist_root: Path) -> Lab:
-    return Lab(mnist_root, quick=True, record=lambda point: None)
+def context(mnist_root: Path) -> Context:
+    return Context(mnist_root, quick=True, record=lambda point: None)
 
 
 def measured(method: str, images: int, right: np.ndarray, *, draw: int = 0) -> Measured:
@@ -28,15 +28,15 @@ def share(accuracy: float, *, n: int = 1000) -> np.ndarray:
     return np.arange(n) < round(accuracy * n)
 
 
-def test_the_first_look_at_1000_images(lab: Lab) -> None:
-    item = (edges(lab.train.images[:1000]), lab.train.labels[:1000], edges(lab.test.images), lab.test.labels)
+def test_the_first_look_at_1000_images(context: Context) -> None:
+    item = (edges(context.train.images[:1000]), context.train.labels[:1000], edges(context.test.images), context.test.labels)
     assert topic.untuned(item) == pytest.approx(94.0, abs=0.1)
 
 
-def test_every_method_learns_from_the_same_images(lab: Lab) -> None:
-    train, test = topic.every(lab.train, 100), topic.every(lab.test, 1000)
+def test_every_method_learns_from_the_same_images(context: Context) -> None:
+    train, test = topic.every(context.train, 100), topic.every(context.test, 1000)
     coded = {name: train.images.reshape(len(train), -1)[:, :3].astype(np.float32) for name in FEATURES}  # to tell images apart
-    made = topic.tasks(lab, topic.Material(train, test, coded, coded))
+    made = topic.tasks(context, topic.Material(train, test, coded, coded))
     places = {}
     for task in made:
         places.setdefault((task.params["images_per_class"], task.params["subset"]), []).append(task)
@@ -58,12 +58,12 @@ def test_images_are_repeated_for_passes_and_steps(images: int, batch_size: int, 
     assert curves.repetitions(images, batch_size=batch_size, passes=5, steps=300) == expected
 
 
-def test_a_network_and_a_machine_are_measured_alike(lab: Lab) -> None:
-    test = topic.every(lab.test, 100)
-    chosen = np.unique(lab.train.labels, return_index=True)[1]
-    images, labels = lab.train.images[chosen], lab.train.labels[chosen]
+def test_a_network_and_a_machine_are_measured_alike(context: Context) -> None:
+    test = topic.every(context.test, 100)
+    chosen = np.unique(context.train.labels, return_index=True)[1]
+    images, labels = context.train.images[chosen], context.train.labels[chosen]
     named = {"images_per_class": 1, "subset": 0}
-    config = lab.compose(*topic.NETWORKS["CNN"], "trainer.max_epochs=1")
+    config = context.compose(*topic.NETWORKS["CNN"], "trainer.max_epochs=1")
     network = curves.measure(Task({"method": "CNN", **named}, images, labels, test.images, test.labels, config, steps=2))
     flat = FEATURES["pixels"]
     machine = curves.measure(Task({"method": "pixels + SVM", **named}, flat(images), labels, flat(test.images), test.labels))

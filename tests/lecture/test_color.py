@@ -8,13 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.lecture import color
-from filterlab.lecture.lab import Lab, Point
+from filterlab.lecture.context import Context, Record
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_lectures_numbers() -> None:
-    assert color.parameters(5, depth=3, filters=1) == 76
+    assert color.count_parameters(5, depth=3, filters=1) == 76
     assert color.output_side(224, field=5) == 220
     assert color.output_side(224, field=5, stride=2) == 110  # 110.5 without rounding
 
@@ -57,8 +57,8 @@ def test_weights_of_the_stacks() -> None:
 
 
 def test_all_checks_hold() -> None:
-    points: list[Point] = []
-    findings = color.run(Lab(ROOT, quick=True, record=points.append))
+    points: list[Record] = []
+    findings = color.filter_color_image(Context(ROOT, quick=True, record=points.append))
     assert [check for check in findings.checks if not check.passed] == []
     assert len(findings.checks) == 20 and points == []
     assert findings.figures.keys() == {"channels", "stacks"}

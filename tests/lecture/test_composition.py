@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from filterlab.lecture import composition
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 
 ROOT = Path(__file__).parents[2]
 X = np.linspace(-4, 4, 801)
@@ -66,7 +66,7 @@ def test_checks_see_a_moved_curve() -> None:
 
 
 def test_topic() -> None:
-    findings = composition.run(Lab(ROOT, quick=True, record=lambda point: None))
+    findings = composition.compose_logistic_units(Context(ROOT, quick=True, record=lambda point: None))
     assert [check.says for check in findings.checks if not check.passed] == []
     assert len(findings.checks) == 19
     assert findings.conclusion == (

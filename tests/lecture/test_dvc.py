@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from filterlab.lecture import topics
+from filterlab.lecture import topic as topics
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,14 +25,15 @@ def stages() -> dict[str, dict]:
 
 def test_every_topic_has_a_stage_and_the_page_has_every_topic() -> None:
     found = stages()
-    worked_out = [topic for topic in topics.TOPICS if topic.module]
+    worked_out = [topic for topic in topics.all_topics() if topic.compute]
     assert sorted(found) == sorted([f"filterlab lecture {topic.number}" for topic in worked_out] + ["filterlab lecture page"])
     for topic in worked_out:
         stage = found[f"filterlab lecture {topic.number}"]
-        assert stage["outs"] == [f"results/lecture/{topic.folder}"]
-        assert {f"src/filterlab/lecture/{topic.module}.py", "src/filterlab/lecture/topic.py"} <= set(stage["deps"])
+        assert stage["outs"] == [f"results/lecture/{topic.name}"]
+        needed = [f"{topic.module}.py", "result.py", f"topics/{topic.name}.md"]
+        assert {f"src/filterlab/lecture/{name}" for name in needed} <= set(stage["deps"])
     results = [path for path in found["filterlab lecture page"]["deps"] if path.startswith("results/")]
-    assert results == [f"results/lecture/{topic.folder}" for topic in worked_out]
+    assert results == [f"results/lecture/{topic.name}" for topic in worked_out]
 
 
 def test_what_a_topic_imports_of_the_lecture_is_a_dependency() -> None:
@@ -42,10 +43,10 @@ def test_what_a_topic_imports_of_the_lecture_is_a_dependency() -> None:
         modules = [path for path in stage["deps"] if path.startswith("src/filterlab/lecture/")]
         for path in modules:
             for line in (ROOT / path).read_text().splitlines():
-                if line.startswith("from filterlab.lecture.") and not path.endswith(("topic.py", "lab.py")):
+                if line.startswith("from filterlab.lecture.") and not path.endswith(("topic.py", "context.py")):
                     imported = f"src/filterlab/lecture/{line.split()[1].rpartition('.')[2]}.py"
-                    # The lab decides the results of what is trained in it alone.
-                    assert imported in modules or imported.endswith("/lab.py"), f"{command}: {path} imports {imported}"
+                    # The context decides the results of what is trained in it alone.
+                    assert imported in modules or imported.endswith("/context.py"), f"{command}: {path} imports {imported}"
 
 
 def test_dvc_reads_it_and_the_main_pipeline_does_without() -> None:

@@ -10,13 +10,13 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.lecture import engineered
-from filterlab.lecture.lab import Job, Lab, Outcome
+from filterlab.lecture.context import Context, Job, Outcome
 from filterlab.models import registry
 
 
 @pytest.fixture(scope="module")
-def lab(mnist_root: Path) -> Lab:
-    return Lab(mnist_root, quick=True, record=lambda point: None)
+def context(mnist_root: Path) -> Context:
+    return Context(mnist_root, quick=True, record=lambda point: None)
 
 
 def network(job: Job) -> Any:
@@ -45,8 +45,8 @@ def test_resemblance() -> None:
     assert engineered.resemblance(sobel[None]) == pytest.approx(8 / (12**0.5 * 6**0.5))
 
 
-def test_the_three_networks_differ_in_the_first_layer_alone(lab: Lab) -> None:
-    networks = {kind: network(engineered.job(lab, kind, 100, 3, epochs=1)) for kind in engineered.KINDS}
+def test_the_three_networks_differ_in_the_first_layer_alone(context: Context) -> None:
+    networks = {kind: network(engineered.filter_job(context, kind, 100, 3, epochs=1)) for kind in engineered.KINDS}
     states = {kind: built.state_dict() for kind, built in networks.items()}
     for name, tensor in states["learned"].items():
         assert torch.equal(tensor, states["random"][name])
@@ -54,8 +54,8 @@ def test_the_three_networks_differ_in_the_first_layer_alone(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("kind", engineered.KINDS)
-def test_steps_move_learned_filters_alone(lab: Lab, kind: str) -> None:
-    job = engineered.job(lab, kind, 50, 0, epochs=1)
+def test_steps_move_learned_filters_alone(context: Context, kind: str) -> None:
+    job = engineered.filter_job(context, kind, 50, 0, epochs=1)
     trained = network(job)
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
     steps = torch.optim.Adam(trained.parameters(), lr=0.01)
@@ -69,13 +69,13 @@ def test_steps_move_learned_filters_alone(lab: Lab, kind: str) -> None:
     assert not any(same.values())
 
 
-def test_a_seed_draws_the_same_images_for_each_kind_and_none_that_validate(lab: Lab) -> None:
-    jobs = [engineered.job(lab, kind, 200, 1, epochs=1) for kind in engineered.KINDS]
+def test_a_seed_draws_the_same_images_for_each_kind_and_none_that_validate(context: Context) -> None:
+    jobs = [engineered.filter_job(context, kind, 200, 1, epochs=1) for kind in engineered.KINDS]
     drawn = np.random.default_rng(1).permutation(50_000)[:200]
     for job in jobs:
-        assert np.array_equal(job.train.images, lab.train.images[drawn])
-        assert np.array_equal(job.validation.images, lab.train.images[50_000:52_000])
-    smaller = engineered.job(lab, "learned", 100, 1, epochs=1)
+        assert np.array_equal(job.train.images, context.train.images[drawn])
+        assert np.array_equal(job.validation.images, context.train.images[50_000:52_000])
+    smaller = engineered.filter_job(context, "learned", 100, 1, epochs=1)
     assert np.array_equal(smaller.train.labels, jobs[0].train.labels[:100])
 
 
@@ -88,8 +88,8 @@ def outcome(job: Job, *, moves: bool) -> Outcome:
     return Outcome(job.params, {}, 1, predictor, layers, None, None, 0.0)
 
 
-def test_the_checks_see_the_smallest_change(lab: Lab) -> None:
-    jobs = {(kind, 50, 0): engineered.job(lab, kind, 50, 0, epochs=1) for kind in engineered.KINDS}
+def test_the_checks_see_the_smallest_change(context: Context) -> None:
+    jobs = {(kind, 50, 0): engineered.filter_job(context, kind, 50, 0, epochs=1) for kind in engineered.KINDS}
     right = {key: outcome(job, moves=key[0] == "learned") for key, job in jobs.items()}
     assert all(check.passed for check in engineered.training_checks(right))
     key = ("random", 50, 0)

@@ -8,14 +8,14 @@ import pytest
 from scipy.stats import ttest_rel
 
 from filterlab.lecture import hyperparameters as topic
+from filterlab.lecture.context import Context
 from filterlab.lecture.hyperparameters import TEN, TWO, Accuracy, Setting, changed
-from filterlab.lecture.lab import Lab
 from filterlab.models import shapes
 
 
 @pytest.fixture(scope="module")
-def lab(mnist_root: Path) -> Lab:
-    return Lab(mnist_root, quick=True, record=lambda point: None)
+def context(mnist_root: Path) -> Context:
+    return Context(mnist_root, quick=True, record=lambda point: None)
 
 
 def invented(**validation: list[float]) -> dict[Setting, dict[str, Accuracy]]:
@@ -36,21 +36,21 @@ def test_each_setting_differs_from_the_base_in_one_choice() -> None:
 
 
 @pytest.mark.parametrize("setting", topic.settings(), ids=str)
-def test_parameters_and_the_same_maps_for_all_filter_sizes(lab: Lab, setting: Setting) -> None:
-    config = topic.job(lab, setting, 0, np.arange(2), np.arange(2, 4)).config
+def test_parameters_and_the_same_maps_for_all_filter_sizes(context: Context, setting: Setting) -> None:
+    config = topic.job(context, setting, 0, np.arange(2), np.arange(2, 4)).config
     traced = shapes.layers(config.model, channels=1, height=28, width=28, classes=len(config.data.classes))
     assert shapes.parameter_count(traced) == setting.parameters
     if setting.stride == 1 and setting.pool == 2:
         assert next(layer.height for layer in traced if layer.kind == "pool") == 14
 
 
-def test_the_images_are_drawn_by_seed_apart_and_of_the_problem(lab: Lab) -> None:
-    train, validation = topic.draw(lab, TWO, 0)
+def test_the_images_are_drawn_by_seed_apart_and_of_the_problem(context: Context) -> None:
+    train, validation = topic.draw(context, TWO, 0)
     assert len(np.union1d(train, validation)) == 200
-    assert set(lab.train.labels[np.union1d(train, validation)]) == {0, 1}
-    assert set(lab.train.labels[topic.draw(lab, TEN, 0)[0]]) == set(range(10))
-    np.testing.assert_array_equal(topic.draw(lab, TWO, 0)[0], train)
-    assert not np.array_equal(topic.draw(lab, TWO, 1)[0], train)
+    assert set(context.train.labels[np.union1d(train, validation)]) == {0, 1}
+    assert set(context.train.labels[topic.draw(context, TEN, 0)[0]]) == set(range(10))
+    np.testing.assert_array_equal(topic.draw(context, TWO, 0)[0], train)
+    assert not np.array_equal(topic.draw(context, TWO, 1)[0], train)
 
 
 def test_claims_are_paired_differences_in_points() -> None:

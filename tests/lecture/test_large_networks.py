@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from filterlab.data.prepare import pixel_statistics
 from filterlab.lecture import large_networks as topic
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 from filterlab.lecture.large_networks import Kind, Seen
 from filterlab.models import registry
 
 
 @pytest.fixture(scope="module")
-def lab(mnist_root: Path) -> Lab:
-    return Lab(mnist_root, quick=True, record=lambda point: None)
+def context(mnist_root: Path) -> Context:
+    return Context(mnist_root, quick=True, record=lambda point: None)
 
 
 def test_halved_is_average_pooling() -> None:
@@ -28,8 +28,8 @@ def test_halved_is_average_pooling() -> None:
     assert topic.halved(images).dtype == np.uint8
 
 
-def test_networks_differ_in_shortcuts_and_depth_alone(lab: Lab) -> None:
-    plain, residual, other = (topic.job(lab, kind, 0) for kind in (Kind(False, 20), Kind(True, 20), Kind(True, 110)))
+def test_networks_differ_in_shortcuts_and_depth_alone(context: Context) -> None:
+    plain, residual, other = (topic.job(context, kind, 0) for kind in (Kind(False, 20), Kind(True, 20), Kind(True, 110)))
     for job in (residual, other):
         np.testing.assert_array_equal(job.train.images, plain.train.images)
         np.testing.assert_array_equal(job.validation.labels, plain.validation.labels)
@@ -37,13 +37,13 @@ def test_networks_differ_in_shortcuts_and_depth_alone(lab: Lab) -> None:
     networks = [registry.predictor(job.config, mean=0.0, std=1.0).network for job in (plain, residual)]
     for first, second in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         assert torch.equal(first, second)
-    assert not np.array_equal(topic.job(lab, Kind(False, 20), 1).train.images, plain.train.images)
+    assert not np.array_equal(topic.job(context, Kind(False, 20), 1).train.images, plain.train.images)
 
 
 @pytest.mark.parametrize("residual", [False, True])
-def test_gradient_norms_are_the_slope_of_the_loss(lab: Lab, residual: bool) -> None:
+def test_gradient_norms_are_the_slope_of_the_loss(context: Context, residual: bool) -> None:
     """A small step down the gradient of all convolutions lowers the loss by the step times the squared norms."""
-    job = topic.job(lab, Kind(residual, 8), 0)
+    job = topic.job(context, Kind(residual, 8), 0)
     norms = topic.gradient_norms(job)
     assert norms.shape == (7,)
     mean, std = pixel_statistics(job.train.images)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from filterlab.lecture import line
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +32,6 @@ def test_a_step_goes_against_the_finite_differences() -> None:
 
 
 def test_the_topic() -> None:
-    findings = line.run(Lab(ROOT, quick=True, record=lambda point: None))
+    findings = line.fit_line(Context(ROOT, quick=True, record=lambda point: None))
     assert [check.passed for check in findings.checks] == [True, True]
     assert list(findings.figures) == ["line"]

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from filterlab.lecture import logistic
-from filterlab.lecture.lab import Lab, Point
+from filterlab.lecture.context import Context, Record
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,15 +34,15 @@ def test_slope_is_the_derivative_away_from_the_midpoint() -> None:
 
 
 def test_checks_see_a_wrong_midpoint_and_a_wrong_slope() -> None:
-    right = logistic.checks([0.0, 0.0, -2.0, 0.0], [0.25, 1.25, 0.25, -0.25])
-    wrong = logistic.checks([0.0, 0.0, 2.0, 0.0], [0.25, 1.25, 0.25, 0.25])
+    right = logistic.check_units([0.0, 0.0, -2.0, 0.0], [0.25, 1.25, 0.25, -0.25])
+    wrong = logistic.check_units([0.0, 0.0, 2.0, 0.0], [0.25, 1.25, 0.25, 0.25])
     assert [check.passed for check in right] == [True] * 6
     assert [check.passed for check in wrong] == [True, False, False, True, True, True]
 
 
 def test_topic() -> None:
-    points: list[Point] = []
-    findings = logistic.run(Lab(ROOT, quick=True, record=points.append))
+    points: list[Record] = []
+    findings = logistic.examine_logistic_units(Context(ROOT, quick=True, record=points.append))
     assert [check.says for check in findings.checks if not check.passed] == []
     assert len(findings.checks) == 6
     rows = [

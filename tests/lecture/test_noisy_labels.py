@@ -10,7 +10,7 @@ from torch import nn
 
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture import noisy_labels
-from filterlab.lecture.lab import Lab, Outcome
+from filterlab.lecture.context import Context, Outcome
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ def pool() -> LabelledImages:
 
 
 def test_45_of_200_labels_are_wrong(pool: LabelledImages) -> None:
-    true, noisy = noisy_labels.draw(pool, seed=3)
+    true, noisy = noisy_labels.draw_labels(pool, seed=3)
     numbers = true.images[:, 0, 0, :2].astype(int) @ [256, 1]
     assert len(set(numbers)) == 200
     np.testing.assert_array_equal(true.labels, numbers % 10)
@@ -34,7 +34,7 @@ def test_45_of_200_labels_are_wrong(pool: LabelledImages) -> None:
 
 
 def test_draws_repeat_and_differ_by_seed(pool: LabelledImages) -> None:
-    first, again, other = (noisy_labels.draw(pool, seed=seed)[1] for seed in (1, 1, 2))
+    first, again, other = (noisy_labels.draw_labels(pool, seed=seed)[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.images, again.images)
     np.testing.assert_array_equal(first.labels, again.labels)
     assert not np.array_equal(first.images, other.images)
@@ -43,7 +43,7 @@ def test_draws_repeat_and_differ_by_seed(pool: LabelledImages) -> None:
 def test_wrong_labels_are_each_of_the_nine_others(pool: LabelledImages) -> None:
     shifts = np.zeros(10, int)
     for seed in range(100):
-        true, noisy = noisy_labels.draw(pool, seed=seed)
+        true, noisy = noisy_labels.draw_labels(pool, seed=seed)
         shifts += np.bincount((noisy.labels.astype(int) - true.labels) % 10, minlength=10)
     assert shifts.sum() == 20_000 and shifts[0] == 15_500
     assert shifts[1:].min() > 400 and shifts[1:].max() < 600  # 500 each, standard deviation 21
@@ -67,8 +67,11 @@ def test_l1_follows_the_weights_and_spares_biases() -> None:
 
 
 def test_settings_differ_in_what_they_are_called(pool: LabelledImages) -> None:
-    lab = Lab(ROOT, quick=False, record=lambda point: None)
-    jobs = {name: noisy_labels.job(lab, name, seed=4, train=pool, validation=pool, test=pool) for name in noisy_labels.COLORS}
+    context = Context(ROOT, quick=False, record=lambda point: None)
+    jobs = {
+        name: noisy_labels.noisy_job(context, name, seed=4, train=pool, validation=pool, test=pool)
+        for name in noisy_labels.COLORS
+    }
     plain = dataclasses.asdict(jobs["plain"].config)
     assert plain["trainer"]["patience"] >= plain["trainer"]["max_epochs"] == 40
     assert (
@@ -96,7 +99,7 @@ class Says(nn.Module):
 
 
 def test_parroted_counts_wrong_labels_that_are_given_back(pool: LabelledImages) -> None:
-    true, noisy = noisy_labels.draw(pool, seed=0)
+    true, noisy = noisy_labels.draw_labels(pool, seed=0)
     wrong = np.flatnonzero(true.labels != noisy.labels)
     said = true.labels.copy()
     said[wrong[:7]] = noisy.labels[wrong[:7]]

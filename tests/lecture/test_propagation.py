@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from filterlab.lecture import propagation
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,12 +77,12 @@ def test_a_single_wrong_gradient_is_seen() -> None:
     wrong = [right[0], right[1] * 1.1]
     assert propagation.distance(right, right) == 0
     assert propagation.distance(wrong, right) == pytest.approx(0.1)
-    failed, held = propagation.agreement("a network", wrong, right, wrong)
+    failed, held = propagation.check_gradients("a network", wrong, right, wrong)
     assert (failed.passed, held.passed) == (False, True)
 
 
 def test_the_topic() -> None:
-    findings = propagation.run(Lab(ROOT, quick=True, record=lambda point: None))
+    findings = propagation.compare_gradients(Context(ROOT, quick=True, record=lambda point: None))
     assert [check.says for check in findings.checks if not check.passed] == []
     assert [check.value < 1e-12 for check in findings.checks if "autograd" in check.says] == [True, True]
     assert "all 29 gradients" in findings.checks[0].says

@@ -10,15 +10,15 @@ from torch.nn import functional as F
 
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture import relu
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 from filterlab.models import registry
 
 ROOT = Path(__file__).parents[2]
 
 
 def predictor(activation: str, *, hidden: list[int]) -> Any:
-    lab = Lab(ROOT, quick=True, record=lambda point: None)
-    config = lab.compose("model=mlp", f"model.hidden={hidden}", f"model.activation={activation}")
+    context = Context(ROOT, quick=True, record=lambda point: None)
+    config = context.compose("model=mlp", f"model.hidden={hidden}", f"model.activation={activation}")
     return registry.predictor(config, mean=0.13, std=0.31)
 
 
@@ -115,6 +115,6 @@ def test_claims_and_what_is_never_reached() -> None:
     }
     differences = {one.claim: one.difference for one in relu.compared(found)}
     assert [round(value, 9) for value in differences.values()] == [1, 5, 0.25, 1, 0.4, 1, 0.4, 0, 0.4]
-    cells = {(row[0], row[1]): row[2:4] for row in relu.table(found).rows}
+    cells = {(row[0], row[1]): row[2:4] for row in relu.tabulate_networks(found).rows}
     assert cells["sigmoid", "8"] == ["0 of 2", "never"] and cells["tanh", "8"] == ["2 of 2", "2.0 [2.0, 2.0]"]
-    assert "sigmoid never" in relu.conclusion(found, relu.compared(found))
+    assert "sigmoid never" in relu.conclude(found, relu.compared(found))

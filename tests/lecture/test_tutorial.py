@@ -8,45 +8,45 @@ import numpy as np
 import pytest
 
 from filterlab.lecture import tutorial
-from filterlab.lecture.lab import Job, Lab, Outcome, fit
-from filterlab.lecture.topic import Check
+from filterlab.lecture.context import Context, Job, Outcome, fit
+from filterlab.lecture.result import Check
 from filterlab.lecture.tutorial import EXERCISE, Data
 from filterlab.study.statistics import summarize
 
 
 @pytest.fixture(scope="module")
-def lab(mnist_root: Path) -> Lab:
-    return Lab(mnist_root, quick=True, record=lambda point: None)
+def context(mnist_root: Path) -> Context:
+    return Context(mnist_root, quick=True, record=lambda point: None)
 
 
 @pytest.fixture(scope="module")
-def data(lab: Lab) -> Data:
-    return tutorial.data(lab)
+def data(context: Context) -> Data:
+    return tutorial.data(context)
 
 
 @pytest.fixture(scope="module")
-def outcome(lab: Lab, data: Data) -> Outcome:
-    return fit(Job({}, tutorial.config(lab, EXERCISE, seed=0), data.train, data.validation, data.test))
+def outcome(context: Context, data: Data) -> Outcome:
+    return fit(Job({}, tutorial.config(context, EXERCISE, seed=0), data.train, data.validation, data.test))
 
 
 def test_data_are_the_first_5000_split_in_the_order_of_the_file(mnist_root: Path) -> None:
-    lab = Lab(mnist_root, quick=False, record=lambda point: None)
-    data = tutorial.data(lab)
-    np.testing.assert_array_equal(data.train.images, lab.train.images[:4000])
-    np.testing.assert_array_equal(data.train.labels, lab.train.labels[:4000])
-    np.testing.assert_array_equal(data.validation.images, lab.train.images[4000:5000])
-    np.testing.assert_array_equal(data.validation.labels, lab.train.labels[4000:5000])
-    np.testing.assert_array_equal(data.test.images, lab.test.images)
-    assert all(check.passed for check in tutorial.about_data(lab, data))
+    context = Context(mnist_root, quick=False, record=lambda point: None)
+    data = tutorial.data(context)
+    np.testing.assert_array_equal(data.train.images, context.train.images[:4000])
+    np.testing.assert_array_equal(data.train.labels, context.train.labels[:4000])
+    np.testing.assert_array_equal(data.validation.images, context.train.images[4000:5000])
+    np.testing.assert_array_equal(data.validation.labels, context.train.labels[4000:5000])
+    np.testing.assert_array_equal(data.test.images, context.test.images)
+    assert all(check.passed for check in tutorial.about_data(context, data))
 
 
-def test_shuffled_validation_is_noticed(lab: Lab, data: Data) -> None:
+def test_shuffled_validation_is_noticed(context: Context, data: Data) -> None:
     shuffled = dataclasses.replace(data, validation=tutorial.part(data.validation, np.arange(len(data.validation))[::-1]))
-    assert [check.passed for check in tutorial.about_data(lab, shuffled)] == [True, False]
+    assert [check.passed for check in tutorial.about_data(context, shuffled)] == [True, False]
 
 
 def test_the_budgets_settings(mnist_root: Path) -> None:
-    settings = tutorial.config(Lab(mnist_root, quick=False, record=lambda point: None), EXERCISE, seed=3)
+    settings = tutorial.config(Context(mnist_root, quick=False, record=lambda point: None), EXERCISE, seed=3)
     trainer, optimizer = settings.trainer, settings.optimizer
     assert (settings.seed, optimizer.name, optimizer.lr) == (3, "adam", 1e-3)
     assert (trainer.batch_size, trainer.max_epochs, trainer.patience) == (32, 50, 5)
@@ -57,24 +57,24 @@ def failed(checks: list[Check]) -> list[str]:
     return [check.says.split(",")[0] for check in checks if not check.passed]
 
 
-def test_checks_of_the_training(lab: Lab, data: Data, outcome: Outcome) -> None:
-    assert failed(tutorial.about_training(lab, data, {0: outcome})) == []
+def test_checks_of_the_training(context: Context, data: Data, outcome: Outcome) -> None:
+    assert failed(tutorial.about_training(context, data, {0: outcome})) == []
 
 
-def test_weights_that_are_not_the_best_epochs_are_noticed(lab: Lab, data: Data, outcome: Outcome) -> None:
+def test_weights_that_are_not_the_best_epochs_are_noticed(context: Context, data: Data, outcome: Outcome) -> None:
     predictor = copy.deepcopy(outcome.predictor)
     for weight in predictor.network.parameters():
         weight.data.mul_(0.9)
-    found = failed(tutorial.about_training(lab, data, {0: dataclasses.replace(outcome, predictor=predictor)}))
+    found = failed(tutorial.about_training(context, data, {0: dataclasses.replace(outcome, predictor=predictor)}))
     assert {
         "restored filters of conv1 are the best epoch's",
         "validation loss of the restored weights is the best epoch's",
     } <= set(found)
 
 
-def test_a_training_that_goes_on_too_long_is_noticed(lab: Lab, data: Data, outcome: Outcome) -> None:
+def test_a_training_that_goes_on_too_long_is_noticed(context: Context, data: Data, outcome: Outcome) -> None:
     longer = {name: [*values, values[-1]] for name, values in outcome.curves.items()}
-    found = failed(tutorial.about_training(lab, data, {0: dataclasses.replace(outcome, curves=longer)}))
+    found = failed(tutorial.about_training(context, data, {0: dataclasses.replace(outcome, curves=longer)}))
     assert found == ["last epoch of each seed: best + 5"]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from filterlab.lecture import universal
-from filterlab.lecture.lab import Lab, Point
+from filterlab.lecture.context import Context, Record
 
 ROOT = Path(__file__).parents[2]
 MEANING = {
@@ -47,7 +47,7 @@ def test_separability_is_what_counting_lines_gives() -> None:
 def test_a_trained_linear_unit_is_least_squares() -> None:
     draw = np.random.default_rng(0)
     x, y, at = draw.uniform(-1, 1, (3, 30, 2)), draw.standard_normal((3, 30)), draw.uniform(-1, 1, (3, 5, 2))
-    scores, asked = universal.train(x, y, at, hidden=0, logistic=False, steps=600, rate=0.05, seed=0)
+    scores, asked = universal.train_units(x, y, at, hidden=0, logistic=False, steps=600, rate=0.05, seed=0)
     for network in range(3):
         solved, *_ = np.linalg.lstsq(np.c_[x[network], np.ones(30)], y[network], rcond=None)
         np.testing.assert_allclose(scores[network], np.c_[x[network], np.ones(30)] @ solved, atol=1e-3)
@@ -59,9 +59,9 @@ def test_networks_do_not_see_each_others_data_and_threads_are_given_back() -> No
     x, y = draw.uniform(-1, 1, (2, 10, 1)), draw.standard_normal((2, 10))
     how = {"hidden": 4, "logistic": False, "steps": 20, "rate": 0.02, "seed": 3}
     threads = torch.get_num_threads()
-    before, _ = universal.train(x, y, x, **how)
-    again, _ = universal.train(x, y, x, **how)
-    changed, _ = universal.train(x, np.stack([y[0], -y[1]]), x, **how)
+    before, _ = universal.train_units(x, y, x, **how)
+    again, _ = universal.train_units(x, y, x, **how)
+    changed, _ = universal.train_units(x, np.stack([y[0], -y[1]]), x, **how)
     np.testing.assert_array_equal(before, again)
     np.testing.assert_array_equal(before[0], changed[0])
     assert np.abs(before[1] - changed[1]).max() > 0.01
@@ -80,8 +80,8 @@ def test_steps_by_hand_keep_the_bound_everywhere() -> None:
 
 
 def test_the_topic() -> None:
-    points: list[Point] = []
-    findings = universal.run(Lab(ROOT, quick=True, record=points.append))
+    points: list[Record] = []
+    findings = universal.fit_any_function(Context(ROOT, quick=True, record=points.append))
     assert [check.says for check in findings.checks if not check.passed] == []
     assert [check.value for check in findings.checks[:3]] == [["XOR", "XNOR"], ["XOR", "XNOR"], []]
     linear = {row[0]: row[3] for row in findings.tables[0].rows}

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import recall_score
 
 from filterlab.lecture import tutorial, variants
-from filterlab.lecture.lab import Lab, Outcome
+from filterlab.lecture.context import Context, Outcome
 from filterlab.lecture.tutorial import Setting
 
 ROOT = Path(__file__).parents[2]
@@ -45,11 +45,11 @@ def test_parameters_by_the_formula_of_the_page(filters: int, kernel: int) -> Non
 
 
 def test_parameters_of_the_networks() -> None:
-    assert variants.parameters(Lab(ROOT, quick=True, record=lambda point: None)).passed
+    assert variants.check_parameters(Context(ROOT, quick=True, record=lambda point: None)).passed
 
 
 def test_the_full_budgets_seeds() -> None:
-    seeds = variants.seeds(Lab(ROOT, quick=False, record=lambda point: None))
+    seeds = variants.seeds(Context(ROOT, quick=False, record=lambda point: None))
     assert {setting for setting in seeds if setting.filters in (8, 16, 32)} == {
         Setting(number, side) for number in (8, 16, 32) for side in (3, 9, 16)
     }
@@ -84,7 +84,7 @@ def test_the_fewest_filters() -> None:
 def test_hypotheses_pair_trainings_that_differ_in_one_choice() -> None:
     errors = {Setting(8, 3): [5, 6], Setting(8, 16): [9, 12], Setting(32, 3): [2, 2, 50], Setting(32, 16): [3, 5]}
     nine = {setting: {seed: evenly(given) for seed, given in enumerate(wrong)} for setting, wrong in errors.items()}
-    small, many = variants.hypotheses(nine)
+    small, many = variants.test_hypotheses(nine)
     assert (small.claim, small.n) == ("3x3 filters beat 16x16", 4)
     assert small.difference == pytest.approx(np.mean([4, 6, 1, 3]))  # the third seed has no partner
     assert (many.claim, many.n) == ("32 filters beat 8", 4)

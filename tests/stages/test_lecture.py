@@ -1,6 +1,7 @@
 """The lecture's stage: what a topic leaves, the page and the table of all of them, and what goes wrong."""
 
 import contextlib
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -12,13 +13,13 @@ from dvc.repo import Repo
 
 from filterlab.cli import main
 from filterlab.errors import DataError, UserError
-from filterlab.lecture import line, topics
-from filterlab.lecture.topic import Findings, Hypothesis, Page, Table, equal
-from filterlab.lecture.topics import Topic
+from filterlab.lecture import topic as topics
+from filterlab.lecture.result import Hypothesis, Result, Table, equal
+from filterlab.lecture.topic import Topic
 from filterlab.stages import lecture, lecture_page
 
 REPOSITORY = Path(__file__).parents[2]
-ONLY = [Topic(1, "Fitting a line", "5-6", "line"), Topic(16, "What learned filters look like", "70-71")]
+ONLY = [topic for topic in topics.all_topics() if topic.number in (1, 16)]
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("conf", "dvc.yaml"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     (tmp_path / "params.yaml").write_text("tracking: off\n")
-    monkeypatch.setattr(topics, "TOPICS", ONLY)
+    monkeypatch.setattr(topics, "all_topics", lambda: ONLY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_STAGE", "lecture/dvc.yaml:page")
     return tmp_path
@@ -66,7 +67,7 @@ def test_a_topic_and_its_page(root: Path, capsys: pytest.CaptureFixture[str]) ->
     assert all({"says", "value", "expected"} <= check.keys() for check in told["1"]["checks"])
     text = first["results/lecture/lecture.html"].decode()
     page = Parsed(text)
-    assert page.tags.count("math") == len(line.PAGE.formulas) and page.tags.count("img") == 1
+    assert page.tags.count("math") == len(ONLY[0].formulas) and page.tags.count("img") == 1
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "filterlab lecture 1</pre>" in text and "Comes later." in text and "quick" not in text
     assert 'name="viewport"' in text
@@ -102,24 +103,21 @@ def stages(root: Path) -> list[list[str]]:
         return [[Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs] for stage in repository.index.stages]
 
 
-class Fails:
-    """A topic with a check that fails, and text that is no markup."""
-
-    PAGE = Page(says="Is `1 < 2`? <b>", formulas=line.PAGE.formulas, correction="No, `a` & b.")
-
-    @staticmethod
-    def run(lab: Any) -> Findings:
-        return Findings(
-            checks=[equal("one", 2, 1), equal("rows", [[1, 2], [3, 4]], [[1, 2], [3, 4]])],
-            figures={},
-            hypotheses=[Hypothesis("a beats b", "points", 1.5, float("nan"), float("nan"), 2)],
-            tables=[Table("A table.", ["name", "n"], [["<i>", "1"]])],
-            costs=[Table("Seconds.", ["s"], [["0.5"]])],
-        )
+def failing(context: Any) -> Result:
+    """A topic's function whose check fails; text that is no markup."""
+    return Result(
+        checks=[equal("one", 2, 1), equal("rows", [[1, 2], [3, 4]], [[1, 2], [3, 4]])],
+        figures={},
+        hypotheses=[Hypothesis("a beats b", "points", 1.5, float("nan"), float("nan"), 2)],
+        tables=[Table("A table.", ["name", "n"], [["<i>", "1"]])],
+        costs=[Table("Seconds.", ["s"], [["0.5"]])],
+    )
 
 
 def test_a_failed_check_is_an_error_and_nothing_is_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Topic, "load", lambda self: Fails)
+    monkeypatch.setattr(Topic, "load", lambda self: failing)
+    marked = dataclasses.replace(ONLY[0], text="Is `1 < 2`? <b>", correction="No, `a` & b.")
+    monkeypatch.setattr(topics, "all_topics", lambda: [marked, ONLY[1]])
     with pytest.raises(UserError, match="topic 1, one: 2, expected 1"):
         lecture.run(root, "all", quick=False)
     text = (root / "results/lecture/lecture.html").read_text()

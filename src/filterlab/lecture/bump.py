@@ -3,47 +3,22 @@
 import math
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import unit
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, below, between, close
+from filterlab.lecture.result import Check, Result, below, between, close
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
-PAGE = Page(
-    says="""\
-One logistic unit only ever rises or only ever falls. Two of them, added up, can do both: one rises through 1/2 at x = -1, the
-other falls through 1/2 at x = 1, and between these places both are large. The sum is a bump. It is the smallest network with a
-hidden layer: two hidden units, and an output that adds them with weights 1 and 1.
-
-The bump stands on a floor of 1, not of 0: far out on either side one unit is almost 1 and the other almost 0. But it never comes
-down to the floor. What it has above 1 is s(x + 1) - s(x - 1), with s the logistic function (sigma in the formulas), and since s
-rises everywhere, its value further right is the larger one: a positive number at every x. Far out that number shrinks by a
-factor e with each unit of x, so it becomes as small as you like without becoming 0. (A computer's 64-bit numbers lose sight of
-it near |x| = 37, where it falls below the spacing of numbers around 1.)
-
-Weights larger than 1 and -1 make the sides steeper: the bump turns into a box. Enough boxes of chosen height and
-place, side by side, follow any curve; topic 5 takes that up.""",
-    formulas=[
-        Formula(r"y(x) = \sigma(1 + x) + \sigma(1 - x)", "the slides' sum"),
-        Formula(
-            r"y(x) - 1 = \sigma(x + 1) - \sigma(x - 1) > 0",
-            "with 1 - s(z) = s(-z) (Bishop 2006, equation 4.60); positive, as s rises",
-        ),
-        Formula(
-            r"y(x) - 1 = \frac{\sinh 1}{\cosh 1 + \cosh x} \approx 2 \sinh(1)\, e^{-|x|}",
-            "the same difference, from s(z) = (1 + tanh(z/2)) / 2; the approximation is for large |x|",
-        ),
-    ],
-)
 REACH, FAR = 5.0, 30.0
 
 
-def run(lab: Lab) -> Findings:
+def add_logistic_units(context: Context) -> Result:
     top, end = bump(np.array([0.0, REACH]))
-    return Findings(
-        checks=checks(),
-        figures={"bump": figure()},
+    return Result(
+        checks=check_bump(),
+        figures={"bump": plot_bump()},
         conclusion=f"The sum of a rising and a falling unit peaks at {top:.4f} and is still {end:.4f} at x = {REACH:g}; "
         f"at x = {FAR:g} it lies {excess(np.array(FAR)):.1e} above 1, not on it.",
     )
@@ -59,7 +34,7 @@ def excess(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sinh(1) / (np.cosh(1) + np.cosh(x))
 
 
-def checks() -> list[Check]:
+def check_bump() -> list[Check]:
     x = np.linspace(-REACH, REACH, 1001)
     far = np.linspace(-FAR, FAR, 6001)
     rate = math.log(float(excess(np.array(FAR - 1)) / excess(np.array(FAR))))
@@ -77,7 +52,7 @@ def checks() -> list[Check]:
     ]
 
 
-def figure() -> Shown:
+def plot_bump() -> Figure:
     drawn = sheet(
         "Two logistic functions make a bump",
         caption="y = s(1 + x) + s(1 - x), with s the logistic function; right: how far y lies above 1",
@@ -108,8 +83,4 @@ def figure() -> Shown:
     right.text(7, 1e-1, "2 sinh(1) exp(-|x|)", ha="left", fontsize=10, color=ORANGE)
     right.set_xlabel("x", fontsize=11, color=INK)
     right.set_ylabel("y - 1", fontsize=11, color=INK)
-    return Shown(
-        drawn,
-        "Left: the two units and their sum. Right: how far the sum lies above 1, on a logarithmic axis: straight lines downward, "
-        "which never arrive at 0.",
-    )
+    return drawn

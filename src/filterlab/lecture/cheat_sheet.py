@@ -4,50 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab, Point
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, below, between, close, equal, hypothesis
+from filterlab.lecture.context import Context, Record
+from filterlab.lecture.result import Check, Result, Table, below, between, close, equal, hypothesis
 from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, INK, MARGIN, ORANGE, SIGNED, bare, color_scale, panel, sheet
 
-PAGE = Page(
-    says="""\
-What the outputs stand for decides the rest: the score, the loss, and the measure to report. Numbers of any size take the score
-as it is and the sum of squared errors. Labels that may hold together take a sigmoid each. One label, yes or no, takes one
-sigmoid, whose value is then the probability of a yes. One class out of several takes the softmax, which makes probabilities
-that add up to one.
-
-Where loss and score belong together, learning is simple: the gradient by z = XW is prediction minus truth, for a sigmoid or a
-softmax under cross-entropy as, but for a factor 2, for numbers under squared errors. A sigmoid under squared errors has one more
-factor, p(1 - p), which is all but zero where the network is sure, also where it is sure and wrong.
-
-All of it can be tried on one set of small pictures, scikit-learn's 1797 digits of 8x8 pixels, by plain gradient descent
-on a single layer: guess a picture's lower half from the upper; say whether the digit is even, is 5 or more, has a loop; say
-whether it is an 8; say which digit it is.""",
-    formulas=[
-        Formula(r"\mathrm{RMSE} = \sqrt{\frac{\mathrm{SSE}}{n K}}", "over n examples with K outputs each"),
-        Formula(
-            r"L = -y \log\, p - (1 - y) \log(1 - p), \qquad p = \frac{1}{1 + e^{-z}}, \qquad"
-            r" \frac{\partial L}{\partial z} = p - y",
-            "Bishop 2006, equations 4.90 and 4.91",
-        ),
-        Formula(
-            r"L = -\sum_k y_k \log\, p_k, \qquad p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad"
-            r" \frac{\partial L}{\partial z_k} = p_k - y_k, \qquad z = +X W",
-            "Bridle 1990; Bishop 2006, equations 4.104 to 4.109",
-        ),
-        Formula(
-            r"\mathrm{AUC} = P(p_{+} > p_{-}) + \frac{1}{2} P(p_{+} = p_{-})",
-            "a positive's score against a negative's (Hanley and McNeil 1982)",
-        ),
-    ],
-    correction="""\
-The slide's loss for two classes has log p in both terms. Then y drops out, the loss is -log p, and the surest way to make it
-small is to call everything positive; the second term needs log(1 - p). The slide's softmax has exp(-XW). That one is harmless:
-it learns the same predictions, but every weight with the other sign, so that what a weight says is turned around. And several
-labels are each 0 or 1, not anything between.""",
-)
 SLIPS = ("binary, the slide's loss", "multiclass, the slide's softmax")
 HELD_OUT = 597  # of the 1797 digits
 POSITIVE = 8
@@ -107,32 +71,32 @@ class Fitted(NamedTuple):
     truth: Floats
 
 
-def run(lab: Lab) -> Findings:
+def compare_losses(context: Context) -> Result:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    rows, steps = problems(digits.data / 16, digits.target), lab.pick(full=1000, quick=300)
+    rows, steps = problems(digits.data / 16, digits.target), context.budget(full=1000, quick=300)
     first = {name: fit(row, seed=0, steps=steps) for name, row in rows.items()}
     measured: dict[str, dict[str, dict[str, float]]] = {name: {} for name in rows}  # row, split, measure
-    for seed in range(lab.pick(full=10, quick=2)):
+    for seed in range(context.budget(full=10, quick=2)):
         for name, row in rows.items():
             fitted = fit(row, seed=seed, steps=steps) if seed else first[name]
             found = {measure: of(fitted.predicted, fitted.truth) for measure, of in row.measures.items()}
             measured[name][str(seed)] = found
-            lab.record(Point(f"{name}, split {seed}", {"row": name, "split": seed, "steps": steps}, found))
+            context.record(Record(f"{name}, split {seed}", {"row": name, "split": seed, "steps": steps}, found))
     per_output, squared = measured["several 0/1 outputs, BCE"], measured["several 0/1 outputs, SSE"]
     claims = [
         ("gets more labels right", "accuracy", 1, 100, "points of accuracy"),
         ("has the smaller RMSE", "RMSE", -1, 1, "RMSE"),
     ]
-    return Findings(
+    return Result(
         checks=[
-            *slopes(),
-            *regression(rows["regression"], first["regression"], most=lab.pick(full=1.1, quick=1.5)),
-            *binary(first, fewest=lab.pick(full=0.5, quick=0.1)),
-            *multiclass(first, least=lab.pick(full=0.9, quick=0.7)),
+            *check_slopes(),
+            *check_regression(rows["regression"], first["regression"], most=context.budget(full=1.1, quick=1.5)),
+            *check_binary(first, fewest=context.budget(full=0.5, quick=0.1)),
+            *check_multiclass(first, least=context.budget(full=0.9, quick=0.7)),
         ],
-        figures={"losses": draw_losses(rows["binary"], first), "templates": draw_templates(first)},
+        figures={"losses": plot_losses(rows["binary"], first), "templates": plot_templates(first)},
         hypotheses=[
             hypothesis(
                 f"several 0/1 outputs: after {steps} steps at one rate, cross-entropy per output {claim} than squared errors",
@@ -142,8 +106,8 @@ def run(lab: Lab) -> Findings:
             )
             for claim, measure, sign, scale, unit in claims
         ],
-        tables=[corrected(rows, measured)],
-        conclusion=conclusion(measured),
+        tables=[tabulate_sheet(rows, measured)],
+        conclusion=conclude(measured),
     )
 
 
@@ -202,7 +166,7 @@ def auc(predicted: Floats, truth: Floats) -> float:
     return float((positives > negatives).mean() + (positives == negatives).mean() / 2)
 
 
-def slopes() -> list[Check]:
+def check_slopes() -> list[Check]:
     """Each loss's gradient by the score, and how much of it is left where a sigmoid is sure and wrong."""
     draw = np.random.default_rng(0)
     z, y = draw.normal(0, 2, (50, 4)), np.eye(4)[draw.integers(0, 4, 50)]
@@ -219,7 +183,7 @@ def slopes() -> list[Check]:
     return checks
 
 
-def regression(row: Row, fitted: Fitted, *, most: float) -> list[Check]:
+def check_regression(row: Row, fitted: Fitted, *, most: float) -> list[Check]:
     from sklearn.metrics import mean_squared_error
 
     seen, _ = split(len(row.x), 0)
@@ -234,7 +198,7 @@ def regression(row: Row, fitted: Fitted, *, most: float) -> list[Check]:
     ]
 
 
-def binary(first: Mapping[str, Fitted], *, fewest: float) -> list[Check]:
+def check_binary(first: Mapping[str, Fitted], *, fewest: float) -> list[Check]:
     from sklearn.metrics import roc_auc_score
 
     right, slide = first["binary"], first[SLIPS[0]]
@@ -251,7 +215,7 @@ def binary(first: Mapping[str, Fitted], *, fewest: float) -> list[Check]:
     ]
 
 
-def multiclass(first: Mapping[str, Fitted], *, least: float) -> list[Check]:
+def check_multiclass(first: Mapping[str, Fitted], *, least: float) -> list[Check]:
     right, slide = first["multiclass"], first[SLIPS[1]]
     accuracy = classes_right(right.predicted, right.truth)
     return [
@@ -276,7 +240,7 @@ WRITTEN = {  # Y, score, prediction, loss
 }
 
 
-def corrected(rows: Mapping[str, Row], measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
+def tabulate_sheet(rows: Mapping[str, Row], measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
     """measured: by row, split and measure."""
     cells = []
     for name, splits in measured.items():
@@ -291,7 +255,7 @@ def corrected(rows: Mapping[str, Row], measured: Mapping[str, Mapping[str, Mappi
     )
 
 
-def conclusion(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+def conclude(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     def mean(row: str, measure: str) -> float:
         return summarize(found[measure] for found in measured[row].values()).mean
 
@@ -303,7 +267,7 @@ def conclusion(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str
     )
 
 
-def draw_losses(row: Row, first: Mapping[str, Fitted]) -> Shown:
+def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
     drawn = sheet(
         "Two classes: a loss that hears both answers, and one that hears one",
         caption=f"p = sigmoid(z); right: trained to tell {POSITIVE}s from other digits, asked about {HELD_OUT} held out",
@@ -330,14 +294,10 @@ def draw_losses(row: Row, first: Mapping[str, Fitted]) -> Shown:
         axes.xaxis.label.set(fontsize=11, color=INK)
         axes.yaxis.label.set(fontsize=11, color=INK)
         axes.legend(frameon=False, fontsize=10, loc="upper left" if axes is gradients else "upper center")
-    return Shown(
-        drawn,
-        "Left: with log p in both terms the loss of a negative is that of a positive, and falls as p rises; right, what comes of "
-        "it: p = 1 for all. Middle: sure and wrong, at the left, squared errors under a sigmoid have almost no gradient.",
-    )
+    return drawn
 
 
-def draw_templates(first: Mapping[str, Fitted]) -> Shown:
+def plot_templates(first: Mapping[str, Fitted]) -> Figure:
     drawn = sheet(
         "exp(-XW) learns the same, with the opposite sign",
         caption="Each digit's weights by pixel, from initial weights of opposite sign; red positive, blue negative",
@@ -355,7 +315,4 @@ def draw_templates(first: Mapping[str, Fitted]) -> Shown:
             if digit == 0:
                 axes.set_ylabel(name, fontsize=11, color=INK, rotation=0, ha="right", va="center")
     color_scale(drawn, image, left=12.4, bottom=0.3, height=2.35, label="weight")
-    return Shown(
-        drawn,
-        "The probabilities of the two are the same to the last bit. Only in the upper row does a red pixel speak for its digit.",
-    )
+    return drawn

@@ -13,7 +13,7 @@ from filterlab.baselines.features import FEATURES, Features, Images
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.split import subset
 from filterlab.lecture import learning_curves
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 from filterlab.lecture.learning_curves import (
     ALL,
     Crossover,
@@ -21,60 +21,18 @@ from filterlab.lecture.learning_curves import (
     Gaps,
     Measured,
     Task,
-    accuracy_figure,
     crossover,
-    crossover_figure,
     interval,
     percent,
+    plot_crossover,
+    plot_learning_curves,
     written,
 )
-from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Table, between, close, equal, hypothesis
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, between, close, equal, hypothesis
 from filterlab.models.shapes import layers, parameter_count
 from filterlab.study.statistics import paired
 from filterlab.visualization.style import BLUE, ORANGE
 
-PAGE = Page(
-    says="""\
-There are two ways to tell digits apart. One codes features by hand, from what is known about pictures, and leaves only the last
-step to learning: here the pixels themselves, the lecture's edge filters, or histograms of oriented gradients (HOG), each with a
-support vector machine. The other is a network that discovers its features together with the decision. What is known need not
-be learned, so coding should win where images are few, and discovery where they are many. The question is where they cross.
-
-Every method learns from the same images: drawn five times for each number of images below 1000 of each digit, twice for 1000,
-and once all 60,000. A larger subset of a draw contains the smaller ones. All are measured on the same test images, after
-everything was chosen.
-
-The machines are tuned by cross-validation on their own training images: C of 1, 10, 100 and gamma of 1/3, 1, 3 over the total
-variance of the features, with five folds, or as many as there are images of a digit. More than 100 images of each digit are tuned
-on 100 drawn from them, and then learned from as a whole. Where settings are equally good C = 10 and gamma = 1 come first, and a
-single image of each digit, which can't be divided, gets these two untuned. More than 300 images are projected on the first 200
-principal components of their features: several times faster, and on training images kept aside within half a point of the whole
-ones. A network's opponent is the best of the three at each number of images, as the test set has it, which favors coding if
-anything.
-
-The networks are the tutorial's (Adam, batches of 32, as in its notebook), the default one, and the default one with each image
-shifted by up to two pixels whenever it is seen (both: batches of 64, the rest as in `conf/`). A few images are no place to choose
-an epoch by, so nothing is chosen: five passes over the images, or more where those are fewer than 300 steps. Both numbers were
-settled on training images kept aside, and hold for every network and every number of images; the default network has little to
-gain from more, the tutorial's, which learns more slowly, still a little.
-
-The lecture's first look is made again beside all this, with its settings.""",
-    formulas=[
-        Formula(
-            r"\hat y(x) = \operatorname{sign}\left(b + \sum_{i} \alpha_i y_i\, e^{-\gamma \lVert x - x_i \rVert^2}\right), "
-            r"\qquad 0 \le \alpha_i \le C",
-            "support vector machine with a Gaussian kernel, for each two digits (Boser, Guyon, Vapnik 1992; Cortes, Vapnik 1995)",
-        ),
-        Formula(
-            r"\gamma = \frac{g}{\sum_j \operatorname{var}(x_j)}, \qquad g \in \left\{\tfrac{1}{3}, 1, 3\right\}",
-            "the variance is half the mean squared distance of two images, so that g means the same for all features",
-        ),
-        Formula(
-            r"h_c(\theta) = \sum_{p \in c,\; \angle \nabla I(p) \in \theta} \lVert \nabla I(p) \rVert",
-            "HOG of a cell c of 4x4 pixels and one of nine directions, scaled in blocks of 2x2 cells (Dalal, Triggs 2005)",
-        ),
-    ],
-)
 CODED = {"pixels + SVM": "pixels", "edges + SVM": "edges", "HOG + SVM": "HOG"}
 NETWORKS = {
     "tutorial's CNN": [
@@ -101,22 +59,22 @@ class Material:
     coded_test: Mapping[str, Features]
 
 
-def run(lab: Lab) -> Findings:
-    train, test = every(lab.train, lab.pick(full=1, quick=100)), every(lab.test, lab.pick(full=1, quick=10))
-    coded, seconds = code(lab, train.images)
-    given = Material(train, test, coded, code(lab, test.images)[0])
-    measured = learning_curves.run(lab, tasks(lab, given))
-    looked = first_look(lab, given)
-    curves = learning_curves.curves(measured, METHODS)
+def compare_coding_and_discovery(context: Context) -> Result:
+    train, test = every(context.train, context.budget(full=1, quick=100)), every(context.test, context.budget(full=1, quick=10))
+    coded, seconds = code(context, train.images)
+    given = Material(train, test, coded, code(context, test.images)[0])
+    measured = learning_curves.measure_all(context, tasks(context, given))
+    looked = first_look(context, given)
+    curves = learning_curves.group_by_method(measured, METHODS)
     gaps = {name: ahead(curves, name) for name in NETWORKS}
     turns = {name: crossover(gap) for name, gap in gaps.items()}
-    return Findings(
-        checks=checks(lab, given, looked, measured),
+    return Result(
+        checks=check_codings(context, given, looked, measured),
         figures={
-            "learning_curves": accuracy_figure(curves, tested=len(test), colors=COLORS, dashed=list(CODED)),
-            "crossover": crossover_figure(gaps, turns, colors=COLORS),
+            "learning_curves": plot_learning_curves(curves, tested=len(test), colors=COLORS, dashed=list(CODED)),
+            "crossover": plot_crossover(gaps, turns, colors=COLORS),
         },
-        hypotheses=hypotheses(lab, curves),
+        hypotheses=test_hypotheses(context, curves),
         tables=[
             accuracy_table(curves, len(test)),
             crossover_table(turns),
@@ -124,7 +82,7 @@ def run(lab: Lab) -> Findings:
             chosen_table(curves),
             stored_table(curves),
         ],
-        conclusion=conclusion(curves, turns),
+        conclusion=conclude(curves, turns),
         costs=[costs_table(curves, seconds, tested=len(test))],
     )
 
@@ -133,12 +91,12 @@ def every(part: LabelledImages, step: int) -> LabelledImages:
     return LabelledImages(images=part.images[::step], labels=part.labels[::step])
 
 
-def code(lab: Lab, images: Images) -> tuple[dict[str, Features], dict[str, float]]:
+def code(context: Context, images: Images) -> tuple[dict[str, Features], dict[str, float]]:
     """By name, the features of all images, and the seconds that 1000 images took."""
     chunks = np.array_split(images, -(-len(images) // 2500))
     coded, seconds = {}, {}
     for name in FEATURES:
-        parts, spent = zip(*lab.side_by_side(extract, [(name, chunk) for chunk in chunks]), strict=True)
+        parts, spent = zip(*context.map_parallel(extract, [(name, chunk) for chunk in chunks]), strict=True)
         coded[name], seconds[name] = np.concatenate(parts), 1000 * sum(spent) / len(images)
     return coded, seconds
 
@@ -149,17 +107,17 @@ def extract(item: tuple[str, Images]) -> tuple[Features, float]:
     return FEATURES[name](images), time.perf_counter() - started
 
 
-def tasks(lab: Lab, given: Material) -> list[Task]:
+def tasks(context: Context, given: Material) -> list[Task]:
     """Of every method on the same subsets, the longest first, so that all cores are busy to the end."""
-    draws = lab.pick(full={ALL: 1, 1000: 2, 300: 5, 100: 5, 30: 5, 10: 5, 3: 5, 1: 5}, quick={ALL: 1, 10: 2, 1: 2})
-    passes, steps = lab.pick(full=(5, 300), quick=(1, 12))
+    draws = context.budget(full={ALL: 1, 1000: 2, 300: 5, 100: 5, 30: 5, 10: 5, 3: 5, 1: 5}, quick={ALL: 1, 10: 2, 1: 2})
+    passes, steps = context.budget(full=(5, 300), quick=(1, 12))
     images, labels, test = given.train.images, given.train.labels, given.test
     made = []
     for size, draw in [(size, draw) for size, times in draws.items() for draw in range(times)]:
         taken = subset(labels, take="all" if size == ALL else "per_class", take_n=size, seed=draw)
         named = {"images_per_class": "all" if size == ALL else size, "subset": draw}
         for method, words in NETWORKS.items():
-            config = lab.compose(*words, "trainer.max_epochs=1", f"seed={draw}")
+            config = context.compose(*words, "trainer.max_epochs=1", f"seed={draw}")
             params = {"method": method, **named}
             made.append(Task(params, images[taken], labels[taken], test.images, test.labels, config, passes, steps))
         for method, name in CODED.items():
@@ -177,18 +135,18 @@ def ahead(curves: Curves, network: str) -> Gaps:
     return gaps
 
 
-def first_look(lab: Lab, given: Material) -> dict[int, list[float]]:
+def first_look(context: Context, given: Material) -> dict[int, list[float]]:
     """By number of images, the mean accuracy in % for each kind of features."""
-    labels, draws = given.train.labels, range(lab.pick(full=5, quick=2))
+    labels, draws = given.train.labels, range(context.budget(full=5, quick=2))
     shares = {n: [subset(labels, take="per_class", take_n=n // 10, seed=draw) for draw in draws] for n in (10, 100)}
-    shares |= {n: [np.arange(n)] for n in lab.pick(full=(1000, 5000), quick=())}
+    shares |= {n: [np.arange(n)] for n in context.budget(full=(1000, 5000), quick=())}
     cells = [(n, name) for n in shares for name in FEATURES]
     items = [
         (given.coded[name][taken], labels[taken], given.coded_test[name], given.test.labels)
         for n, name in cells
         for taken in shares[n]
     ]
-    found = lab.side_by_side(untuned, items)
+    found = context.map_parallel(untuned, items)
     means = {(n, name): round(float(np.mean([next(found) for _ in shares[n]])), 2) for n, name in cells}
     return {n: [means[n, name] for name in FEATURES] for n in shares}
 
@@ -202,11 +160,13 @@ def untuned(item: tuple[Features, NDArray[np.uint8], Features, NDArray[np.uint8]
     return 100 * float((predicted == test_labels).mean())
 
 
-def checks(lab: Lab, given: Material, looked: Mapping[int, list[float]], measured: Sequence[Measured]) -> list[Check]:
+def check_codings(
+    context: Context, given: Material, looked: Mapping[int, list[float]], measured: Sequence[Measured]
+) -> list[Check]:
     size = {"channels": 1, "height": 28, "width": 28, "classes": 10}
-    parameters = [parameter_count(layers(lab.compose(*words).model, **size)) for words in NETWORKS.values()]
+    parameters = [parameter_count(layers(context.compose(*words).model, **size)) for words in NETWORKS.values()]
     # Points: the same images at 1000 and 5000, other draws at 10 and 100; quick: fewer draws, fewer test images.
-    tolerance = lab.pick(full={10: 10.0, 100: 4.0, 1000: 0.1, 5000: 0.1}, quick={10: 15.0, 100: 10.0})
+    tolerance = context.budget(full={10: 10.0, 100: 4.0, 1000: 0.1, 5000: 0.1}, quick={10: 15.0, 100: 10.0})
     made = [
         equal(
             "numbers in a description: pixels, edges, HOG", [given.coded[name].shape[1] for name in FEATURES], [784, 676, 1296]
@@ -216,7 +176,7 @@ def checks(lab: Lab, given: Material, looked: Mapping[int, list[float]], measure
     for n, found in looked.items():
         says = f"accuracy in % from {n} images, untuned: pixels, edges, HOG"
         made.append(close(says, found, FIRST_LOOK[n], tolerance=tolerance[n]))
-    if not lab.quick:
+    if not context.quick:
         seen = min(found.chosen["training/accuracy"] for found in measured if found.params["method"] in NETWORKS)
         whole = min(found.accuracy for found in measured if found.params["images_per_class"] == "all")
         made.append(between("a network's lowest accuracy on the images it learned from", seen, 0.9, 1.0))
@@ -224,8 +184,8 @@ def checks(lab: Lab, given: Material, looked: Mapping[int, list[float]], measure
     return made
 
 
-def hypotheses(lab: Lab, curves: Curves) -> list[Hypothesis]:
-    many = lab.pick(full=300, quick=10)
+def test_hypotheses(context: Context, curves: Curves) -> list[Hypothesis]:
+    many = context.budget(full=300, quick=10)
     claims: list[tuple[str, str, str, float]] = [
         ("with 1 image of each digit, HOG beats the CNN with shifts", "HOG + SVM", "CNN, shifted", 1),
         ("with 10, HOG beats the tutorial's CNN", "HOG + SVM", "tutorial's CNN", 10),
@@ -312,7 +272,7 @@ def costs_table(curves: Curves, seconds: Mapping[str, float], *, tested: int) ->
     return Table(caption, [*header, f"{tested:,} test images, s", "training, MB"], rows)
 
 
-def conclusion(curves: Curves, turns: Mapping[str, Crossover]) -> str:
+def conclude(curves: Curves, turns: Mapping[str, Crossover]) -> str:
     told = []
     sizes = list(curves[METHODS[0]])
     for size in (sizes[0], 10.0, sizes[-1]):

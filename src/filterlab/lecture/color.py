@@ -6,44 +6,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, close, equal
+from filterlab.lecture.context import Context
+from filterlab.lecture.result import Check, Result, Table, close, equal
 from filterlab.models import shapes
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.visualization.style import FAINT, HEADER, INK, MARGIN, SIGNED, bare, color_scale, panel, sheet
 
-PAGE = Page(
-    says="""\
-A color image is three pictures on top of each other: how much red, how much green, how much blue. A filter is as deep as what it
-slides over. For a 224x224x3 image a filter of 5x5 has 5 * 5 * 3 weights and a bias, 76 numbers in all, and it gives one map: the
-products of all three channels are added up to a single number at each place. The next layer's filters are then as deep as this
-layer has filters.
-
-How large the map is follows from counting the places at which the filter fits: 220 across without stride, 110 if it moves two
-pixels at a time. How far a unit sees into the image grows with each layer, too. Three layers of 3x3 see as far as one of 7x7 and
-need little more than half of its weights; between them is room for two more nonlinearities.""",
-    formulas=[
-        Formula(
-            r"a_{ij} = b + \sum_{c=1}^{3} \sum_{u=1}^{F} \sum_{v=1}^{F} w_{cuv}\, x_{c,\, S(i-1)+u,\, S(j-1)+v}",
-            "Goodfellow, Bengio, Courville 2016, equation 9.8, with one filter and a bias",
-        ),
-        Formula(
-            r"W' = \left\lfloor \frac{W - F + 2P}{S} \right\rfloor + 1, \qquad n = F^2 D K + K",
-            "Dumoulin, Visin, arXiv 1603.07285, relationship 6; W: side of the input, F: of the filter, P: zeros added on each "
-            "side, S: stride, D: channels below, K: filters",
-        ),
-        Formula(
-            r"3 \cdot 3^2 C^2 = 27 C^2 \quad \mbox{against} \quad 7^2 C^2 = 49 C^2",
-            "Simonyan, Zisserman, arXiv 1409.1556, section 2.3: weights with C channels everywhere, biases not counted",
-        ),
-    ],
-    correction="""\
-The formula for the output's size is usually written without rounding. For the 5x5 filter that moves by 2 it then gives 110.5. The
-filter has no half places: it is rounded down to 110, and the image's last row and column are never looked at.""",
-)
 SIDE, FIELD = 224, 5  # of the image and of the filter, in pixels
 CORNER = (110, 80)  # row, column of the crop in scikit-learn's 427x640 photograph of the Summer Palace
 GRID = list(product((7, 13, 28, 32), (1, 3, 5, 7), (0, 1, 2, 3), (1, 2, 3, 4)))  # W, F, P, S
@@ -52,15 +24,15 @@ STACKS = {"one 3x3": (3,), "two 3x3": (3, 3), "three 3x3": (3, 3, 3), "one 7x7":
 WIDTH, NETWORKS = 64, 100  # C of the counted stacks; untrained networks whose gradients are averaged
 
 
-def run(lab: Lab) -> Findings:
+def filter_color_image(context: Context) -> Result:
     image, filter_ = photograph(), red_filter()
     seen = {name: gradient(kernels, channels=8, networks=NETWORKS, seed=14) for name, kernels in STACKS.items()}
     weights = {name: stack_weights(kernels, channels=WIDTH) for name, kernels in STACKS.items()}
     three, one = "three 3x3", "one 7x7"
-    return Findings(
-        checks=[*of_the_filter(image, filter_), *of_the_formulas(), *of_the_stacks(seen, weights)],
-        figures={"channels": channels(image, filter_), "stacks": stacks({three: seen[three], one: seen[one]})},
-        tables=[table(seen, weights)],
+    return Result(
+        checks=[*check_filter(image, filter_), *check_formulas(), *check_stacks(seen, weights)],
+        figures={"channels": plot_channels(image, filter_), "stacks": plot_stacks({three: seen[three], one: seen[one]})},
+        tables=[tabulate_stacks(seen, weights)],
         conclusion=f"Three layers of 3x3 have {weights[three] / weights[one]:.0%} of the weights of one of 7x7. The 3x3 pixels "
         f"in the middle have {middle(seen[three]):.0%} of the gradient below them, and {middle(seen[one]):.0%} below the one.",
     )
@@ -93,17 +65,17 @@ def output_side(side: int, *, field: int, padding: int = 0, stride: int = 1) -> 
     return (side - field + 2 * padding) // stride + 1
 
 
-def parameters(field: int, *, depth: int, filters: int) -> int:
+def count_parameters(field: int, *, depth: int, filters: int) -> int:
     """F * F * D * K weights and K biases."""
     return field * field * depth * filters + filters
 
 
-def of_the_filter(image: NDArray[np.float64], weights: NDArray[np.float64]) -> list[Check]:
+def check_filter(image: NDArray[np.float64], weights: NDArray[np.float64]) -> list[Check]:
     """One 5x5x3 filter on the 224x224x3 image: by formula, by PyTorch, and as models.shapes has it."""
     import torch
 
     layer = torch.nn.Conv2d(3, 1, FIELD, device="meta")
-    counts = [parameters(FIELD, depth=3, filters=1), sum(part.numel() for part in layer.parameters())]
+    counts = [count_parameters(FIELD, depth=3, filters=1), sum(part.numel() for part in layer.parameters())]
     checks = [equal("parameters of one 5x5x3 filter, by formula and by PyTorch", counts, [76, 76])]
     pixels = torch.from_numpy(image)[None].requires_grad_()
     for stride, side in ((1, 220), (2, 110)):
@@ -141,7 +113,7 @@ def convolutions(kernels: Sequence[int], *, stride: int = 1) -> list[shapes.Laye
     return [layer for layer in traced if layer.kind == "conv"]
 
 
-def of_the_formulas() -> list[Check]:
+def check_formulas() -> list[Check]:
     """Every setting of the grids, by formula and by PyTorch."""
     import torch
 
@@ -155,7 +127,7 @@ def of_the_formulas() -> list[Check]:
         sum(part.numel() for part in torch.nn.Conv2d(depth, filters, field, device="meta").parameters())
         for field, depth, filters in LAYERS
     ]
-    ours = [parameters(field, depth=depth, filters=filters) for field, depth, filters in LAYERS]
+    ours = [count_parameters(field, depth=depth, filters=filters) for field, depth, filters in LAYERS]
     return [
         equal("settings of (W, F, P, S) whose output has the formula's size", agree, len(sizes)),
         equal(f"parameters of layers with (F, D, K) = {', '.join(map(str, LAYERS))}", ours, counts),
@@ -203,7 +175,7 @@ def middle(seen: NDArray[np.float64]) -> float:
     return float(seen[6:9, 6:9].sum() / seen.sum())
 
 
-def of_the_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> list[Check]:
+def check_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> list[Check]:
     fields = [convolutions(kernels)[-1].receptive_field for kernels in STACKS.values()]
     counts = [weights["three 3x3"], weights["one 7x7"]]
     return [
@@ -216,7 +188,7 @@ def of_the_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int])
     ]
 
 
-def table(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> Table:
+def tabulate_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> Table:
     return Table(
         f"What a unit above each stack sees, the stack's weights with {WIDTH} channels, and the share of the gradient that falls "
         f"on the 3x3 pixels in the middle (mean of {NETWORKS} untrained networks).",
@@ -228,7 +200,7 @@ def table(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> Tabl
     )
 
 
-def channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> Shown:
+def plot_channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> Figure:
     drawn = sheet(
         "Three channels, one filter, one map",
         caption="224x224x3 pixels of a photograph, a filter of 5x5x3 that answers to red, and its answers",
@@ -258,15 +230,10 @@ def channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> Shown:
         title = f"stride {stride}: {len(answers)}x{len(answers)}"
         place(answers, title, left=left, side=2.9 * len(answers) / SIDE, cmap=SIGNED, vmin=-most, vmax=most)
     color_scale(drawn, drawn.axes[-1].images[0], left=12.1, bottom=center - 1.45, height=2.9, label="answer")
-    return Shown(
-        drawn,
-        "The filter has a part for each channel: positive (red) on the red one, negative (blue) on the others. Their products "
-        "are added up to one number at each place. Red pillars and orange tiles answer, turquoise and the sky answer below zero, "
-        "and what is gray not at all. The maps are drawn at the image's scale.",
-    )
+    return drawn
 
 
-def stacks(seen: dict[str, NDArray[np.float64]]) -> Shown:
+def plot_stacks(seen: dict[str, NDArray[np.float64]]) -> Figure:
     drawn = sheet(
         "Seven pixels across, in one layer or in three",
         caption=f"mean absolute gradient of one unit by each pixel, {NETWORKS} untrained networks each, largest = 1",
@@ -280,8 +247,4 @@ def stacks(seen: dict[str, NDArray[np.float64]]) -> Shown:
         shown = axes.imshow(np.ma.masked_equal(grid[2:-2, 2:-2] / grid.max(), 0), cmap="viridis", vmin=0, vmax=1)
         axes.set_title(name, fontsize=11, color=INK)
     color_scale(drawn, shown, left=MARGIN + 6.95, bottom=0.2, height=3.1, label="gradient")
-    return Shown(
-        drawn,
-        "Gray: no gradient at all. Both see the same square of 7x7 pixels; above three layers its middle counts most, because "
-        "more paths lead there (Luo et al., arXiv 1701.04128).",
-    )
+    return drawn

@@ -3,45 +3,14 @@
 from itertools import pairwise, product
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, below, close, equal
+from filterlab.lecture.result import Check, Result, Table, below, close, equal
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel, sheet
 
-PAGE = Page(
-    says="""\
-Logistic functions of logistic functions: the slides write seven formulas, each of x or of earlier ones. Read as a network they
-are seven units in three layers. Four units look at x. Of these, y1 falls before y2 rises, so that their sum dips near x = -0.75;
-y5 falls before y4 rises, so that theirs dips near x = 0.75. The second layer makes the first dip a peak (y3, negative weights)
-and leaves the second one a dip (y6, positive weights). The last unit weighs both and turns them over: y7 has a dip where y3 has
-its peak, and a peak where y6 has its dip.
-
-Nothing was trained: the weights were chosen by hand. But no single unit could do it, since each of them only rises or only
-falls. Each layer works with what the layer below has made of x, and that is what "deep" means. (This curve would not need three
-layers: one unit that looks at y1, y2, y4 and y5 at once can have a dip and a peak as well.)
-
-The places are worth finding exactly: in steps of 0.1 one steps over the extremes at -0.75 and 0.75 and reads 0.2375 where y3's
-peak is 0.2402.""",
-    formulas=[
-        Formula(
-            r"y_1 = \frac{1}{1 + e^{10 + 10 x}}, \quad y_2 = \frac{1}{1 + e^{-5 - 10 x}}, \quad "
-            r"y_4 = \frac{1}{1 + e^{10 - 10 x}}, \quad y_5 = \frac{1}{1 + e^{-5 + 10 x}}",
-            "the slides, first layer",
-        ),
-        Formula(
-            r"y_3 = \frac{1}{1 + e^{1 + y_1 + y_2}}, \quad y_6 = \frac{1}{1 + e^{1 - y_4 - y_5}}, \quad "
-            r"y_7 = \frac{1}{1 + e^{1 + 2 y_3 + y_6}}",
-            "the slides, second and third layer",
-        ),
-        Formula(
-            r"h^{(0)} = x, \qquad h^{(l)} = \sigma\left(h^{(l-1)} W^{(l)} + b^{(l)}\right)",
-            "the same as layers (Rumelhart, Hinton, Williams 1986, equations 1 and 2): "
-            "weights and biases are the exponents' numbers with the sign changed",
-        ),
-    ],
-)
 LAYERS = [["y1", "y2", "y4", "y5"], ["y3", "y6"], ["y7"]]
 WEIGHTS = [  # of each layer: (units below, units)
     np.array([[-10.0, 10.0, 10.0, -10.0]]),
@@ -59,12 +28,12 @@ REACH = 3.0
 Curves = dict[str, NDArray[np.float64]]
 
 
-def run(lab: Lab) -> Findings:
+def compose_logistic_units(context: Context) -> Result:
     x = np.linspace(-REACH, REACH, 60001)  # in steps of 0.0001
     y = formulas(x)
-    return Findings(
+    return Result(
         checks=[*structure(x, y), *values(x, y)],
-        figures={"network": network(), "curves": curves(x, y)},
+        figures={"network": plot_network(), "curves": plot_curves(x, y)},
         tables=[ranges(y)],
         conclusion=f"y7 lies at {y['y7'][0]:.4f} far from 0, with a dip to {y['y7'].min():.4f} at x = {x[y['y7'].argmin()]:.2f} "
         f"and a peak of {y['y7'].max():.4f} at x = {x[y['y7'].argmax()]:.2f}.",
@@ -151,7 +120,7 @@ def ranges(y: Curves) -> Table:
     return Table(caption, ["unit", "bias", "weights, from the layer below", "lowest", "highest"], rows)
 
 
-def network() -> Shown:
+def plot_network() -> Figure:
     drawn = sheet(
         "Seven logistic units, weights set by hand",
         caption="on a line: the weight; in a circle: the bias; a unit's output is the logistic function of its weighted sum",
@@ -178,12 +147,10 @@ def network() -> Shown:
             if layer:
                 bias = f"{BIASES[layer - 1][place]:+g}"
                 axes.text(3 * layer, height - 0.17, bias, ha="center", va="center", fontsize=10, color=MUTED)
-    return Shown(
-        drawn, "Orange: positive weights; blue: negative ones. All seventeen numbers are those of the formulas' exponents."
-    )
+    return drawn
 
 
-def curves(x: NDArray[np.float64], y: Curves) -> Shown:
+def plot_curves(x: NDArray[np.float64], y: Curves) -> Figure:
     drawn = sheet(
         "From steps to a peak and a dip",
         caption="the units' outputs, layer by layer; each layer has its own vertical axis; dotted: x = -0.75 and 0.75",
@@ -217,8 +184,4 @@ def curves(x: NDArray[np.float64], y: Curves) -> Shown:
         offset = (0, 7 if kind == "peak" else -15)
         number = axes.annotate(f"{y[unit][at]:.4f}", (x[at], y[unit][at]), offset, textcoords="offset points")
         number.set(ha="center", fontsize=10, color=INK, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
-    return Shown(
-        drawn,
-        "Where a falling and a rising unit leave a gap between them, the second layer makes a peak or a dip. The last unit, both "
-        "of whose weights are negative, turns the peak into a dip and the dip into a peak.",
-    )
+    return drawn

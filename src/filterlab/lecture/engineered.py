@@ -4,49 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.lab import Job, Lab, Outcome
-from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, close, equal, hypothesis
+from filterlab.lecture.context import Context, Job, Outcome
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, equal, hypothesis
 from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.mosaic import mosaic
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel, sheet
 
-PAGE = Page(
-    says="""\
-Before networks learned their features, people wrote them: a filter for upright edges, one for level ones, one for each diagonal,
-in both signs. Rotating the outer ring of the lecture's filter, three rows of (-1, 0, +1), by one place turns the edge by 45
-degrees, so eight such steps make a set of eight 3x3 filters. A convolutional network has a first layer of the same form and
-finds its numbers itself.
-
-Which set serves the layers above it better? Three networks differ in their first layer alone. One has the eight edge filters
-and keeps them, one learns its eight filters, and one keeps the eight random filters that the learning one starts from. All
-three train the same head on the same images: a second convolution with 16 filters of 3x3, max pooling after both, and a dense
-layer. Fixed filters have no bias, which stays zero, and the edge filters are scaled to the size that random ones have on average.
-
-The random filters are there for a fair judgment: what a network reaches with filters that mean nothing is the head's
-achievement, and only what lies above it is the filters'. For each seed the three share the training images, their order, and
-the head's initial weights, so that differences are taken seed by seed. The validation images choose the epoch and are compared;
-the test images are measured once, with what was chosen.""",
-    formulas=[
-        Formula(
-            r"\begin{pmatrix} -1 & 0 & 1 \\ -1 & 0 & 1 \\ -1 & 0 & 1 \end{pmatrix} \rightarrow "
-            r"\begin{pmatrix} -1 & -1 & 0 \\ -1 & 0 & 1 \\ 0 & 1 & 1 \end{pmatrix} \rightarrow "
-            r"\begin{pmatrix} -1 & -1 & -1 \\ 0 & 0 & 0 \\ 1 & 1 & 1 \end{pmatrix} \rightarrow \cdots",
-            "the lecture's filter, its ring turned; edge filters of this form: Prewitt 1970, Object enhancement and extraction",
-        ),
-        Formula(
-            r"w \leftarrow \sqrt{2}\, \frac{w}{\lVert w \rVert}, \qquad E \lVert w \rVert^2 = 9 \cdot \frac{2}{9} = 2",
-            "the squared size that random initial weights of a 3x3 filter have on average (He et al. 2015, arXiv 1502.01852)",
-        ),
-        Formula(
-            r"c(w) = \max_{k} \frac{w \cdot e_k}{\lVert w \rVert\, \lVert e_k \rVert}",
-            "how much a filter w resembles the nearest of the edge filters, 1 where it is one of them",
-        ),
-    ],
-)
 EDGE = [[-1, 0, 1]] * 3
 KINDS = ("engineered", "learned", "random")
 PAIRS = (("learned", "engineered"), ("engineered", "random"))  # the first, it is claimed, beats the second
@@ -59,21 +27,21 @@ Key = tuple[str, int, int]  # kind, number of training images, seed
 Scores = Mapping[tuple[str, int], Mapping[str, float]]  # by kind and number of training images: by seed
 
 
-def run(lab: Lab) -> Findings:
-    sizes = lab.pick(full={100: 40, 1000: 20, 5000: 10}, quick={100: 1, 200: 1})  # training images: epochs
-    keys = [(kind, n, seed) for n in sizes for seed in range(lab.pick(full=8, quick=2)) for kind in KINDS]
-    jobs = [job(lab, kind, n, seed, epochs=sizes[n]) for kind, n, seed in keys]
-    outcomes = dict(zip(keys, lab.run(jobs), strict=True))
+def compare_engineered_filters(context: Context) -> Result:
+    sizes = context.budget(full={100: 40, 1000: 20, 5000: 10}, quick={100: 1, 200: 1})  # training images: epochs
+    keys = [(kind, n, seed) for n in sizes for seed in range(context.budget(full=8, quick=2)) for kind in KINDS]
+    jobs = [filter_job(context, kind, n, seed, epochs=sizes[n]) for kind, n, seed in keys]
+    outcomes = dict(zip(keys, context.train_all(jobs), strict=True))
     accuracy = scores(outcomes, lambda own: own.best("validation/accuracy"))
     test = scores(outcomes, lambda own: own.test_accuracy)
     likeness = scores(outcomes, lambda own: resemblance(kept(own)))
     hypotheses = compared(accuracy, likeness)
-    return Findings(
+    return Result(
         checks=filter_checks() + training_checks(outcomes),
-        figures={"filters": filters(outcomes, n=max(sizes)), "accuracy": accuracies(accuracy)},
+        figures={"filters": plot_filters(outcomes, n=max(sizes)), "accuracy": plot_accuracies(accuracy)},
         hypotheses=hypotheses,
-        tables=[table(accuracy, test, likeness, epochs=sizes)],
-        conclusion=conclusion(accuracy, hypotheses),
+        tables=[tabulate_accuracy(accuracy, test, likeness, epochs=sizes)],
+        conclusion=conclude(accuracy, hypotheses),
     )
 
 
@@ -109,13 +77,13 @@ def fix_edges(network: Any) -> None:
 CHANGES: dict[str, Callable[[Any], None] | None] = {"engineered": fix_edges, "learned": None, "random": fix}
 
 
-def job(lab: Lab, kind: str, n: int, seed: int, *, epochs: int) -> Job:
+def filter_job(context: Context, kind: str, n: int, seed: int, *, epochs: int) -> Job:
     """n training images drawn with `seed`, the same for each kind."""
     drawn = np.random.default_rng(seed).permutation(POOL)[:n]
-    kept, measured = slice(POOL, POOL + VALIDATION), slice(lab.pick(full=10_000, quick=500))
+    kept, measured = slice(POOL, POOL + VALIDATION), slice(context.budget(full=10_000, quick=500))
     return Job(
         params={"filters": kind, "images": n, "seed": seed},
-        config=lab.compose(
+        config=context.compose(
             "model=conv_net",
             "model.layers=[{filters: 8, kernel: 3, pool: 2}, {filters: 16, kernel: 3, pool: 2}]",
             "model.hidden=[]",
@@ -129,9 +97,9 @@ def job(lab: Lab, kind: str, n: int, seed: int, *, epochs: int) -> Job:
             f"trainer.patience={epochs}",
             f"seed={seed}",
         ),
-        train=LabelledImages(images=lab.train.images[drawn], labels=lab.train.labels[drawn]),
-        validation=LabelledImages(images=lab.train.images[kept], labels=lab.train.labels[kept]),
-        test=LabelledImages(images=lab.test.images[measured], labels=lab.test.labels[measured]),
+        train=LabelledImages(images=context.train.images[drawn], labels=context.train.labels[drawn]),
+        validation=LabelledImages(images=context.train.images[kept], labels=context.train.labels[kept]),
+        test=LabelledImages(images=context.test.images[measured], labels=context.test.labels[measured]),
         change=CHANGES[kind],
     )
 
@@ -223,7 +191,7 @@ def compared(accuracy: Scores, likeness: Scores) -> list[Hypothesis]:
     return found
 
 
-def table(accuracy: Scores, test: Scores, likeness: Scores, *, epochs: Mapping[int, int]) -> Table:
+def tabulate_accuracy(accuracy: Scores, test: Scores, likeness: Scores, *, epochs: Mapping[int, int]) -> Table:
     def told(values: Mapping[str, float], form: str) -> str:
         found = summarize(values.values())
         return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
@@ -239,7 +207,7 @@ def table(accuracy: Scores, test: Scores, likeness: Scores, *, epochs: Mapping[i
     )
 
 
-def conclusion(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
+def conclude(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
     n = max(size for _, size in accuracy)
     means = ", ".join(f"{kind} {np.mean(list(accuracy[kind, n].values())):.2%}" for kind in KINDS)
     verdicts = [found.verdict for found in hypotheses]
@@ -249,7 +217,7 @@ def conclusion(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
     )
 
 
-def filters(outcomes: Mapping[Key, Outcome], *, n: int) -> Shown:
+def plot_filters(outcomes: Mapping[Key, Outcome], *, n: int) -> Figure:
     shown = {kind: kept(outcomes[kind, n, 0]) for kind in KINDS}
     limit = max(float(np.abs(own).max()) for own in shown.values())
     drawn = sheet(
@@ -265,10 +233,10 @@ def filters(outcomes: Mapping[Key, Outcome], *, n: int) -> Shown:
         image = axes.imshow(laid.pixels, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set_title(f"{kind}: {TOLD[kind]}", fontsize=11, color=INK)
     color_scale(drawn, image, left=MARGIN + 11.2, bottom=0.3, height=1.68, label="weight")
-    return Shown(drawn, "Red weights ask for ink, blue ones for none. The learned and the random filters are those of seed 0.")
+    return drawn
 
 
-def accuracies(accuracy: Scores) -> Shown:
+def plot_accuracies(accuracy: Scores) -> Figure:
     sizes = sorted({n for _, n in accuracy})
     drawn = sheet(
         "What each set of filters is worth to the layers above",
@@ -291,8 +259,4 @@ def accuracies(accuracy: Scores) -> Shown:
     axes.set_xlabel("training images", fontsize=11, color=INK)
     axes.set_ylabel("validation error (%)", fontsize=11, color=INK)
     axes.legend(frameon=False, fontsize=11, loc="upper right")
-    return Shown(
-        drawn,
-        "The error, on a logarithmic axis, of networks that differ in their first layer alone. Intervals are of the means; the "
-        "claims are judged seed by seed, which is surer: a seed's images and head are the same for all three.",
-    )
+    return drawn

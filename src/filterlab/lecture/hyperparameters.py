@@ -5,46 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.lab import Job, Lab, Outcome
-from filterlab.lecture.topic import Findings, Formula, Hypothesis, Page, Shown, Table, between, equal, hypothesis
+from filterlab.lecture.context import Context, Job, Outcome
+from filterlab.lecture.result import Hypothesis, Result, Table, between, equal, hypothesis
 from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
 
-PAGE = Page(
-    says="""\
-Training finds a network's weights. How many there are and how they are laid out is chosen before: the size of the filters, how
-far they move at each step (the stride), how many there are, and whether pooling follows. The lecture has a rule of thumb for
-each: smaller filters are more general, a stride of 1 or 2 is usually fine, the number of filters depends on the problem, and
-usually there is some pooling.
-
-A rule of thumb is a claim, and can be measured. The network is as small as one can be: one convolution, its ReLU, perhaps a
-max-pool, and a dense layer to the classes. From a base (8 filters of 5x5, stride 1, pooling 2x2) one choice is changed at a time.
-A seed draws the training images, as many others for validation, the initial weights and the order of the batches, the same for
-every setting, so that settings are compared seed by seed. "More general" can be read in two ways: that less is lost from the
-training images to new ones (the gap), or that new ones are told better (validation accuracy). Both are measured. "Fine" is taken
-to mean at most one point worse. "Depends on the problem" is tested with a second problem, telling 0 from 1.
-
-The claims were written down before anything was measured, and all of them are shown. An interval misses the truth one time in
-twenty, so among this many one wrong verdict would be no surprise. And one small network on one set of digits can refute "always",
-but says little about "usually".""",
-    formulas=[
-        Formula(
-            r"\mbox{gap} = a_{t} - a_{v}",
-            "accuracy on the training images less that on those for validation, both with the weights of the best epoch",
-        ),
-        Formula(
-            r"\bar d \pm t_{0.975,\, m-1}\, \frac{s}{\sqrt{m}}, \qquad d_i = a_i - b_i",
-            "the interval of a mean difference over m seeds (Student 1908); s: standard deviation of the differences",
-        ),
-        Formula(
-            r"n = F^2 K + K + C \left(\frac{28}{S\, q}\right)^2 K + C",
-            "parameters of the network: K filters of FxF, half a filter of zeros on each side, stride S, pools of qxq, C classes",
-        ),
-    ],
-)
 FACTORS = {"kernel": (3, 5, 9, 16), "stride": (1, 2), "filters": (1, 2, 4, 8, 16, 32), "pool": (1, 2)}
 BASE = {"kernel": 5, "stride": 1, "filters": 8, "pool": 2}
 NAMES = {"kernel": "filter size", "stride": "stride", "filters": "number of filters", "pool": "pooling"}
@@ -86,30 +55,30 @@ class Accuracy:
 Measured = Mapping[Setting, Mapping[str, Accuracy]]  # by setting and seed
 
 
-def run(lab: Lab) -> Findings:
-    seeds = range(lab.pick(full=5, quick=2))
-    drawn = {(problem, seed): draw(lab, problem, seed) for problem in CLASSES for seed in seeds}
+def compare_hyperparameters(context: Context) -> Result:
+    seeds = range(context.budget(full=5, quick=2))
+    drawn = {(problem, seed): draw_images(context, problem, seed) for problem in CLASSES for seed in seeds}
     trained = [(setting, seed) for setting in settings() for seed in seeds]
-    jobs = [job(lab, setting, seed, *drawn[setting.problem, seed]) for setting, seed in trained]
-    outcomes = lab.run(jobs)
+    jobs = [setting_job(context, setting, seed, *drawn[setting.problem, seed]) for setting, seed in trained]
+    outcomes = context.train_all(jobs)
     measured: dict[Setting, dict[str, Accuracy]] = {setting: {} for setting in settings()}
     for (setting, seed), given, outcome in zip(trained, jobs, outcomes, strict=True):
         measured[setting][str(seed)] = accuracy(outcome, given)
-    claims = hypotheses(measured)
+    claims = test_hypotheses(measured)
     counts = [sum(part.numel() for part in outcome.network.parameters()) for outcome in outcomes]
     base = summarize(got.validation for got in measured[changed(TEN)].values()).mean
-    return Findings(
+    return Result(
         checks=[
             equal("parameters of the networks, by the formula", [setting.parameters for setting, _ in trained], counts),
             equal(
                 "images that a training and its validation share", sum(len(np.intersect1d(*parts)) for parts in drawn.values()), 0
             ),
-            *([] if lab.quick else [between("validation accuracy of the base", base, 0.9, 1)]),
+            *([] if context.quick else [between("validation accuracy of the base", base, 0.9, 1)]),
         ],
         hypotheses=claims,
-        figures={"factors": figure(measured)},
-        tables=[table(measured)],
-        conclusion=conclusion(claims, measured),
+        figures={"factors": plot_factors(measured)},
+        tables=[tabulate_settings(measured)],
+        conclusion=conclude(claims, measured),
     )
 
 
@@ -125,18 +94,18 @@ def settings() -> list[Setting]:
     return list(dict.fromkeys([*first, *second]))  # the base once
 
 
-def draw(lab: Lab, problem: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def draw_images(context: Context, problem: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which of the 60,000 training images to train on and to validate on, from those of the problem's classes."""
-    n = lab.pick(full=2000, quick=100)
-    order = np.random.default_rng((13, seed)).permutation(np.flatnonzero(lab.train.labels < CLASSES[problem]))
+    n = context.budget(full=2000, quick=100)
+    order = np.random.default_rng((13, seed)).permutation(np.flatnonzero(context.train.labels < CLASSES[problem]))
     return order[:n], order[n : 2 * n]
 
 
-def job(lab: Lab, setting: Setting, seed: int, train: NDArray[np.int64], validation: NDArray[np.int64]) -> Job:
-    epochs = lab.pick(full=15, quick=1)
+def setting_job(context: Context, setting: Setting, seed: int, train: NDArray[np.int64], validation: NDArray[np.int64]) -> Job:
+    epochs = context.budget(full=15, quick=1)
     layer = {name: getattr(setting, name) for name in BASE}
     layer["padding"] = setting.kernel // 2  # filters of all sizes give maps of the same size, after pooling
-    config = lab.compose(
+    config = context.compose(
         "model=conv_net",
         f"model.layers=[{{{', '.join(f'{name}: {value}' for name, value in layer.items())}}}]",
         "model.hidden=[]",
@@ -151,7 +120,7 @@ def job(lab: Lab, setting: Setting, seed: int, train: NDArray[np.int64], validat
         f"data.classes={[str(label) for label in range(CLASSES[setting.problem])]}",
         f"seed={seed}",
     )
-    parts = [LabelledImages(images=lab.train.images[part], labels=lab.train.labels[part]) for part in (train, validation)]
+    parts = [LabelledImages(images=context.train.images[part], labels=context.train.labels[part]) for part in (train, validation)]
     return Job(params={**vars(setting), "seed": seed}, config=config, train=parts[0], validation=parts[1])
 
 
@@ -163,7 +132,7 @@ def accuracy(outcome: Outcome, given: Job) -> Accuracy:
     return Accuracy(train=float(hits.mean()), validation=outcome.best("validation/accuracy"))
 
 
-def hypotheses(measured: Measured) -> list[Hypothesis]:
+def test_hypotheses(measured: Measured) -> list[Hypothesis]:
     """The slide's claims, each as a difference that it says to be positive."""
 
     def of(measure: str, setting: Setting) -> dict[str, float]:
@@ -215,7 +184,7 @@ def needed(measured: Measured, problem: str) -> dict[str, float]:
     }
 
 
-def table(measured: Measured) -> Table:
+def tabulate_settings(measured: Measured) -> Table:
     rows = []
     for setting, got in measured.items():
         found = [summarize(100 * getattr(each, name) for each in got.values()) for name in ("train", "validation", "gap")]
@@ -228,7 +197,7 @@ def table(measured: Measured) -> Table:
     )
 
 
-def conclusion(claims: list[Hypothesis], measured: Measured) -> str:
+def conclude(claims: list[Hypothesis], measured: Measured) -> str:
     holding, failing = (sum(claim.verdict == verdict for claim in claims) for verdict in ("holds", "fails"))
     enough = {problem: 2 ** np.mean(list(needed(measured, problem).values())) for problem in CLASSES}
     return (
@@ -237,7 +206,7 @@ def conclusion(claims: list[Hypothesis], measured: Measured) -> str:
     )
 
 
-def figure(measured: Measured) -> Shown:
+def plot_factors(measured: Measured) -> Figure:
     drawn = sheet(
         "One choice changed at a time",
         caption=f"mean of {len(measured[changed(TEN)])} seeds, 95 % interval; else 8 filters of 5x5, stride 1, pooling 2x2",
@@ -263,11 +232,7 @@ def figure(measured: Measured) -> Shown:
     for axes in drawn.axes:
         axes.set_ylim(low, 100.5)
     drawn.axes[0].set_ylabel("accuracy [%]", fontsize=11, color=INK)
-    return Shown(
-        drawn,
-        "The distance between the accuracy on the training images and on new ones, those for validation, is the gap. All is for "
-        "ten digits but the green line; all panels have the same scale.",
-    )
+    return drawn
 
 
 def means(axes: Axes, found: Iterable[Iterable[float]], *, color: str, label: str) -> None:

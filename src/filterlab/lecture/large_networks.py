@@ -9,42 +9,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.lab import Job, Lab, Outcome
-from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, close, equal, hypothesis
+from filterlab.lecture.context import Context, Job, Outcome
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, equal, hypothesis
 from filterlab.models import shapes
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.study.statistics import Paired, paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
 
-PAGE = Page(
-    says="""\
-If layers are good, more layers should be better: a deeper network can do all that a shallower one does, and let the further
-layers change nothing. Training does not find that by itself. Beyond some tens of layers a plain network gets worse even on the
-images that it is trained on, so overfitting is not the reason. Residual networks add each block's input to its output: a block
-only has to learn a change to what is already there, and the gradient has a way down past all of them.
-
-Measured are the networks of the paper, with 20, 56 and 110 layers, with and without shortcuts, which have no parameters. They are
-narrow (4, 8 and 16 filters) and see digits averaged to 14x14 pixels, so that a processor can train them. A seed draws the images,
-the initial weights and the order of the batches, the same for all. Adam is the optimizer: its steps do not depend on the
-gradient's scale, so that no network fails merely because its gradients are large or small. What is claimed below was written down
-before it was measured.
-
-At the end of a network stands the classifier. The last maps are laid out as a vector, map after map and row after row, and fully
-connected layers lead from it to the classes. In AlexNet these are three layers, and they hold nearly all of its parameters. Later
-networks, residual ones among them, take each map's mean instead.""",
-    formulas=[
-        Formula(
-            r"x_{l+1} = \max\left(0,\, x_l + F(x_l)\right), \qquad "
-            r"\frac{\partial (x_l + F(x_l))}{\partial x_l} = I + \frac{\partial F}{\partial x_l}",
-            "He, Zhang, Ren, Sun, arXiv 1512.03385, equation 1; F: two convolutions of 3x3 with batch norm",
-        ),
-        Formula(r"\mbox{depth} = 6n + 2", "the same, section 4.2: three groups of n blocks of two, the first and the last layer"),
-        Formula(
-            r"\left\lfloor \frac{13 - 3}{2} \right\rfloor + 1 = 6, \qquad 6 \cdot 6 \cdot 256 = 9216, \qquad n = (P + 1) K",
-            "AlexNet's last pool (3x3, stride 2), its vector (Krizhevsky, Sutskever, Hinton 2012), a dense layer's parameters",
-        ),
-    ],
-)
 SIDE, WIDTH = 14, 4
 PAPER = {20: 0.27, 56: 0.85, 110: 1.7}  # million parameters of its networks on CIFAR-10 (arXiv 1512.03385, table 6)
 DENSE, DENSE_PARAMETERS = [[9216, 4096], [4096, 4096], [4096, 1000]], [37_752_832, 16_781_312, 4_097_000]
@@ -81,28 +52,28 @@ class Seen:
 Measured = Mapping[Kind, Mapping[str, Seen]]  # by network and seed
 
 
-def run(lab: Lab) -> Findings:
-    seeds = range(lab.pick(full=4, quick=2))
-    kinds = [Kind(residual, depth) for residual in (False, True) for depth in lab.pick(full=tuple(PAPER), quick=(20, 110))]
+def train_large_networks(context: Context) -> Result:
+    seeds = range(context.budget(full=4, quick=2))
+    kinds = [Kind(residual, depth) for residual in (False, True) for depth in context.budget(full=tuple(PAPER), quick=(20, 110))]
     trainings = [(kind, seed) for kind in kinds for seed in seeds]
-    jobs = [job(lab, kind, seed) for kind, seed in trainings]
+    jobs = [residual_job(context, kind, seed) for kind, seed in trainings]
     measured: dict[Kind, dict[str, Seen]] = {kind: {} for kind in kinds}
-    for (kind, seed), given, outcome in zip(trainings, jobs, lab.run(jobs), strict=True):
+    for (kind, seed), given, outcome in zip(trainings, jobs, context.train_all(jobs), strict=True):
         measured[kind][str(seed)] = Seen(gradient_norms(given), outcome)
     classifier_checks, classifier_table = of_the_classifier()
-    return Findings(
+    return Result(
         checks=[*of_the_depths(), *classifier_checks],
-        hypotheses=hypotheses(measured),
-        figures={"gradients": gradients(measured), "training": training(measured)},
-        tables=[table(measured), classifier_table],
-        conclusion=conclusion(measured),
+        hypotheses=test_hypotheses(measured),
+        figures={"gradients": plot_gradients(measured), "training": plot_training(measured)},
+        tables=[tabulate_networks(measured), classifier_table],
+        conclusion=conclude(measured),
     )
 
 
-def job(lab: Lab, kind: Kind, seed: int) -> Job:
-    epochs = lab.pick(full=8, quick=2)
-    train, validation = lab.pick(full=(2048, 1024), quick=(64, 32))
-    config = lab.compose(
+def residual_job(context: Context, kind: Kind, seed: int) -> Job:
+    epochs = context.budget(full=8, quick=2)
+    train, validation = context.budget(full=(2048, 1024), quick=(64, 32))
+    config = context.compose(
         "model=resnet",
         f"model.depth={kind.depth}",
         f"model.width={WIDTH}",
@@ -119,9 +90,9 @@ def job(lab: Lab, kind: Kind, seed: int) -> Job:
         f"trainer.patience={epochs}",
         f"seed={seed}",
     )
-    order = np.random.default_rng((15, seed)).permutation(len(lab.train))
+    order = np.random.default_rng((15, seed)).permutation(len(context.train))
     parts = [
-        LabelledImages(images=halved(lab.train.images[part]), labels=lab.train.labels[part])
+        LabelledImages(images=halved(context.train.images[part]), labels=context.train.labels[part])
         for part in (order[:train], order[train : train + validation])
     ]
     return Job(params={**vars(kind), "seed": seed}, config=config, train=parts[0], validation=parts[1])
@@ -149,7 +120,7 @@ def gradient_norms(given: Job) -> NDArray[np.float64]:
     return np.array([float(gradient.norm()) for gradient in gradients])
 
 
-def hypotheses(measured: Measured) -> list[Hypothesis]:
+def test_hypotheses(measured: Measured) -> list[Hypothesis]:
     """Stated before measuring; each difference is claimed to be positive."""
 
     def differ(measure: str, first: Kind, second: Kind) -> Paired:
@@ -234,7 +205,7 @@ def of_the_classifier() -> tuple[list[Check], Table]:
     return checks, Table(caption, ["layers", "parameters", "share"], rows)
 
 
-def table(measured: Measured) -> Table:
+def tabulate_networks(measured: Measured) -> Table:
     rows = []
     for kind, by_seed in measured.items():
         got = list(by_seed.values())
@@ -254,7 +225,7 @@ def table(measured: Measured) -> Table:
     )
 
 
-def conclusion(measured: Measured) -> str:
+def conclude(measured: Measured) -> str:
     deep = [list(measured[Kind(residual, 110)].values()) for residual in (False, True)]
     plain, residual = (summarize(100 * seen.train for seen in got).mean for got in deep)
     fall = [10 ** summarize(np.log10(seen.gradients[0] / seen.gradients[-1]) for seen in got).mean for got in deep]
@@ -265,34 +236,27 @@ def conclusion(measured: Measured) -> str:
     )
 
 
-def gradients(measured: Measured) -> Shown:
-    drawn = pair("Gradients before training", measured, of=lambda seen: seen.gradients, log=True)
+def plot_gradients(measured: Measured) -> Figure:
+    drawn = plot_by_depth("Gradients before training", measured, of=lambda seen: seen.gradients, log=True)
     for axes in drawn.axes:
         axes.set_xlabel("convolution, counted from the image", fontsize=11, color=INK)
     drawn.axes[0].set_ylabel("norm of its weights' gradient", fontsize=11, color=INK)
     drawn.axes[1].legend(frameon=False, fontsize=11, loc="upper right")
-    return Shown(
-        drawn,
-        "The gradient goes from right to left, from the loss down to the image. Batch norm holds the signal's size on its way "
-        "up, but not the gradient's on its way down (Yang et al., arXiv 1902.08129). Both panels have one logarithmic scale.",
-    )
+    return drawn
 
 
-def training(measured: Measured) -> Shown:
-    drawn = pair("Training", measured, of=lambda seen: 100 * np.array(seen.outcome.curves["train/accuracy"]), log=False)
+def plot_training(measured: Measured) -> Figure:
+    drawn = plot_by_depth("Training", measured, of=lambda seen: 100 * np.array(seen.outcome.curves["train/accuracy"]), log=False)
     for axes in drawn.axes:
         axes.set_xlabel("epoch", fontsize=11, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(0, 100)
     drawn.axes[0].set_ylabel("training accuracy [%]", fontsize=11, color=INK)
     drawn.axes[1].legend(frameon=False, fontsize=11, loc="best")
-    return Shown(
-        drawn,
-        "Accuracy on the training images, as the epoch goes: what is missing here is not lost to overfitting. Chance is 10 %.",
-    )
+    return drawn
 
 
-def pair(title: str, measured: Measured, *, of: Callable[[Seen], NDArray[np.float64]], log: bool) -> Figure:
+def plot_by_depth(title: str, measured: Measured, *, of: Callable[[Seen], NDArray[np.float64]], log: bool) -> Figure:
     """Plain networks to the left, residual ones to the right: a thin line a seed, a thick one for their mean (log: geometric)."""
     n = len(next(iter(measured.values())))
     drawn = sheet(

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.baselines import svm
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
-from filterlab.lecture.lab import Job, Lab, Point, fit
-from filterlab.lecture.topic import Shown
+from filterlab.lecture.context import Context, Job, Record, fit
 from filterlab.study.statistics import CONFIDENCE, summarize
 from filterlab.visualization.style import INK, MARGIN, MUTED, panel, sheet
 
@@ -74,19 +74,19 @@ class Measured:
         """On the test images, in [0, 1]."""
         return float(self.right.mean())
 
-    def point(self) -> Point:
+    def point(self) -> Record:
         named = {"images": self.images, "test/accuracy": self.accuracy, "model/MB": self.stored}
         costs = {"training/seconds": self.seconds, "test/seconds": self.test_seconds, "training/MB": self.memory}
         name = " ".join(f"{key}={given}" for key, given in self.params.items())
-        return Point(name, params=self.params, metrics={**named, **costs, **self.chosen})
+        return Record(name, params=self.params, metrics={**named, **costs, **self.chosen})
 
 
-def run(lab: Lab, tasks: Sequence[Task]) -> list[Measured]:
+def measure_all(context: Context, tasks: Sequence[Task]) -> list[Measured]:
     """All tasks side by side, in their order; each is recorded, networks and machines under the same names."""
     found = []
-    for measured in lab.side_by_side(measure, tasks):
+    for measured in context.map_parallel(measure, tasks):
         point = measured.point()
-        lab.record(point)
+        context.record(point)
         found.append(measured)
         print(
             f"  {len(found):>3} of {len(tasks)}  {point.name}: test {measured.accuracy:.2%}, {measured.seconds:.1f} s", flush=True
@@ -100,7 +100,7 @@ def measure(task: Task) -> Measured:
         import_module(module)
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM, the highest VmRSS, counts from here (man 5 proc)
-    learned = machine(task) if task.config is None else network(task, task.config)
+    learned = train_machine(task) if task.config is None else train_network(task, task.config)
     memory = resident("VmHWM") - before + task.inputs.nbytes / 1e6
     started = time.perf_counter()
     predicted = learned.predict(task.test_inputs)
@@ -133,14 +133,14 @@ class Learned:
     chosen: Mapping[str, float]
 
 
-def machine(task: Task) -> Learned:
+def train_machine(task: Task) -> Learned:
     started = time.perf_counter()
     fitted = svm.fit(task.inputs, task.labels, seed=task.params["subset"])
     chosen = {"C": fitted.C, "gamma": fitted.gamma, "folds": fitted.folds, "support_vectors": fitted.vectors}
     return Learned(fitted.predict, fitted.numbers, time.perf_counter() - started, chosen)
 
 
-def network(task: Task, config: schema.Config) -> Learned:
+def train_network(task: Task, config: schema.Config) -> Learned:
     """Trained in a single epoch over repeated images: no epoch has to be chosen, so no image is needed to choose by."""
     from filterlab.evaluation.predict import predict
 
@@ -165,7 +165,7 @@ def repetitions(images: int, *, batch_size: int, passes: int, steps: int) -> int
 Curves = dict[str, dict[float, list[Measured]]]  # by method and images per class, ascending; one a subset
 
 
-def curves(measured: Sequence[Measured], methods: Sequence[str]) -> Curves:
+def group_by_method(measured: Sequence[Measured], methods: Sequence[str]) -> Curves:
     """Images per class are a mean where all images are taken, whose digits are not equally frequent."""
     found: Curves = {method: {} for method in methods}
     for one in sorted(measured, key=lambda one: (one.images, one.params["subset"])):
@@ -244,7 +244,7 @@ def written(size: float) -> str:
     return f"{size:.0f}" if size >= 10 else f"{size:.1f}".removesuffix(".0")
 
 
-def accuracy_figure(found: Curves, *, tested: int, colors: Mapping[str, str], dashed: Sequence[str]) -> Shown:
+def plot_learning_curves(found: Curves, *, tested: int, colors: Mapping[str, str], dashed: Sequence[str]) -> Figure:
     drawn = sheet(
         "Coded or discovered: errors by the number of training images",
         caption=f"{tested:,} test images of MNIST; support vector machines on coded features (dashed), and networks",
@@ -263,14 +263,10 @@ def accuracy_figure(found: Curves, *, tested: int, colors: Mapping[str, str], da
     axes.set_ylabel("test error, %", fontsize=11, color=INK)
     across(axes, list(next(iter(found.values()))))
     axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    return Shown(
-        drawn,
-        "Both axes are logarithmic. Bars are 95 % intervals: over five subsets where there are five, else over the test images. "
-        "The last points have learned from all images.",
-    )
+    return drawn
 
 
-def crossover_figure(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, colors: Mapping[str, str]) -> Shown:
+def plot_crossover(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, colors: Mapping[str, str]) -> Figure:
     sizes = list(next(iter(gaps.values())))
     drawn = sheet(
         "Where discovery overtakes coding",
@@ -292,11 +288,7 @@ def crossover_figure(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *
     axes.set_ylabel("ahead by, points", fontsize=11, color=INK)
     across(axes, sizes)
     axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    return Shown(
-        drawn,
-        "Dots are subsets, lines their means. A diamond is where the mean difference turns positive for good, the bar through it "
-        "the 95 % interval, as far as it lies within what was tried.",
-    )
+    return drawn
 
 
 def across(axes: "Axes", sizes: Sequence[float]) -> None:

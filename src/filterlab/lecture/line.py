@@ -1,33 +1,18 @@
 """Topic 1: a line through noisy points, by gradient descent and in closed form."""
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, close
+from filterlab.lecture.context import Context
+from filterlab.lecture.result import Check, Result, close
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
-PAGE = Page(
-    says="""\
-The smallest network there is: one input, one output, a weight and a bias. Fitting it means to make the sum of squared
-errors small, and there are two ways. The closed form solves for the bottom of the bowl at once; gradient descent starts anywhere
-and walks downhill, each step as long as the slope is steep.
-
-For a line the walk is a detour. For everything that follows in this lecture it is the only way, so it is worth seeing
-that both arrive at the same point.""",
-    formulas=[
-        Formula(r"y = b_0 + b_1 x, \qquad E(b) = \frac{1}{n} \sum_{i=1}^{n} \left(b_0 + b_1 x_i - y_i\right)^2", "least squares"),
-        Formula(
-            r"b \leftarrow b - \eta\, \frac{\partial E}{\partial b}, \qquad \hat b = (X^\top X)^{-1} X^\top y",
-            "the normal equations (Gauss 1809)",
-        ),
-    ],
-)
 POINTS, NOISE, RATE, STEPS = 50, 0.3, 0.5, 200
 TRUE = (1.0, 2.0)  # b0, b1
 
 
-def run(lab: Lab) -> Findings:
+def fit_line(context: Context) -> Result:
     draw = np.random.default_rng(1)
     x = draw.uniform(0, 1, POINTS)
     y = TRUE[0] + TRUE[1] * x + NOISE * draw.standard_normal(POINTS)
@@ -35,7 +20,7 @@ def run(lab: Lab) -> Findings:
     exact = np.linalg.solve(design.T @ design, design.T @ y)
     path = descend(design, y, rate=RATE, steps=STEPS)
     found = path[-1]
-    return Findings(checks=checks(found, exact), figures={"line": figure(x, y, path, exact)})
+    return Result(checks=check_line(found, exact), figures={"line": plot_line(x, y, path, exact)})
 
 
 def descend(design: NDArray[np.float64], y: NDArray[np.float64], *, rate: float, steps: int) -> NDArray[np.float64]:
@@ -47,7 +32,7 @@ def descend(design: NDArray[np.float64], y: NDArray[np.float64], *, rate: float,
     return np.array(path)
 
 
-def checks(found: NDArray[np.float64], exact: NDArray[np.float64]) -> list[Check]:
+def check_line(found: NDArray[np.float64], exact: NDArray[np.float64]) -> list[Check]:
     return [
         close(
             f"b{index} by gradient descent, beside the closed form",
@@ -59,7 +44,7 @@ def checks(found: NDArray[np.float64], exact: NDArray[np.float64]) -> list[Check
     ]
 
 
-def figure(x: NDArray[np.float64], y: NDArray[np.float64], path: NDArray[np.float64], exact: NDArray[np.float64]) -> Shown:
+def plot_line(x: NDArray[np.float64], y: NDArray[np.float64], path: NDArray[np.float64], exact: NDArray[np.float64]) -> Figure:
     drawn = sheet(
         "A line, found step by step",
         caption=f"{POINTS} points drawn from y = {TRUE[0]:g} + {TRUE[1]:g} x and noise of standard deviation {NOISE:g}",
@@ -84,8 +69,4 @@ def figure(x: NDArray[np.float64], y: NDArray[np.float64], path: NDArray[np.floa
     right.text(0, 1.15e-4, "the check's tolerance", ha="left", fontsize=10, color=MUTED)
     right.set_xlabel("step", fontsize=11, color=INK)
     right.set_ylabel("distance from the closed form", fontsize=11, color=INK)
-    return Shown(
-        drawn,
-        "Left: the line after some of the steps. Right: the distance of (b0, b1) from the closed form shrinks by the same factor "
-        "with each step, a straight line on a logarithmic axis.",
-    )
+    return drawn

@@ -1,46 +1,23 @@
 """Topic 2: the logistic function: what its bias and its weight do."""
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, below, close
+from filterlab.lecture.context import Context
+from filterlab.lecture.result import Check, Result, Table, below, close
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
-PAGE = Page(
-    says="""\
-A logistic unit takes the line of the last topic and bends it: whatever b + w x comes to, the output lies between 0 and 1. Far to
-one side it is almost 0, far to the other almost 1, and in between it passes 1/2.
-
-The two numbers have one job each. The weight w sets how steep the passage is, and its sign says whether the curve rises or falls.
-The bias b moves the curve along the axis without changing its shape. The passage through 1/2 is where b + w x = 0, at -b/w: a
-positive bias moves a rising curve to the left, and the steeper the curve, the less the same bias moves it. The slope
-there is w/4, the steepest of the whole curve, since y (1 - y) is largest at y = 1/2.
-
-As |w| grows the unit turns into a step, a yes or no. What sets it apart from a step is that it has a slope everywhere,
-so that gradient descent can find b and w.""",
-    formulas=[
-        Formula(
-            r"y = \sigma(b + w x), \qquad \sigma(z) = \frac{1}{1 + e^{-z}}",
-            "the logistic function (Verhulst 1845; Bishop 2006, equation 4.59)",
-        ),
-        Formula(r"\frac{d\sigma}{dz} = \sigma(z) \left(1 - \sigma(z)\right)", "Bishop 2006, equation 4.88"),
-        Formula(
-            r"y\left(-\frac{b}{w}\right) = \frac{1}{2}, \qquad \frac{dy}{dx}\left(-\frac{b}{w}\right) = \frac{w}{4}",
-            "from the two above: z = 0 at the midpoint, and the chain rule gives another factor w",
-        ),
-    ],
-)
 PAIRS = [(0, 1), (0, 5), (2, 1), (0, -1)]  # (b, w) of the slides
 REACH = 6.0  # the axis is drawn, and searched, from -REACH to REACH
 
 
-def run(lab: Lab) -> Findings:
+def examine_logistic_units(context: Context) -> Result:
     midpoints = [midpoint(bias=bias, weight=weight) for bias, weight in PAIRS]
     slopes = [slope(place, bias=bias, weight=weight) for place, (bias, weight) in zip(midpoints, PAIRS, strict=True)]
-    return Findings(
-        checks=checks(midpoints, slopes),
-        figures={"logistic": figure(midpoints, slopes)},
+    return Result(
+        checks=check_units(midpoints, slopes),
+        figures={"logistic": plot_units(midpoints, slopes)},
         tables=[
             Table(
                 "Midpoint by bisection and slope by finite differences, from values of the function alone, and the formulas.",
@@ -80,7 +57,7 @@ def slope(x: float, *, bias: float, weight: float, step: float = 1e-5) -> float:
     return float((right - left) / (2 * step))
 
 
-def checks(midpoints: list[float], slopes: list[float]) -> list[Check]:
+def check_units(midpoints: list[float], slopes: list[float]) -> list[Check]:
     """midpoints, slopes: one for each of PAIRS."""
     x = np.linspace(-REACH, REACH, 1201)
     curves = np.array([unit(x, bias=bias, weight=weight) for bias, weight in PAIRS])
@@ -117,7 +94,7 @@ def checks(midpoints: list[float], slopes: list[float]) -> list[Check]:
     ]
 
 
-def figure(midpoints: list[float], slopes: list[float]) -> Shown:
+def plot_units(midpoints: list[float], slopes: list[float]) -> Figure:
     drawn = sheet(
         "The bias moves the curve, the weight tilts it",
         caption="y = 1 / (1 + exp(-(b + w x))), with its midpoint and the tangent there; gray: b = 0, w = 1",
@@ -141,8 +118,4 @@ def figure(midpoints: list[float], slopes: list[float]) -> Shown:
             axes.set_yticklabels([])
         else:
             axes.set_ylabel("y", fontsize=11, color=INK)
-    return Shown(
-        drawn,
-        "Left to right: the plain curve; five times the weight, five times the slope at the same midpoint; a bias of 2 moves the "
-        "plain curve 2 to the left; a negative weight mirrors it.",
-    )
+    return drawn

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.lab import Job, Lab, Outcome
-from filterlab.lecture.topic import Check, Findings, Hypothesis, Shown, Table, below, between, equal, hypothesis
+from filterlab.lecture.context import Context, Job, Outcome
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, between, equal, hypothesis
 from filterlab.lecture.tutorial import part, written
 from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
@@ -24,7 +25,7 @@ Outcomes = dict[str, dict[int, Outcome]]  # by name of the setting and seed
 Drawn = Mapping[int, tuple[LabelledImages, LabelledImages]]  # by seed: with true labels, with noisy ones
 
 
-def draw(pool: LabelledImages, *, seed: int) -> tuple[LabelledImages, LabelledImages]:
+def draw_labels(pool: LabelledImages, *, seed: int) -> tuple[LabelledImages, LabelledImages]:
     """200 images with their true labels, and the same with 45 labels replaced by one of the nine others, each as likely."""
     drawn = np.random.default_rng(seed)
     true = part(pool, drawn.choice(len(pool), IMAGES, replace=False))
@@ -41,11 +42,13 @@ def l1(network: "nn.Module") -> None:
             weight.register_hook(lambda gradient, weight=weight: gradient + STRENGTH * weight.detach().sign())
 
 
-def job(lab: Lab, name: str, *, seed: int, train: LabelledImages, validation: LabelledImages, test: LabelledImages) -> Job:
+def noisy_job(
+    context: Context, name: str, *, seed: int, train: LabelledImages, validation: LabelledImages, test: LabelledImages
+) -> Job:
     """Two convolutions of 8 and 16 filters of 5x5, a dense layer of 64; the settings differ in what their name says alone."""
     layers = [f"{{filters: {number}, kernel: 5, pool: 2, batch_norm: {name == 'batch norm'}}}" for number in (8, 16)]
-    epochs = lab.pick(full=40, quick=3)
-    config = lab.compose(
+    epochs = context.budget(full=40, quick=3)
+    config = context.compose(
         "experiment=tutorial",
         "model=conv_net",
         f"model.layers=[{', '.join(layers)}]",
@@ -59,37 +62,37 @@ def job(lab: Lab, name: str, *, seed: int, train: LabelledImages, validation: La
     return Job(params, config, train, validation, test, change=l1 if name == "L1" else None)
 
 
-def study(lab: Lab) -> Findings:
-    pool, validation = part(lab.train, slice(POOL)), part(lab.train, slice(POOL, POOL + VALIDATION))
-    test = part(lab.test, slice(lab.pick(full=None, quick=500)))
-    drawn = {seed: draw(pool, seed=seed) for seed in range(lab.pick(full=10, quick=2))}
+def compare_remedies(context: Context) -> Result:
+    pool, validation = part(context.train, slice(POOL)), part(context.train, slice(POOL, POOL + VALIDATION))
+    test = part(context.test, slice(context.budget(full=None, quick=500)))
+    drawn = {seed: draw_labels(pool, seed=seed) for seed in range(context.budget(full=10, quick=2))}
     jobs = {
-        (name, seed): job(lab, name, seed=seed, train=noisy, validation=validation, test=test)
+        (name, seed): noisy_job(context, name, seed=seed, train=noisy, validation=validation, test=test)
         for name in COLORS
         for seed, (_, noisy) in drawn.items()
     }
     outcomes: Outcomes = {name: {} for name in COLORS}
-    for (name, seed), outcome in zip(jobs, lab.run(jobs.values()), strict=True):
+    for (name, seed), outcome in zip(jobs, context.train_all(jobs.values()), strict=True):
         outcomes[name][seed] = outcome
-    claims = hypotheses(outcomes)
+    claims = test_hypotheses(outcomes)
     verdicts = "; ".join(f"{claim.claim}: {claim.verdict} ({claim.difference:+.1f} points)" for claim in claims)
-    return Findings(
-        checks=checks(lab, drawn, outcomes["plain"]),
-        figures={"noisy_labels": figure(outcomes, lowest=lab.pick(full=0.4, quick=0.0))},
+    return Result(
+        checks=check_draws(context, drawn, outcomes["plain"]),
+        figures={"noisy_labels": plot_noisy_labels(outcomes, lowest=context.budget(full=0.4, quick=0.0))},
         hypotheses=claims,
-        tables=[table(outcomes, drawn)],
+        tables=[tabulate_remedies(outcomes, drawn)],
         conclusion=f"With {WRONG} of {IMAGES} labels wrong, {verdicts}.",
     )
 
 
-def checks(lab: Lab, drawn: Drawn, plain: Mapping[int, Outcome]) -> list[Check]:
+def check_draws(context: Context, drawn: Drawn, plain: Mapping[int, Outcome]) -> list[Check]:
     changed = [int((true.labels != noisy.labels).sum()) for true, noisy in drawn.values()]
     made = [
         equal("images of each seed", [len(noisy) for _, noisy in drawn.values()], [IMAGES] * len(drawn)),
         equal("wrong labels of each seed", changed, [WRONG] * len(drawn)),
         below("largest difference of the L1 hook's gradient from that of loss + penalty", penalty_error(), 1e-6),
     ]
-    if not lab.quick:
+    if not context.quick:
         learned = float(np.mean([outcome.curves["train/accuracy"][-1] for outcome in plain.values()]))
         made.append(
             between("plain: share of the training labels, wrong ones included, that the last epoch has right", learned, 0.9)
@@ -114,7 +117,7 @@ def penalty_error() -> float:
     return float((given - expected).abs().max())
 
 
-def hypotheses(outcomes: Outcomes) -> list[Hypothesis]:
+def test_hypotheses(outcomes: Outcomes) -> list[Hypothesis]:
     """Each remedy against plain: with the epoch that clean validation chooses, and where nothing stops the training."""
     test = {name: {str(seed): outcome.test_accuracy for seed, outcome in given.items()} for name, given in outcomes.items()}
     last = {
@@ -132,7 +135,7 @@ def hypotheses(outcomes: Outcomes) -> list[Hypothesis]:
     ]
 
 
-def table(outcomes: Outcomes, drawn: Drawn) -> Table:
+def tabulate_remedies(outcomes: Outcomes, drawn: Drawn) -> Table:
     rows = []
     for name, given in outcomes.items():
         repeated = [parroted(outcome, *drawn[seed]) for seed, outcome in given.items()]
@@ -163,7 +166,7 @@ def parroted(outcome: Outcome, true: LabelledImages, noisy: LabelledImages) -> i
     return int((predict(outcome.predictor, noisy.images[wrong]).argmax(axis=1) == noisy.labels[wrong]).sum())
 
 
-def figure(outcomes: Outcomes, *, lowest: float) -> Shown:
+def plot_noisy_labels(outcomes: Outcomes, *, lowest: float) -> Figure:
     """lowest: where the scale of validation accuracy begins, whose first epochs would press the others together."""
     drawn = sheet(
         f"{IMAGES} images, {WRONG} wrong labels",
@@ -201,8 +204,4 @@ def figure(outcomes: Outcomes, *, lowest: float) -> Shown:
             true = 1 - WRONG / IMAGES
             axes.axhline(true, color=MUTED, linewidth=1.2, linestyle=":")
             axes.text(0, true + 0.015, f"{IMAGES - WRONG} true ones", fontsize=10, color=MUTED)
-    return Shown(
-        drawn,
-        "Left: above the dotted line a network has learned wrong labels by heart (measured as the epoch goes, dropout on). "
-        "Right: what that does to digits with true labels.",
-    )
+    return drawn

@@ -4,35 +4,15 @@ from collections.abc import Sequence
 from itertools import pairwise, product
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab
+from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, Table, below, equal
+from filterlab.lecture.result import Check, Result, Table, below, equal
 from filterlab.models import shapes
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel, sheet
 
-PAGE = Page(
-    says="""\
-Put logistic units side by side and you have a layer; let a second layer look at the first one's outputs and you have a
-multilayer perceptron. P inputs, H hidden units, K outputs. Every unit has a weight for each unit of the layer below and a bias.
-
-A bias is a weight, too: that of one more unit below whose value is always 1. With it a layer is a single matrix, (P + 1) x H
-for the hidden layer and (H + 1) x K for the outputs, and the number of parameters is the number of their entries. It grows in
-proportion to H: each hidden unit costs P + 1 numbers to look at the inputs and K to be looked at.
-
-For pictures P is large, and the first matrix is nearly everything. A digit of 28x28 pixels, 256 hidden units and 10 classes take
-203,530 numbers, 200,960 of them in the first matrix. The dense layers of the lecture's tutorial, 4608-32-10, hold 147,818 of that
-network's 157,386.""",
-    formulas=[
-        Formula(
-            r"h_j = \sigma\left(\sum_{i=0}^{P} x_i\, w^{(1)}_{ij}\right), \qquad "
-            r"y_k = \sum_{j=0}^{H} h_j\, w^{(2)}_{jk}, \qquad x_0 = h_0 = 1",
-            "Bishop 2006, equations 5.8 and 5.9, the outputs left as scores",
-        ),
-        Formula(r"(P + 1) H + (H + 1) K = (P + K + 1) H + K", "the entries of both matrices"),
-    ],
-)
 SIZES = [(1, 1, 1), (2, 3, 1), (4, 5, 3), (64, 32, 10), (784, 256, 10), (4608, 32, 10)]  # (P, H, K)
 DRAWN = (4, 5, 3)
 EXAMPLES = 16  # to compare the scores on
@@ -40,25 +20,25 @@ ONES = 3.7  # where the figure has the units that are always 1
 Matrices = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def run(lab: Lab) -> Findings:
-    built = [project(lab, sizes, seed=seed) for seed, sizes in enumerate(SIZES)]
-    return Findings(
+def count_perceptron_parameters(context: Context) -> Result:
+    built = [compare_network(context, sizes, seed=seed) for seed, sizes in enumerate(SIZES)]
+    return Result(
         checks=[
-            *counts(built),
-            *tutorial(lab),
+            *check_counts(built),
+            *check_tutorial(context),
             below(
                 "biases as weights of a unit that is always 1, beside the project's network: the scores' largest difference",
                 max(apart for _, _, apart in built),
                 1e-12,
             ),
         ],
-        figures={"network": figure(*DRAWN)},
+        figures={"network": plot_network(*DRAWN)},
         tables=[
             Table(
                 "Parameters by the formula, by filterlab's layer table, and of its PyTorch network.",
                 ["P", "H", "K", "(P+1)H", "(H+1)K", "sum", "layer table", "PyTorch"],
                 [
-                    [f"{number:,}" for number in (p, h, k, (p + 1) * h, (h + 1) * k, parameters(p, h, k), *numbers[:2])]
+                    [f"{number:,}" for number in (p, h, k, (p + 1) * h, (h + 1) * k, count_parameters(p, h, k), *numbers[:2])]
                     for (p, h, k), numbers in zip(SIZES, built, strict=True)
                 ],
             )
@@ -66,7 +46,7 @@ def run(lab: Lab) -> Findings:
     )
 
 
-def parameters(inputs: int, hidden: int, outputs: int) -> int:
+def count_parameters(inputs: int, hidden: int, outputs: int) -> int:
     """(P+1)H + (H+1)K, a bias for every unit."""
     return (inputs + 1) * hidden + (hidden + 1) * outputs
 
@@ -79,21 +59,21 @@ def matrices(sizes: tuple[int, int, int], *, seed: int) -> Matrices:
     return first, draw.standard_normal((hidden + 1, outputs)) / np.sqrt(hidden + 1)
 
 
-def scores(x: NDArray[np.float64], weights: Matrices) -> NDArray[np.float64]:
+def compute_scores(x: NDArray[np.float64], weights: Matrices) -> NDArray[np.float64]:
     """(N, P) -> (N, K): a matrix for each layer, after a 1 is put before its inputs."""
     ones = np.ones((len(x), 1))
     first, second = weights
     return np.hstack([ones, logistic(np.hstack([ones, x]) @ first)]) @ second
 
 
-def project(lab: Lab, sizes: tuple[int, int, int], *, seed: int) -> tuple[int, int, float]:
+def compare_network(context: Context, sizes: tuple[int, int, int], *, seed: int) -> tuple[int, int, float]:
     """filterlab's own MLP: parameters by models.shapes, and of the network; the largest difference of its scores from ours."""
     import torch
 
     from filterlab.models import registry
 
     inputs, hidden, outputs = sizes
-    model = lab.compose("model=mlp", f"model.hidden=[{hidden}]", "model.activation=sigmoid").model
+    model = context.compose("model=mlp", f"model.hidden=[{hidden}]", "model.activation=sigmoid").model
     images = {"channels": 1, "height": 1, "width": inputs, "classes": outputs}
     network = registry.build(model, **images, seed=seed).double()
     weights = matrices(sizes, seed=seed)
@@ -105,12 +85,12 @@ def project(lab: Lab, sizes: tuple[int, int, int], *, seed: int) -> tuple[int, i
         answers = network(torch.tensor(x)[:, None, None]).numpy()
     by_shapes = shapes.parameter_count(shapes.layers(model, **images))
     by_torch = sum(parameter.numel() for parameter in network.parameters())
-    return by_shapes, by_torch, float(np.abs(answers - scores(x, weights)).max())
+    return by_shapes, by_torch, float(np.abs(answers - compute_scores(x, weights)).max())
 
 
-def counts(built: Sequence[tuple[int, int, float]]) -> list[Check]:
+def check_counts(built: Sequence[tuple[int, int, float]]) -> list[Check]:
     """built: of each of SIZES, as `project` gives it."""
-    expected = [parameters(*sizes) for sizes in SIZES]
+    expected = [count_parameters(*sizes) for sizes in SIZES]
     entries = [sum(matrix.size for matrix in matrices(sizes, seed=0)) for sizes in SIZES]
     which = f"(P, H, K) = {', '.join(map(str, SIZES))}"
     return [
@@ -121,22 +101,22 @@ def counts(built: Sequence[tuple[int, int, float]]) -> list[Check]:
     ]
 
 
-def tutorial(lab: Lab) -> list[Check]:
+def check_tutorial(context: Context) -> list[Check]:
     """The dense layers of the lecture's tutorial are a multilayer perceptron on its 4608 pooled features."""
-    model = lab.compose("model=tutorial_cnn").model
+    model = context.compose("model=tutorial_cnn").model
     layers = shapes.layers(model, channels=1, height=28, width=28, classes=10)
     flat = next(layer.channels for layer in layers if layer.kind == "flatten")
     dense = [layer.parameters for layer in layers if layer.kind == "dense"]
     return [
         equal("inputs of the tutorial's dense layers", flat, 4608),
         equal("parameters of the tutorial's dense layers", dense, [147_488, 330]),
-        equal("their sum by the formula", parameters(flat, 32, 10), 147_818),
+        equal("their sum by the formula", count_parameters(flat, 32, 10), 147_818),
         equal("parameters of the whole tutorial network", shapes.parameter_count(layers), 157_386),
     ]
 
 
-def figure(inputs: int, hidden: int, outputs: int) -> Shown:
-    total = parameters(inputs, hidden, outputs)
+def plot_network(inputs: int, hidden: int, outputs: int) -> Figure:
+    total = count_parameters(inputs, hidden, outputs)
     drawn = sheet(
         f"A multilayer perceptron: P = {inputs}, H = {hidden}, K = {outputs}",
         caption=f"each line is one parameter: {(inputs + 1) * hidden} + {(hidden + 1) * outputs} = {total}",
@@ -166,11 +146,7 @@ def figure(inputs: int, hidden: int, outputs: int) -> Shown:
         (8.3, f"K = {outputs} outputs"),
     ]:
         axes.text(across, -0.55, text, ha="center", va="top", fontsize=12, color=INK)
-    return Shown(
-        drawn,
-        "Circles: the units; gray lines: their weights. The squares are the units that are always 1; the orange lines from them "
-        "are the biases, one for each unit of the layer above.",
-    )
+    return drawn
 
 
 def heights(units: int) -> list[float]:

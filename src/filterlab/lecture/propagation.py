@@ -6,45 +6,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab
-from filterlab.lecture.topic import Check, Findings, Formula, Page, Shown, below, close
+from filterlab.lecture.context import Context
+from filterlab.lecture.result import Check, Result, below, close
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
 
-PAGE = Page(
-    says="""\
-Forward, each layer turns the values of the one below into its own, up to the outputs and the error. Backward, each layer is
-handed the error's gradient by its own values and hands down the gradient by the values below. On the way the gradients by its
-weights and biases fall out: the gradient by a weight is the value that went in times the gradient by the score that came out.
-
-It is the chain rule and nothing else. What makes it fast is the order. Read from the left, dE/dY times dY/dH3 is a
-vector, and so is every later product; one pass down gives all the gradients, for about the price of two passes up. Finite
-differences need two passes up for each single weight, and they are only nearly right: a long step bends away from the slope,
-a short one drowns in rounding. They are good for one thing, to prove a backward pass written by hand.
-
-The same goes for a convolutional network. Three rules are enough: ReLU lets a gradient through where its input was
-positive, max pooling hands it to the place that won, and the cross-correlation with a filter goes backward as a true convolution,
-the filter flipped.""",
-    formulas=[
-        Formula(
-            r"\frac{\partial E}{\partial H_2} = \frac{\partial E}{\partial Y} \cdot \frac{\partial Y}{\partial H_3}"
-            r" \cdot \frac{\partial H_3}{\partial H_2}",
-            "the chain rule, as the lecture writes it; E = ½ Σ (Y - T)²",
-        ),
-        Formula(
-            r"\frac{\partial E}{\partial a_j} = \frac{\partial E}{\partial h_j}\, h_j (1 - h_j), \qquad"
-            r" \frac{\partial E}{\partial w_{ij}} = h_i \frac{\partial E}{\partial a_j}, \qquad"
-            r" \frac{\partial E}{\partial h_i} = \sum_j w_{ij} \frac{\partial E}{\partial a_j}",
-            "for logistic units h with scores a (Rumelhart, Hinton, Williams 1986, equations 5 to 7)",
-        ),
-        Formula(
-            r"\frac{\partial E}{\partial w} = \frac{E(w + \epsilon) - E(w - \epsilon)}{2 \epsilon} + O(\epsilon^2)",
-            "central differences (Bishop 2006, equation 5.69)",
-        ),
-    ],
-)
 Floats = NDArray[np.float64]
 SIZES = (2, 3, 3, 2)  # inputs, H2, H3, outputs: the slide's names of the two hidden layers
 EXAMPLES, IMAGES = 8, 6
@@ -54,7 +23,7 @@ RED = "#b2182b"  # of the signed color scale
 STEPS = 10.0 ** np.arange(-12, 0.1, 0.25)
 
 
-def run(lab: Lab) -> Findings:
+def compare_gradients(context: Context) -> Result:
     draw = np.random.default_rng(1)
     net = [1.5 * draw.standard_normal(shape) for low, high in pairwise(SIZES) for shape in ((low, high), (high,))]
     x, target = draw.uniform(-1, 1, (EXAMPLES, SIZES[0])), draw.uniform(0, 1, (EXAMPLES, SIZES[-1]))
@@ -68,15 +37,15 @@ def run(lab: Lab) -> Findings:
         name: np.array([distance(differences(error, net, step=step, central=name == "central"), hand) for step in STEPS])
         for name in ("central", "one-sided")
     }
-    return Findings(
+    return Result(
         checks=[
-            *agreement("the MLP", hand, autograd(mlp_error, net, x, target), differences(error, net, step=STEP)),
-            chain_rule(net, values, signals),
-            *orders(curves),
-            *convolutional(draw),
+            *check_gradients("the MLP", hand, autograd(mlp_error, net, x, target), differences(error, net, step=STEP)),
+            check_chain_rule(net, values, signals),
+            *check_orders(curves),
+            *check_convolutional(draw),
         ],
-        figures={"passes": passes(net, values, hand, signals), "differences": valley(curves)},
-        conclusion=conclusion(curves),
+        figures={"passes": plot_passes(net, values, hand, signals), "differences": plot_differences(curves)},
+        conclusion=conclude(curves),
     )
 
 
@@ -184,7 +153,7 @@ def distance(found: Sequence[Floats], reference: Sequence[Floats]) -> float:
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, reference, strict=True))
 
 
-def agreement(name: str, hand: Sequence[Floats], by_torch: Sequence[Floats], measured: Sequence[Floats]) -> list[Check]:
+def check_gradients(name: str, hand: Sequence[Floats], by_torch: Sequence[Floats], measured: Sequence[Floats]) -> list[Check]:
     n = sum(array.size for array in hand)
     return [
         below(f"{name}, all {n} gradients by hand beside autograd, relative difference", distance(hand, by_torch), AUTOGRAD),
@@ -192,7 +161,7 @@ def agreement(name: str, hand: Sequence[Floats], by_torch: Sequence[Floats], mea
     ]
 
 
-def chain_rule(net: Sequence[Floats], values: Sequence[Floats], signals: Sequence[Floats]) -> Check:
+def check_chain_rule(net: Sequence[Floats], values: Sequence[Floats], signals: Sequence[Floats]) -> Check:
     """The lecture's product of three, for the first example, beside what the backward pass handed down to H2."""
     (_, _, h3, y), (weight3, weight_y) = (value[0] for value in values), (net[2], net[4])
     by_h3, by_h2 = np.diag(y * (1 - y)) @ weight_y.T, np.diag(h3 * (1 - h3)) @ weight3.T
@@ -200,7 +169,7 @@ def chain_rule(net: Sequence[Floats], values: Sequence[Floats], signals: Sequenc
     return below("dE/dY · dY/dH3 · dH3/dH2 beside the backward pass", distance([product], [signals[1][0]]), AUTOGRAD)
 
 
-def orders(curves: dict[str, Floats]) -> list[Check]:
+def check_orders(curves: dict[str, Floats]) -> list[Check]:
     """A tenth of the step leaves a hundredth of the error of central differences, and a tenth of that of one-sided ones."""
     near, far = np.searchsorted(STEPS, [0.99e-3, 0.99e-2])
     return [
@@ -209,7 +178,7 @@ def orders(curves: dict[str, Floats]) -> list[Check]:
     ]
 
 
-def convolutional(draw: np.random.Generator) -> list[Check]:
+def check_convolutional(draw: np.random.Generator) -> list[Check]:
     net = [0.5 * draw.standard_normal(shape) for shape in ((4, 3, 3), (4,), (36, 10), (10,))]
     images, digits = draw.standard_normal((IMAGES, 8, 8)), draw.integers(0, 10, IMAGES)
 
@@ -217,10 +186,10 @@ def convolutional(draw: np.random.Generator) -> list[Check]:
         return -float(np.log(conv_forward(net, images)[-1][np.arange(IMAGES), digits]).sum())
 
     by_torch, measured = autograd(conv_error, [*net, images], digits), differences(error, [*net, images], step=STEP)
-    return agreement("the convolutional network and its images", conv_backward(net, images, digits), by_torch, measured)
+    return check_gradients("the convolutional network and its images", conv_backward(net, images, digits), by_torch, measured)
 
 
-def conclusion(curves: dict[str, Floats]) -> str:
+def conclude(curves: dict[str, Floats]) -> str:
     told = " and ".join(f"{curve.min():.0e} for {name} ones (step {STEPS[curve.argmin()]:.0e})" for name, curve in curves.items())
     return (
         "By hand and by autograd the gradients are the same numbers up to rounding, in both networks. Finite differences never "
@@ -228,7 +197,9 @@ def conclusion(curves: dict[str, Floats]) -> str:
     )
 
 
-def passes(net: Sequence[Floats], values: Sequence[Floats], gradients: Sequence[Floats], signals: Sequence[Floats]) -> Shown:
+def plot_passes(
+    net: Sequence[Floats], values: Sequence[Floats], gradients: Sequence[Floats], signals: Sequence[Floats]
+) -> Figure:
     drawn = sheet(
         "One pass up, one pass down",
         caption="A network of logistic units and one example: inputs X, hidden layers H2 and H3, outputs Y",
@@ -240,18 +211,14 @@ def passes(net: Sequence[Floats], values: Sequence[Floats], gradients: Sequence[
         (6.0, "backward: the error's gradients by both", signals, gradients[::2], "dE/dX dE/dH2 dE/dH3 dE/dY"),
     ]:
         axes = panel(drawn, left=MARGIN + left, bottom=0.15, width=5.7, height=4.0)
-        diagram(axes, [node[0] for node in nodes], lines, names.split())
+        draw_network(axes, [node[0] for node in nodes], lines, names.split())
         axes.set_title(title, fontsize=11, color=INK)
         ends = ((3.2, -1.95), (-0.2, -1.95)) if left else ((-0.2, -1.95), (3.2, -1.95))
         axes.annotate("", xytext=ends[0], xy=ends[1], arrowprops={"arrowstyle": "->", "color": MUTED, "linewidth": 1.5})
-    return Shown(
-        drawn,
-        "Red is positive, blue negative; the wider a line, the larger its number (of all examples, right). Each dE/dY is Y - T. "
-        "Further down the gradients are smaller: each logistic unit on the way scales them by h(1 - h), which is at most 1/4.",
-    )
+    return drawn
 
 
-def diagram(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], names: Sequence[str]) -> None:
+def draw_network(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], names: Sequence[str]) -> None:
     """nodes: by layer, from left to right. lines: (below, above) between each two layers."""
     bare(axes)
     axes.set(xlim=(-0.4, 3.4), ylim=(-2.1, 2.0))
@@ -272,7 +239,7 @@ def diagram(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], names:
         axes.text(place, 1.6, name, ha="center", fontsize=12, color=INK)
 
 
-def valley(curves: dict[str, Floats]) -> Shown:
+def plot_differences(curves: dict[str, Floats]) -> Figure:
     drawn = sheet(
         "Finite differences: too long a step bends, too short a step drowns",
         caption="The MLP's gradients by finite differences, beside those by hand; float64",
@@ -290,8 +257,4 @@ def valley(curves: dict[str, Floats]) -> Shown:
     axes.set_xlabel("step", fontsize=11, color=INK)
     axes.set_ylabel("largest error as a share of the largest gradient", fontsize=11, color=INK)
     axes.legend(frameon=False, fontsize=11, loc="lower left")
-    return Shown(
-        drawn,
-        "From the right the error falls with the step, or with its square; on the left it is rounding, which the division by "
-        "the step blows up. Autograd and the pass by hand have no step, and no such valley.",
-    )
+    return drawn

@@ -11,51 +11,11 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.lab import Job, Lab, Outcome
-from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, below, close, equal, hypothesis
+from filterlab.lecture.context import Context, Job, Outcome
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, close, equal, hypothesis
 from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
-PAGE = Page(
-    says="""\
-A unit adds up what it gets and passes the sum through an activation. The rectified linear unit, ReLU, lets a positive sum through
-as it is and answers any other with 0. Two things are said of it. Its values have no upper bound, which is called bad: an output
-grows as large as weights and inputs make it. Its gradient is piecewise constant, 0 or 1, which is called good.
-
-Why good? On its way down the gradient is multiplied, at each layer, with the weights and with the slope of the activation. A
-sigmoid's slope is nowhere more than 1/4: with weights of ordinary size each layer passes on a fraction of what it gets, and the
-lowest layers of a deep network hardly learn. A ReLU that is active has slope 1 and leaves the gradient as it is. One that is not
-passes on nothing, and a unit that is active for no training image is dead: no gradient reaches its weights.
-
-Multilayer perceptrons of two and of eight hidden layers, 64 units each, show how much of this matters. All get the same images
-and the same optimizer (Adam as it comes); the activation differs, and with it the initial weights that suit it (He's for ReLU and
-ELU, Glorot's for tanh and the sigmoid). Epochs to 95 % are read off the curve of validation accuracy, drawn straight from epoch
-to epoch; a network that never gets there counts with all the epochs it had, which is too few.""",
-    formulas=[
-        Formula(
-            r"\mathrm{ReLU}(a) = \max(0, a), \qquad \mathrm{ReLU}'(a) = \begin{cases} 0 & a < 0 \\ 1 & a > 0 \end{cases}",
-            "Nair, Hinton 2010; Glorot, Bordes, Bengio 2011",
-        ),
-        Formula(
-            r"\sigma(a) = \frac{1}{1 + e^{-a}},\; \sigma' = \sigma (1 - \sigma) \le \frac{1}{4}, \; \tanh' = 1 - \tanh^2 \le 1",
-            "their slopes are greatest at 0",
-        ),
-        Formula(
-            r"\mathrm{ELU}(a) = \begin{cases} a & a > 0 \\ e^a - 1 & a \le 0 \end{cases}",
-            "Clevert, Unterthiner, Hochreiter 2015, arXiv 1511.07289, with alpha = 1",
-        ),
-        Formula(
-            r"\delta_l = \varphi'(z_l) \odot W_{l+1}^\top \delta_{l+1} \quad \Rightarrow \quad "
-            r"\lVert \delta_l \rVert \le \max \lvert \varphi' \rvert \; \lVert W_{l+1} \rVert_2 \; \lVert \delta_{l+1} \rVert",
-            "the gradient by the sums z of a layer (Rumelhart, Hinton, Williams 1986); its bound: Pascanu, Mikolov, Bengio 2013",
-        ),
-    ],
-    correction="""\
-The gradient of ReLU is constant on either side of 0, but at 0 it does not exist: the slope is 0 from the left, 1 from the right.
-Programs take a value all the same; PyTorch takes 0. And being piecewise constant is not what makes a gradient good: a step
-function's is 0 wherever it exists, and nothing can be learned through it. What helps is the 1 on the active side; the 0 on the
-other is what lets units die.""",
-)
 NAMES = {"relu": "ReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
 STEEPEST = {"relu": 1.0, "elu": 1.0, "tanh": 1.0, "sigmoid": 0.25}  # the largest slope
 COLORS = {"relu": BLUE, "elu": "#009e73", "tanh": "#cc79a7", "sigmoid": ORANGE}
@@ -113,30 +73,30 @@ class Trained:
 Found = Mapping[tuple[str, int], Sequence[Trained]]  # by activation and number of hidden layers: seeds 0, 1, ...
 
 
-def run(lab: Lab) -> Findings:
-    seeds = range(lab.pick(full=5, quick=2))
+def train_deep_networks(context: Context) -> Result:
+    seeds = range(context.budget(full=5, quick=2))
     settings = list(product(NAMES, (SHALLOW, DEEP)))
-    jobs = [job(lab, name, depth, seed) for name, depth in settings for seed in seeds]
-    done = list(lab.side_by_side(trained, list(zip(jobs, lab.run(jobs), strict=True))))
+    jobs = [depth_job(context, name, depth, seed) for name, depth in settings for seed in seeds]
+    done = list(context.map_parallel(trained, list(zip(jobs, context.train_all(jobs), strict=True))))
     found = {setting: done[len(seeds) * place :][: len(seeds)] for place, setting in enumerate(settings)}
     hypotheses = compared(found)
-    return Findings(
+    return Result(
         checks=function_checks() + network_checks(found),
-        figures={"functions": functions(), "gradients": gradients(found), "learning": learning(found)},
+        figures={"functions": plot_functions(), "gradients": plot_gradients(found), "learning": plot_learning(found)},
         hypotheses=hypotheses,
-        tables=[table(found)],
-        conclusion=conclusion(found, hypotheses),
+        tables=[tabulate_networks(found)],
+        conclusion=conclude(found, hypotheses),
     )
 
 
-def job(lab: Lab, name: str, depth: int, seed: int) -> Job:
-    images, validates, epochs = lab.pick(full=(30_000, 5_000, 10), quick=(300, 300, 2))
+def depth_job(context: Context, name: str, depth: int, seed: int) -> Job:
+    images, validates, epochs = context.budget(full=(30_000, 5_000, 10), quick=(300, 300, 2))
     network = ["model=mlp", f"model.hidden={[UNITS] * depth}", f"model.activation={name}"]
     budget = [f"trainer.max_epochs={epochs}", f"trainer.patience={epochs}"]
-    whole, kept = lab.train, slice(POOL, POOL + validates)
+    whole, kept = context.train, slice(POOL, POOL + validates)
     return Job(
         params={"activation": name, "hidden_layers": depth, "seed": seed},
-        config=lab.compose(*network, *TRAINING, *budget, f"seed={seed}"),
+        config=context.compose(*network, *TRAINING, *budget, f"seed={seed}"),
         train=LabelledImages(images=whole.images[:images], labels=whole.labels[:images]),
         validation=LabelledImages(images=whole.images[kept], labels=whole.labels[kept]),
     )
@@ -252,7 +212,7 @@ def compared(found: Found) -> list[Hypothesis]:
     return [hypothesis(claim, paired(larger, smaller), unit=unit) for claim, (smaller, larger), unit in claims]
 
 
-def table(found: Found) -> Table:
+def tabulate_networks(found: Found) -> Table:
     def told(values: Sequence[float], form: str) -> str:
         one = summarize(values)
         return f"{one.mean:{form}} [{one.low:{form}}, {one.high:{form}}]"
@@ -274,7 +234,7 @@ def table(found: Found) -> Table:
     )
 
 
-def conclusion(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
+def conclude(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
     words = []
     for name, shown in NAMES.items():
         owns = found[name, DEEP]
@@ -287,7 +247,7 @@ def conclusion(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
     )
 
 
-def functions() -> Shown:
+def plot_functions() -> Figure:
     drawn = sheet(
         "Four activations and their slopes",
         caption="One scale for all; the slope of ReLU has no value at 0",
@@ -307,38 +267,30 @@ def functions() -> Shown:
         axes.set_xlabel("a", fontsize=11, color=INK)
         axes.set_title(NAMES[name], fontsize=11, color=INK)
     drawn.axes[0].legend(frameon=False, fontsize=11, loc="upper left")
-    return Shown(
-        drawn,
-        "ReLU and ELU grow without bound, tanh and the sigmoid level off. The sigmoid's slope is nowhere more than 1/4; others "
-        "reach 1, and ReLU and ELU keep it for every positive sum.",
-    )
+    return drawn
 
 
-def gradients(found: Found) -> Shown:
+def plot_gradients(found: Found) -> Figure:
     curves = {
         "before training": {name: np.array([own.before.gradients for own in found[name, DEEP]]) for name in NAMES},
         "after training": {name: np.array([own.after.gradients for own in found[name, DEEP]]) for name in NAMES},
     }
-    drawn = lines(
+    drawn = plot_by_activation(
         "The gradient on its way down through eight layers",
         curves,
         caption=f"Norm of the loss's gradient by a layer's sums, {BATCH} MNIST images; thin: seeds, thick: their median",
         x=f"layer (1: the lowest hidden one, {DEEP + 1}: the logits)",
         y="norm of the gradient",
     )
-    return Shown(
-        drawn,
-        "Each step to the left is one layer further down; on the logarithmic axis a straight slope is a constant factor a layer. "
-        "Left: with the initial weights; right: with those of the kept epoch.",
-    )
+    return drawn
 
 
-def learning(found: Found) -> Shown:
+def plot_learning(found: Found) -> Figure:
     curves = {
         f"{depth} hidden layers": {name: 100 - 100 * np.array([own.accuracy for own in found[name, depth]]) for name in NAMES}
         for depth in (SHALLOW, DEEP)
     }
-    drawn = lines(
+    drawn = plot_by_activation(
         "Who learns how fast",
         curves,
         caption=f"MNIST, error on the validation images; thin: seeds, thick: their median; dotted: {LEVEL:.0%} are right",
@@ -350,10 +302,12 @@ def learning(found: Found) -> Shown:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
-    return Shown(drawn, "The error by epoch, on a logarithmic axis. 90 % is what guessing gives.")
+    return drawn
 
 
-def lines(title: str, curves: Mapping[str, Mapping[str, NDArray[np.float64]]], *, caption: str, x: str, y: str) -> Figure:
+def plot_by_activation(
+    title: str, curves: Mapping[str, Mapping[str, NDArray[np.float64]]], *, caption: str, x: str, y: str
+) -> Figure:
     """A panel for each title, with (seeds, X) curves by activation, over 1 to X."""
     drawn = sheet(title, caption=caption, width=12, height=4.3)
     for place, (name, shown) in enumerate(curves.items()):

@@ -1,18 +1,20 @@
-"""What a topic of the lecture is made of: what it says, what it checks, what it shows."""
+"""A topic of the lecture: its text, read from topics/NN_name.md, and the function that computes its result."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from filterlab.study.statistics import Paired
+from filterlab.config import document
+from filterlab.errors import UserError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from filterlab.lecture.context import Context
+    from filterlab.lecture.result import Result
 
-Value = bool | int | float | str | list  # of numbers, nested as deep as the array it stands for
+FOLDER = Path(__file__).parent / "topics"
 
 
 @dataclass(frozen=True)
@@ -24,120 +26,70 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class Page:
-    """What is told of a topic, whatever comes out of it.
+class Topic:
+    """A Markdown file of topics/: its front matter and its text.
 
     Attributes:
-        says: paragraphs, a blank line between two; plain text, `code` between backticks.
+        name: the file's, e.g. "01_line"; its number is the topic's, and the folder of its results has the same name.
+        slides: of the lecture, e.g. "5-6".
+        text: paragraphs, a blank line between two; `code` between backticks.
+        compute: the function that takes a Context and gives the Result, e.g. "line.fit_line"; empty where the topic comes later.
         formulas: in the order they are needed.
         correction: where the slide's form is wrong, and why; empty where it is right.
+        figures: what each figure of the result shows, by its name.
     """
 
-    says: str
-    formulas: Sequence[Formula]
+    name: str
+    title: str
+    slides: str
+    text: str
+    compute: str = ""
+    formulas: Sequence[Formula] = ()
     correction: str = ""
-
-
-@dataclass(frozen=True)
-class Check:
-    """A number (or an array of them) of the lecture's beside ours. Made by `equal`, `close` or `between`.
-
-    Attributes:
-        says: what is checked, e.g. "parameters of the exercise's network".
-        expected: in words or numbers, as the page shows it.
-    """
-
-    says: str
-    value: Value
-    expected: Value
-    passed: bool
-
-
-def equal(says: str, value: Value, expected: Value) -> Check:
-    """Exactly: whole numbers, texts, truths, and lists of them."""
-    return Check(says, value, expected, passed=type(value) is type(expected) and value == expected)
-
-
-def close(says: str, value: float | list, expected: float | list, *, tolerance: float) -> Check:
-    """Each number within `tolerance` (absolute) of the expected one; the same shape."""
-    given, wanted = np.asarray(value, np.float64), np.asarray(expected, np.float64)
-    passed = given.shape == wanted.shape and bool((np.abs(given - wanted) <= tolerance).all())
-    return Check(says, value, f"{expected} ± {tolerance:g}", passed)
-
-
-def between(says: str, value: float, low: float, high: float = math.inf) -> Check:
-    """low <= value <= high."""
-    expected = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
-    return Check(says, value, expected, passed=low <= value <= high)
-
-
-def below(says: str, value: float, high: float) -> Check:
-    """value <= high."""
-    return Check(says, value, f"at most {high:g}", passed=value <= high)
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A claim that was stated before anything was measured, and what came out. It may fail: that is a result, and no error.
-
-    Attributes:
-        claim: e.g. "3x3 filters beat 9x9".
-        unit: of the difference, e.g. "points of validation accuracy".
-        difference: mean over n paired seeds; the claim says that it is positive.
-        low, high: its two-sided 95 % interval; nan where it can't be told.
-    """
-
-    claim: str
-    unit: str
-    difference: float
-    low: float
-    high: float
-    n: int
+    figures: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def verdict(self) -> str:
-        """holds (the interval lies above 0), fails (below 0), or can't be told."""
-        return "holds" if self.low > 0 else "fails" if self.high < 0 else "can't be told"
+    def number(self) -> int:
+        return int(self.name.partition("_")[0])
+
+    @property
+    def module(self) -> str:
+        """In this package; empty where the topic comes later."""
+        return self.compute.partition(".")[0]
+
+    def load(self) -> "Callable[[Context], Result]":
+        """The function that `compute` names."""
+        module, _, function = self.compute.partition(".")
+        found: Callable[[Context], Result] = getattr(import_module(f"filterlab.lecture.{module}"), function)
+        return found
 
 
-def hypothesis(claim: str, found: Paired, *, unit: str, scale: float = 1.0) -> Hypothesis:
-    """From a paired comparison whose difference the claim says to be positive; `scale` turns it into `unit` (100: points)."""
-    return Hypothesis(claim, unit, scale * found.difference, scale * found.low, scale * found.high, found.n)
+def read(path: Path) -> Topic:
+    """A topic from its file."""
+    _, front, text = path.read_text(encoding="utf-8").split("---\n", 2)
+    given: dict[str, Any] = document.values(front)
+    formulas = [Formula(**formula) for formula in given.pop("formulas", [])]
+    return Topic(name=path.stem, text=text.strip(), formulas=formulas, **given)
 
 
-@dataclass(frozen=True)
-class Table:
-    """caption: one sentence. Every row has as many cells as the header; numbers are already written as they are to be read."""
-
-    caption: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+@cache
+def all_topics() -> list[Topic]:
+    """In the lecture's order."""
+    return [read(path) for path in sorted(FOLDER.glob("*.md"))]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A figure and the sentence or two below it: what to look at, and what it shows."""
+def find(number: int | str) -> Topic:
+    """Raises UserError, which lists the topics: there is no such topic, or it comes later."""
+    topic = next((topic for topic in all_topics() if str(topic.number) == str(number)), None)
+    if topic is None or not topic.compute:
+        why = f"there is no topic {number!r}" if topic is None else f"topic {number} ({topic.title}) comes later"
+        raise UserError(f"{why}; there are:\n{listing()}")
+    return topic
 
-    figure: "Figure"
-    caption: str
 
-
-@dataclass(frozen=True)
-class Findings:
-    """What came out of a topic. The same seed gives the same findings, but for `costs`.
-
-    Attributes:
-        checks: what has to hold; one that does not is an error of this program.
-        figures: by file name without its ending.
-        hypotheses: what was to be found out.
-        tables: results that repeat exactly.
-        conclusion: what came out, in a sentence or two made from the numbers.
-        costs: tables of seconds and memory, which no rerun repeats.
-    """
-
-    checks: Sequence[Check]
-    figures: dict[str, Shown]
-    hypotheses: Sequence[Hypothesis] = ()
-    tables: Sequence[Table] = ()
-    conclusion: str = ""
-    costs: Sequence[Table] = field(default=())
+def listing() -> str:
+    """A line a topic."""
+    later = {True: "", False: "  (comes later)"}
+    return "\n".join(
+        f"  {topic.number:>2}  {topic.title} (s{topic.slides}){later[bool(topic.compute)]}" for topic in all_topics()
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.config import schema
@@ -12,8 +13,8 @@ from filterlab.data import split
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import metrics
 from filterlab.evaluation.summary import evaluate
-from filterlab.lecture.lab import Job, Lab, Outcome
-from filterlab.lecture.topic import Check, Findings, Shown, Table, below, between, close, equal
+from filterlab.lecture.context import Context, Job, Outcome
+from filterlab.lecture.result import Check, Result, Table, below, between, close, equal
 from filterlab.models import shapes
 from filterlab.study.statistics import Summary, summarize
 from filterlab.visualization import confusion, curves, filters, gallery
@@ -48,13 +49,13 @@ class Data:
     test: LabelledImages
 
 
-def data(lab: Lab) -> Data:
+def data(context: Context) -> Data:
     """As experiment=tutorial takes and splits them; quick: a tenth of the training images, 500 of the test set."""
-    asked = lab.compose("experiment=tutorial").data
-    number = lab.pick(full=asked.take_n, quick=asked.take_n // 10)
-    taken = part(lab.train, split.subset(lab.train.labels, take=asked.take, take_n=number, seed=asked.seed))
+    asked = context.compose("experiment=tutorial").data
+    number = context.budget(full=asked.take_n, quick=asked.take_n // 10)
+    taken = part(context.train, split.subset(context.train.labels, take=asked.take, take_n=number, seed=asked.seed))
     trains, validates = split.split(taken.labels, validation=asked.validation, how=asked.split, seed=asked.seed)
-    test = part(lab.test, slice(lab.pick(full=None, quick=500)))
+    test = part(context.test, slice(context.budget(full=None, quick=500)))
     return Data(train=part(taken, trains), validation=part(taken, validates), test=test)
 
 
@@ -62,17 +63,17 @@ def part(images: LabelledImages, which: slice | NDArray[np.int64]) -> LabelledIm
     return LabelledImages(images=images.images[which], labels=images.labels[which])
 
 
-def config(lab: Lab, setting: Setting, *, seed: int) -> schema.Config:
+def config(context: Context, setting: Setting, *, seed: int) -> schema.Config:
     words = [f"model.filters={setting.filters}", f"model.kernel={setting.kernel}", f"seed={seed}"]
-    return lab.compose("experiment=tutorial", *words, *lab.pick(full=[], quick=["trainer.max_epochs=2"]))
+    return context.compose("experiment=tutorial", *words, *context.budget(full=[], quick=["trainer.max_epochs=2"]))
 
 
-def train(lab: Lab, data: Data, seeds: Mapping[Setting, Sequence[int]]) -> Trained:
+def train_settings(context: Context, data: Data, seeds: Mapping[Setting, Sequence[int]]) -> Trained:
     """The exercise's training of every setting from each of its seeds."""
     jobs = {
         (setting, seed): Job(
             params={"part": "exercise", "filters": setting.filters, "kernel": setting.kernel, "seed": seed},
-            config=config(lab, setting, seed=seed),
+            config=config(context, setting, seed=seed),
             train=data.train,
             validation=data.validation,
             test=data.test,
@@ -81,17 +82,17 @@ def train(lab: Lab, data: Data, seeds: Mapping[Setting, Sequence[int]]) -> Train
         for seed in wanted
     }
     trained: Trained = {setting: {} for setting in seeds}
-    for (setting, seed), outcome in zip(jobs, lab.run(jobs.values()), strict=True):
+    for (setting, seed), outcome in zip(jobs, context.train_all(jobs.values()), strict=True):
         trained[setting][seed] = outcome
     return trained
 
 
-def study(lab: Lab, data: Data, outcomes: Mapping[int, Outcome]) -> Findings:
+def examine_exercise(context: Context, data: Data, outcomes: Mapping[int, Outcome]) -> Result:
     """outcomes: the exercise's own, by seed."""
     accuracy = summarize(outcome.test_accuracy for outcome in outcomes.values())
-    return Findings(
-        checks=[*about_data(lab, data), *about_network(lab), *about_training(lab, data, outcomes)],
-        figures=figures(outcomes[0], data, names=list(lab.mnist.classes)),
+    return Result(
+        checks=[*about_data(context, data), *about_network(context), *about_training(context, data, outcomes)],
+        figures=figures(outcomes[0], data, names=list(context.mnist.classes)),
         tables=[beside_lecturer(outcomes)],
         conclusion=f"The exercise's network is right on {written(accuracy, scale=100, digits=2)} % of the test set, the mean of "
         f"{accuracy.n} seeds with its 95 % interval; the lecturer saw 97.0.",
@@ -104,18 +105,20 @@ def written(found: Summary, *, scale: float = 1, digits: int) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def about_data(lab: Lab, data: Data) -> list[Check]:
-    first, last = lab.pick(full=(4000, 5000), quick=(400, 500))
+def about_data(context: Context, data: Data) -> list[Check]:
+    first, last = context.budget(full=(4000, 5000), quick=(400, 500))
     sizes = [len(images) for images in (data.train, data.validation, data.test)]
-    same = np.array_equal(data.validation.images, lab.train.images[first:last])
+    same = np.array_equal(data.validation.images, context.train.images[first:last])
     return [
-        equal("images to train, to validate and to test", sizes, lab.pick(full=[4000, 1000, 10_000], quick=[400, 100, 500])),
+        equal(
+            "images to train, to validate and to test", sizes, context.budget(full=[4000, 1000, 10_000], quick=[400, 100, 500])
+        ),
         equal(f"validation is the last fifth, in the file's order: images {first:,} to {last - 1:,}", same, True),
     ]
 
 
-def about_network(lab: Lab) -> list[Check]:
-    found = {layer.name: layer for layer in shapes.layers(config(lab, EXERCISE, seed=0).model, **IMAGE)}
+def about_network(context: Context) -> list[Check]:
+    found = {layer.name: layer for layer in shapes.layers(config(context, EXERCISE, seed=0).model, **IMAGE)}
     traced = [[found[name].channels, found[name].height, found[name].width, found[name].parameters] for name in LAYERS]
     return [
         equal(f"channels, height, width and parameters of {', '.join(LAYERS)}", traced, list(LAYERS.values())),
@@ -123,10 +126,10 @@ def about_network(lab: Lab) -> list[Check]:
     ]
 
 
-def about_training(lab: Lab, data: Data, outcomes: Mapping[int, Outcome]) -> list[Check]:
+def about_training(context: Context, data: Data, outcomes: Mapping[int, Outcome]) -> list[Check]:
     from filterlab.evaluation.predict import predict
 
-    settings = config(lab, EXERCISE, seed=0).trainer
+    settings = config(context, EXERCISE, seed=0).trainer
     trained, labels = outcomes.values(), data.validation.labels
     restored = [predict(outcome.predictor, data.validation.images.copy()) for outcome in trained]
     kept = [outcome.network.conv1.weight.detach().numpy() for outcome in trained]
@@ -159,7 +162,7 @@ def about_training(lab: Lab, data: Data, outcomes: Mapping[int, Outcome]) -> lis
             tolerance=1e-5,
         ),
     ]
-    if not lab.quick:
+    if not context.quick:
         mean = summarize(outcome.test_accuracy for outcome in trained).mean
         checks.append(between("test accuracy of the exercise, mean over seeds", mean, 0.96, 0.98))
     return checks
@@ -188,7 +191,7 @@ def run_in_numbers(outcome: Outcome) -> list[float]:
     return [by_epoch[0], outcome.best("validation/accuracy"), outcome.best_epoch, len(by_epoch), *test]
 
 
-def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Shown]:
+def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Figure]:
     """Of the best epoch of seed 0."""
     import torch
 
@@ -202,40 +205,25 @@ def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Show
     first = data.train.images[:1].copy()
     label = names[data.train.labels[0]]
     return {
-        "curves": Shown(
-            curves.figure(
-                {**outcome.curves, "epoch": epochs, "chosen": [float(epoch == outcome.best_epoch) for epoch in epochs]},
-                subject="The exercise, seed 0",
-            ),
-            "Training is measured as the epoch goes and with dropout on, which is why it can lie below validation.",
+        "curves": curves.figure(
+            {**outcome.curves, "epoch": epochs, "chosen": [float(epoch == outcome.best_epoch) for epoch in epochs]},
+            subject="The exercise, seed 0",
         ),
-        "confusion": Shown(
-            confusion.figure(measured.confusion, classes=names, subject=f"{subject}, on the test set"),
-            "Which digit is taken for which: the exercise ended with one number.",
+        "confusion": confusion.figure(measured.confusion, classes=names, subject=f"{subject}, on the test set"),
+        "mistakes": gallery.mistakes(
+            data.test.images[surest],
+            predicted=[names[k] for k in measured.predicted[surest]],
+            actual=[names[k] for k in data.test.labels[surest]],
+            sure=measured.probabilities[surest].max(axis=1),
+            errors=len(measured.mistakes),
+            subject=f"{subject}, on the test set",
         ),
-        "mistakes": Shown(
-            gallery.mistakes(
-                data.test.images[surest],
-                predicted=[names[k] for k in measured.predicted[surest]],
-                actual=[names[k] for k in data.test.labels[surest]],
-                sure=measured.probabilities[surest].max(axis=1),
-                errors=len(measured.mistakes),
-                subject=f"{subject}, on the test set",
-            ),
-            "Wrong and sure of it: the share below each digit is the probability that the network gave its answer.",
-        ),
-        "filters": Shown(
-            filters.single_channel(outcome.first_layers[outcome.best_epoch][:, 0], name="conv1", subject=subject),
-            "All filters of the first layer on one scale: nine weights each have room for edges, lines and spots.",
-        ),
-        "activations": Shown(
-            feature_maps.figure(
-                feature_maps.record(outcome.predictor, torch.from_numpy(first)),
-                first[0, 0],
-                index=0,
-                label=label,
-                subject="The exercise, seed 0, first training image",
-            ),
-            f"The first training image, a {label}, and what the two convolutions make of it.",
+        "filters": filters.single_channel(outcome.first_layers[outcome.best_epoch][:, 0], name="conv1", subject=subject),
+        "activations": feature_maps.figure(
+            feature_maps.record(outcome.predictor, torch.from_numpy(first)),
+            first[0, 0],
+            index=0,
+            label=label,
+            subject="The exercise, seed 0, first training image",
         ),
     }

@@ -4,43 +4,14 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.lab import Lab, Point
-from filterlab.lecture.topic import Check, Findings, Formula, Hypothesis, Page, Shown, Table, below, equal, hypothesis
+from filterlab.lecture.context import Context, Record
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, equal, hypothesis
 from filterlab.study.statistics import Paired, paired, summarize
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
 
-PAGE = Page(
-    says="""\
-A single unit that weighs its inputs and compares the sum with a threshold cuts the plane along a line. Of the sixteen Boolean
-functions of two inputs it can be all but two, XOR and XNOR. The proof is short: for XOR the scores of (0,1) and (1,0) would
-have to be positive and those of (0,0) and (1,1) negative, yet both pairs have the same sum, w1 + w2 + 2b. A hidden layer
-ends this: with a unit for each row of the truth table, any function of any number of bits can be written down.
-
-Curves are built the same way. A steep logistic unit is a step, and a sum of n steps follows a continuous curve on an interval
-as closely as one likes if n is large enough. That, in any number of dimensions, is the theorem of Cybenko and of Hornik,
-Stinchcombe and White. It says that good weights exist. It does not say that gradient descent finds them, how many units are
-enough, or what the network does off the interval.
-
-The same freedom fits noise. With few noisy points a wide network can pass through each of them, and then its error
-on them says little of its error on new ones.""",
-    formulas=[
-        Formula(
-            r"G(x) = \sum_{j=1}^{H} v_j\, \sigma\left(w_j^\top x + b_j\right), \qquad"
-            r" \max_{x \in K} \left| G(x) - f(x) \right| < \epsilon",
-            "for every continuous f on a compact K and every ε > 0 there are an H and weights (Cybenko 1989, theorem 2; Hornik, "
-            "Stinchcombe, White 1989, theorem 2.4)",
-        ),
-        Formula(
-            r"\max_{x} \left| G_n(x) - f(x) \right| \le L\, \frac{b - a}{2 n}",
-            "n steps set by hand on [a, b], for an f of slope at most L",
-        ),
-    ],
-    correction="""\
-"Any logical or real-valued function" holds for the logical ones. Of the real-valued ones it holds for the continuous, on
-a closed and bounded set, up to an error as small as one likes but not zero.""",
-)
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 NAMES = ["FALSE", "AND", "x1 AND NOT x2", "x1", "NOT x1 AND x2", "x2", "XOR", "OR"]
 NAMES += ["NOR", "XNOR", "NOT x2", "x1 OR NOT x2", "NOT x1", "NOT x1 OR x2", "NAND", "TRUE"]
@@ -55,9 +26,9 @@ INSIDE = np.abs(DENSE) <= 1
 Floats = NDArray[np.float64]
 
 
-def run(lab: Lab) -> Findings:
-    checks, table, cuts = boolean(lab.pick(full=10, quick=3))
-    errors, fits, sample = by_width(*lab.pick(full=(10, 20, 2500), quick=(3, 4, 100)))
+def fit_any_function(context: Context) -> Result:
+    checks, table, cuts = fit_boolean(context.budget(full=10, quick=3))
+    errors, fits, sample = fit_by_width(*context.budget(full=(10, 20, 2500), quick=(3, 4, 100)))
     by_hand = [float(np.abs(steps_by_hand(DENSE[INSIDE], n) - curve(DENSE[INSIDE])).max()) for n in WIDTHS]
     checks += [
         below(f"{n} steps set by hand, largest error: L / {n}", error, SLOPE / n)
@@ -65,17 +36,17 @@ def run(lab: Lab) -> Findings:
     ]
     for n, *found in zip(WIDTHS, *errors.values(), strict=True):
         metrics = {f"rms/{name}": float(values.mean()) for name, values in zip(errors, found, strict=True)}
-        lab.record(Point(f"hidden={n}", {"hidden": n}, metrics))
-    return Findings(
+        context.record(Record(f"hidden={n}", {"hidden": n}, metrics))
+    return Result(
         checks=checks,
-        figures={"boolean": cuts, "curves": draw_curves(errors, fits, sample)},
-        hypotheses=hypotheses(errors),
-        tables=[table, widths(errors, by_hand)],
-        conclusion=conclusion(errors),
+        figures={"boolean": cuts, "curves": plot_curves(errors, fits, sample)},
+        hypotheses=test_hypotheses(errors),
+        tables=[table, tabulate_widths(errors, by_hand)],
+        conclusion=conclude(errors),
     )
 
 
-def train(
+def train_units(
     x: Floats, y: Floats, at: Floats, *, hidden: int, logistic: bool, steps: int, rate: float, seed: int
 ) -> tuple[Floats, Floats]:
     """Train B networks at once, each on its own data, with Adam on all examples and a rate that falls to 0 along a cosine.
@@ -150,13 +121,13 @@ def separable(table: NDArray[np.int64]) -> bool:
     return bool(linprog(np.zeros(3), A_ub=-rows, b_ub=-np.ones(4), bounds=(None, None)).success)
 
 
-def boolean(networks: int) -> tuple[list[Check], Table, Shown]:
+def fit_boolean(networks: int) -> tuple[list[Check], Table, Figure]:
     """Linear units and MLPs, `networks` of each for each of the 16 functions; false and true go in as -1 and 1."""
     side = np.linspace(-1.6, 1.6, 41)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     x, at = (np.tile(given, (16 * networks, 1, 1)) for given in (2.0 * CORNERS - 1, grid))
     y = TABLES.repeat(networks, axis=0).astype(np.float64)
-    found = [train(x, y, at, hidden=hidden, logistic=True, steps=500, rate=0.05, seed=0) for hidden in (0, HIDDEN)]
+    found = [train_units(x, y, at, hidden=hidden, logistic=True, steps=500, rate=0.05, seed=0) for hidden in (0, HIDDEN)]
     linear, mlp = right = [((scores > 0) == y).all(axis=1).reshape(16, networks) for scores, _ in found]
     cut = np.array([separable(values) for values in TABLES])
     xor = found[0][0].reshape(16, networks, 4)[NAMES.index("XOR")]
@@ -179,7 +150,7 @@ def boolean(networks: int) -> tuple[list[Check], Table, Shown]:
     fields = [
         at.reshape(16, networks, 41, 41)[range(16), given.argmax(axis=1)] for (_, at), given in zip(found, right, strict=True)
     ]
-    return checks, table, draw_boolean(fields)
+    return checks, table, plot_boolean(fields)
 
 
 def named(chosen: NDArray[np.bool_]) -> list[str]:
@@ -187,7 +158,7 @@ def named(chosen: NDArray[np.bool_]) -> list[str]:
     return [name for name, is_one in zip(NAMES, chosen, strict=True) if is_one]
 
 
-def by_width(networks: int, samples: int, steps: int) -> tuple[dict[str, Floats], list[list[Floats]], tuple[Floats, Floats]]:
+def fit_by_width(networks: int, samples: int, steps: int) -> tuple[dict[str, Floats], list[list[Floats]], tuple[Floats, Floats]]:
     """Networks of each width on the curve without noise, and on `samples` of few noisy points.
 
     Returns the root mean square errors, "curve": (widths, networks), "training" and "validation": (widths, samples); the first
@@ -199,7 +170,8 @@ def by_width(networks: int, samples: int, steps: int) -> tuple[dict[str, Floats]
     clean = (np.tile(even, (networks, 1, 1)), np.tile(curve(even[:, 0]), (networks, 1)), np.tile(dense, (networks, 1, 1)))
     few = (x[:, :NOISY], y[:, :NOISY], asked)
     on_clean, on_few = (
-        [train(x, y, at, hidden=n, logistic=False, steps=steps, rate=0.02, seed=1) for n in WIDTHS] for x, y, at in (clean, few)
+        [train_units(x, y, at, hidden=n, logistic=False, steps=steps, rate=0.02, seed=1) for n in WIDTHS]
+        for x, y, at in (clean, few)
     )
     errors = {
         "curve": np.stack([rms(at[:, INSIDE] - curve(DENSE[INSIDE])) for _, at in on_clean]),
@@ -209,7 +181,7 @@ def by_width(networks: int, samples: int, steps: int) -> tuple[dict[str, Floats]
     return errors, [[at[0, -len(DENSE) :] for _, at in given] for given in (on_clean, on_few)], (x[0, :NOISY, 0], y[0, :NOISY])
 
 
-def hypotheses(errors: Mapping[str, Floats]) -> list[Hypothesis]:
+def test_hypotheses(errors: Mapping[str, Floats]) -> list[Hypothesis]:
     """Stated before anything was trained."""
     halvings = dict(zip(WIDTHS, -np.log2(errors["curve"]), strict=True))
     new = dict(zip(WIDTHS, errors["validation"], strict=True))
@@ -227,7 +199,7 @@ def compare(a: Floats, b: Floats) -> Paired:
     return paired(*({str(seed): float(value) for seed, value in enumerate(given)} for given in (a, b)))
 
 
-def widths(errors: Mapping[str, Floats], by_hand: Sequence[float]) -> Table:
+def tabulate_widths(errors: Mapping[str, Floats], by_hand: Sequence[float]) -> Table:
     told = [
         [f"{(found := summarize(v)).mean:.3f} [{found.low:.3f}, {found.high:.3f}]" for v in given] for given in errors.values()
     ]
@@ -239,7 +211,7 @@ def widths(errors: Mapping[str, Floats], by_hand: Sequence[float]) -> Table:
     )
 
 
-def conclusion(errors: Mapping[str, Floats]) -> str:
+def conclude(errors: Mapping[str, Floats]) -> str:
     curved, seen, new = (given.mean(axis=1) for given in errors.values())
     best, last = new.argmin(), WIDTHS[-1]
     return (
@@ -250,7 +222,7 @@ def conclusion(errors: Mapping[str, Floats]) -> str:
     )
 
 
-def draw_boolean(fields: Sequence[Floats]) -> Shown:
+def plot_boolean(fields: Sequence[Floats]) -> Figure:
     """fields: (16, 41, 41) each: the scores of a linear unit, and of an MLP, that fit where any does."""
     drawn = sheet(
         "Sixteen functions: a line cuts all but two",
@@ -272,14 +244,10 @@ def draw_boolean(fields: Sequence[Floats]) -> Shown:
                 axes.set_title(name, fontsize=10, color=ORANGE if name in ("XOR", "XNOR") else INK)
             if column == 0:
                 axes.set_ylabel(("linear", "MLP")[kind], fontsize=11, color=INK, rotation=0, ha="right", va="center")
-    return Shown(
-        drawn,
-        "x1 runs to the right, x2 upward. For XOR and XNOR the best a linear unit can do is to say 1/2 everywhere; four hidden "
-        "units bend the border.",
-    )
+    return drawn
 
 
-def draw_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], sample: tuple[Floats, Floats]) -> Shown:
+def plot_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], sample: tuple[Floats, Floats]) -> Figure:
     drawn = sheet(
         "The wider, the closer to the curve, and to the noise",
         caption=f"f(x) = |x| + sin(2 pi x) / 2 on [-1, 1], without noise (top) and as {NOISY} noisy points (bottom)",
@@ -310,8 +278,4 @@ def draw_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], 
         else:
             right.axhline(NOISE, color=MUTED, linewidth=1, linestyle=":")
             right.legend(frameon=False, fontsize=10)
-    return Shown(
-        drawn,
-        "Left: one network of each of three widths; off the shaded interval nothing holds them. Right: a dot a network, and "
-        "their mean, above on a logarithmic axis. The dotted line is the noise: the error of f itself on new points.",
-    )
+    return drawn

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from filterlab.evaluation.metrics import class_scores, confusion_matrix
-from filterlab.lecture.lab import Lab, Outcome
-from filterlab.lecture.topic import Check, Findings, Hypothesis, Shown, Table, equal, hypothesis
+from filterlab.lecture.context import Context, Outcome
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, equal, hypothesis
 from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config, written
 from filterlab.models import shapes
 from filterlab.study import setting_filters
@@ -22,41 +23,43 @@ RECALL = 0.9  # "tells all ten digits apart" is more than this for every digit, 
 Fewest = dict[int, dict[int, Outcome]]  # by number of filters, in ascending order, and seed
 
 
-def seeds(lab: Lab) -> dict[Setting, Sequence[int]]:
+def seeds(context: Context) -> dict[Setting, Sequence[int]]:
     """The trainings needed: 3x3 filters from three seeds, larger ones from two, the exercise itself from five."""
-    numbers = lab.pick(full=NUMBERS, quick=(1, 8, 32))
-    larger = lab.pick(full=[Setting(number, kernel) for number in FILTERS for kernel in KERNELS[1:]], quick=[Setting(8, 16)])
-    chosen: dict[Setting, Sequence[int]] = {Setting(number, 3): range(lab.pick(full=3, quick=2)) for number in numbers}
-    return chosen | {setting: range(2) for setting in larger} | {EXERCISE: range(lab.pick(full=5, quick=2))}
+    numbers = context.budget(full=NUMBERS, quick=(1, 8, 32))
+    larger = context.budget(
+        full=[Setting(number, kernel) for number in FILTERS for kernel in KERNELS[1:]], quick=[Setting(8, 16)]
+    )
+    chosen: dict[Setting, Sequence[int]] = {Setting(number, 3): range(context.budget(full=3, quick=2)) for number in numbers}
+    return chosen | {setting: range(2) for setting in larger} | {EXERCISE: range(context.budget(full=5, quick=2))}
 
 
-def study(lab: Lab, trained: Trained) -> Findings:
+def compare_variants(context: Context, trained: Trained) -> Result:
     nine = {setting: trained[setting] for setting in sorted(trained) if setting.filters in FILTERS}
     common = trained[Setting(1, 3)].keys()
     fewest = {
         setting.filters: {seed: trained[setting][seed] for seed in common} for setting in sorted(trained) if setting.kernel == 3
     }
-    claims = hypotheses(nine)
+    claims = test_hypotheses(nine)
     verdicts = [f"{claim.claim}: {claim.verdict} ({claim.difference:+.2f} points)." for claim in claims]
-    return Findings(
-        checks=[parameters(lab)],
-        figures={"variants": side_by_side(nine), "fewest": curve(fewest)},
+    return Result(
+        checks=[check_parameters(context)],
+        figures={"variants": plot_variants(nine), "fewest": plot_fewest(fewest)},
         hypotheses=claims,
-        tables=[table_of_nine(lab, nine), table_of_fewest(fewest)],
+        tables=[table_of_nine(context, nine), table_of_fewest(fewest)],
         conclusion=" ".join([*verdicts, answer(fewest)]),
         costs=[seconds(trained)],
     )
 
 
-def parameters(lab: Lab) -> Check:
+def check_parameters(context: Context) -> Check:
     from filterlab.models import registry
 
-    networks = [[registry.build(config(lab, Setting(n, k), seed=0).model, **IMAGE, seed=0) for k in KERNELS] for n in FILTERS]
+    networks = [[registry.build(config(context, Setting(n, k), seed=0).model, **IMAGE, seed=0) for k in KERNELS] for n in FILTERS]
     counts = [[sum(weights.numel() for weights in network.parameters()) for network in row] for row in networks]
     return equal("parameters with 8, 16, 32 filters (rows) of 3x3, 9x9, 16x16 (columns)", counts, PARAMETERS)
 
 
-def hypotheses(nine: Trained) -> list[Hypothesis]:
+def test_hypotheses(nine: Trained) -> list[Hypothesis]:
     """Of each pair one training has one choice, one the other; the rest and the seed they share."""
     accuracy = {(setting, seed): given.test_accuracy for setting, seeds in nine.items() for seed, given in seeds.items()}
 
@@ -84,8 +87,8 @@ def test_accuracy(outcomes: Mapping[int, Outcome]) -> Summary:
     return summarize(outcome.test_accuracy for outcome in outcomes.values())
 
 
-def table_of_nine(lab: Lab, nine: Trained) -> Table:
-    counts = {s: shapes.parameter_count(shapes.layers(config(lab, s, seed=0).model, **IMAGE)) for s in nine}
+def table_of_nine(context: Context, nine: Trained) -> Table:
+    counts = {s: shapes.parameter_count(shapes.layers(config(context, s, seed=0).model, **IMAGE)) for s in nine}
     return Table(
         "The nine variants: percent right, mean and 95 % interval over seeds. (2019's lecturer saw 93 % on the test set "
         "with 16 filters of 16x16 and plain gradient descent; here all are trained by Adam.)",
@@ -105,7 +108,7 @@ def table_of_nine(lab: Lab, nine: Trained) -> Table:
     )
 
 
-def side_by_side(nine: Trained) -> Shown:
+def plot_variants(nine: Trained) -> Figure:
     """Ordered by validation, and of each setting the seed that validation prefers."""
     rows = []
     for setting, outcomes in sorted(nine.items(), key=lambda entry: -best_validation(entry[1]).mean):
@@ -113,10 +116,7 @@ def side_by_side(nine: Trained) -> Shown:
         name = f"{setting.filters} of {size(setting.kernel, setting.kernel)}"
         rows.append((name, f"validation {best_validation(outcomes).mean:.1%}", best.first_layers[best.best_epoch]))
     drawn = setting_filters.figure(rows, heading="filters", image_shape=(1, 28, 28), total=len(rows), subject="The nine variants")
-    return Shown(
-        drawn,
-        "Nine weights have room for an edge or a line, 256 for a whole stroke and what surrounds it.",
-    )
+    return drawn
 
 
 def recalls(outcome: Outcome) -> np.ndarray:
@@ -176,7 +176,7 @@ def table_of_fewest(fewest: Fewest) -> Table:
     return Table(f"How few 3x3 filters do: means and 95 % intervals of {len(largest)} seeds.", header, rows)
 
 
-def curve(fewest: Fewest) -> Shown:
+def plot_fewest(fewest: Fewest) -> Figure:
     means = {number: test_accuracy(outcomes) for number, outcomes in fewest.items()}
     level = 100 * (means[max(means)].mean - SLACK)
     trainings = [(number, outcome) for number, outcomes in fewest.items() for outcome in outcomes.values()]
@@ -210,11 +210,7 @@ def curve(fewest: Fewest) -> Shown:
         axes.set_ylabel(unit, fontsize=11, color=INK)
         axes.grid(axis="y", color=FAINT, linewidth=0.6)
         axes.set_axisbelow(True)
-    return Shown(
-        drawn,
-        "Left: dots are trainings, bars 95 % intervals of the mean. Right: the lowest recall of the ten digits, a dot a "
-        "training. Dotted: the levels that were set beforehand.",
-    )
+    return drawn
 
 
 def seconds(trained: Trained) -> Table:

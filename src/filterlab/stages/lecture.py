@@ -13,10 +13,10 @@ from typing import Any
 from filterlab import extras, files, tracking
 from filterlab.config import compose, schema
 from filterlab.errors import DataError, UserError
-from filterlab.lecture import topics
-from filterlab.lecture.lab import Lab, Point
-from filterlab.lecture.topic import Check, Findings, Hypothesis
-from filterlab.lecture.topics import Topic
+from filterlab.lecture import topic as topics
+from filterlab.lecture.context import Context, Record
+from filterlab.lecture.result import Check, Hypothesis, Result
+from filterlab.lecture.topic import Topic
 from filterlab.stages import lecture_page
 from filterlab.stages.lecture_page import COSTS, FINDINGS
 from filterlab.tracking import process, provenance
@@ -34,9 +34,8 @@ def run(root: Path, what: str, *, quick: bool) -> None:
     """
     extras.check("lecture", needed_by="the lecture")
     results = root / "results" / ("lecture-quick" if quick else "lecture" if "DVC_STAGE" in os.environ else "lecture-by-hand")
-    chosen = (
-        [topic for topic in topics.TOPICS if topic.module] if what == "all" else [] if what == "page" else [topics.find(what)]
-    )
+    computed = [topic for topic in topics.all_topics() if topic.compute]
+    chosen = computed if what == "all" else [] if what == "page" else [topics.find(what)]
     failed = [line for topic in chosen for line in run_topic(topic, root, results, quick=quick)]
     if what in ("all", "page"):
         lecture_page.write(results, quick=quick)
@@ -54,19 +53,19 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
     with tracking.start(settings(root), root=root, name=f"{topic.number:02d} {topic.title} ({budget})", tags=tags) as record:
         record.log_params({"topic": topic.number, "budget": budget})
 
-        def keep(point: Point) -> None:
+        def keep(point: Record) -> None:
             params = {"topic": topic.number, "budget": budget, **point.params}
             record.log_child(point.name, params=params, metrics=point.metrics, curves=point.curves, tags=tags)
 
         try:
-            findings = topic.load().run(Lab(root, quick=quick, record=keep))
+            findings = topic.load()(Context(root, quick=quick, record=keep))
         except DataError as error:  # params.yaml may ask for other data, which is all that DVC then brings
             error.add_note(
                 "the lecture reads MNIST: with `data: mnist` and `experiment: none` in params.yaml, `dvc repro download`"
             )
             raise
-        folder = results / topic.folder
-        write(findings, folder, budget=budget)
+        folder = results / topic.name
+        write(findings, folder, budget=budget, captions=topic.figures)
         passed = sum(check.passed for check in findings.checks)
         record.log_metrics({"checks/passed": passed, "checks/failed": len(findings.checks) - passed})
         record.log_metrics({f"check/{number:02d}": value for number, value in numbers(findings.checks).items()})
@@ -99,21 +98,21 @@ def numbers(checks: Sequence[Check]) -> dict[int, float]:
     }
 
 
-def write(findings: Findings, folder: Path, *, budget: str) -> None:
+def write(findings: Result, folder: Path, *, budget: str, captions: Mapping[str, str]) -> None:
     """The figures, findings.json and costs.json; what an earlier run left is replaced."""
     from filterlab.visualization import png
 
     for old in folder.glob("*.png"):
         old.unlink()
-    for name, shown in findings.figures.items():
-        png.write(shown.figure, folder / f"{name}.png")
+    for name, figure in findings.figures.items():
+        png.write(figure, folder / f"{name}.png")
     told: dict[str, Any] = {
         "budget": budget,
         "conclusion": findings.conclusion,
         "checks": [dataclasses.asdict(check) for check in findings.checks],
         "hypotheses": [told_of(found) for found in findings.hypotheses],
         "tables": [dataclasses.asdict(table) for table in findings.tables],
-        "figures": {name: shown.caption for name, shown in findings.figures.items()},
+        "figures": {name: captions[name] for name in findings.figures},
     }
     save(folder / FINDINGS, told)
     (folder / COSTS).unlink(missing_ok=True)

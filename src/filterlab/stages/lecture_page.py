@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from filterlab import files
-from filterlab.lecture import topics
+from filterlab.lecture import topic as topics
 from filterlab.pages import page
 
 FINDINGS, COSTS = "findings.json", "costs.json"  # of each topic; costs, which no rerun repeats, where there are any
@@ -15,7 +15,7 @@ FINDINGS, COSTS = "findings.json", "costs.json"  # of each topic; costs, which n
 def write(results: Path, *, quick: bool) -> None:
     """lecture.json and lecture.html in `results`. Raises DataError: a topic was not run; says which command runs it."""
     flag = " --quick" if quick else ""
-    entries = [entry(topic, results, flag=flag) for topic in topics.TOPICS]
+    entries = [entry(topic, results, flag=flag) for topic in topics.all_topics()]
     told = {
         str(given["topic"].number): {"title": given["topic"].title}
         | {key: given["findings"][key] for key in ("budget", "conclusion", "checks", "hypotheses")}
@@ -30,15 +30,14 @@ def write(results: Path, *, quick: bool) -> None:
 
 def entry(topic: topics.Topic, results: Path, *, flag: str) -> dict[str, Any]:
     """What the page shows of a topic; of one that comes later its name alone."""
-    if not topic.module:
+    if not topic.compute:
         return {"topic": topic, "findings": None}
     command = f"filterlab lecture {topic.number}{flag}"
-    folder = results / topic.folder
+    folder = results / topic.name
     findings = json.loads(page.read(folder / FINDINGS, maker=command))
     return {
         "topic": topic,
         "command": command,
-        "page": topic.load().PAGE,
         "findings": findings,
         "costs": json.loads((folder / COSTS).read_text(encoding="utf-8"))["tables"] if (folder / COSTS).exists() else [],
         "figures": [(page.uri(folder / f"{name}.png", maker=command), says) for name, says in findings["figures"].items()],

@@ -9,23 +9,23 @@ import torch
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.idx import read
 from filterlab.errors import DataError
-from filterlab.lecture import lab as labs
-from filterlab.lecture.lab import Job, Lab, Point
+from filterlab.lecture import context as contexts
+from filterlab.lecture.context import Context, Job, Record
 
 
-def job(lab: Lab, seed: int, *, test: bool = False) -> Job:
+def job(context: Context, seed: int, *, test: bool = False) -> Job:
     def part(first: int, last: int) -> LabelledImages:
-        return LabelledImages(lab.train.images[first:last], lab.train.labels[first:last])
+        return LabelledImages(context.train.images[first:last], context.train.labels[first:last])
 
-    config = lab.compose("model=mlp", "model.hidden=[8]", "augment=none", "trainer.max_epochs=2", f"seed={seed}")
+    config = context.compose("model=mlp", "model.hidden=[8]", "augment=none", "trainer.max_epochs=2", f"seed={seed}")
     params = {"hidden": 8, "seed": seed}
     return Job(params=params, config=config, train=part(0, 300), validation=part(300, 400), test=part(400, 500) if test else None)
 
 
 def test_mnist_is_whole_and_in_its_own_order(mnist_root: Path) -> None:
-    lab = Lab(mnist_root, quick=True, record=lambda point: None)
+    context = Context(mnist_root, quick=True, record=lambda point: None)
     raw = mnist_root / "data/raw/MNIST/raw"
-    for part, name, n in [(lab.train, "train", 60_000), (lab.test, "t10k", 10_000)]:
+    for part, name, n in [(context.train, "train", 60_000), (context.test, "t10k", 10_000)]:
         assert part.images.shape == (n, 1, 28, 28)
         np.testing.assert_array_equal(part.images[:, 0], read(raw / f"{name}-images-idx3-ubyte"))
         np.testing.assert_array_equal(part.labels, read(raw / f"{name}-labels-idx1-ubyte"))
@@ -34,15 +34,15 @@ def test_mnist_is_whole_and_in_its_own_order(mnist_root: Path) -> None:
 def test_missing_data_say_which_stage_makes_them(tmp_path: Path) -> None:
     (tmp_path / "conf").symlink_to(Path(__file__).parents[2] / "conf")
     with pytest.raises(DataError, match="dvc repro download"):
-        _ = Lab(tmp_path, quick=True, record=lambda point: None).train
+        _ = Context(tmp_path, quick=True, record=lambda point: None).train
 
 
 def test_jobs_side_by_side_give_the_bits_of_a_job_alone(mnist_root: Path) -> None:
-    points: list[Point] = []
-    lab = Lab(mnist_root, quick=True, record=points.append)
-    jobs = [job(lab, 0, test=True), job(lab, 1, test=True), job(lab, 0, test=True)]
-    outcomes = lab.run(jobs)
-    alone = labs.fit(jobs[1])
+    points: list[Record] = []
+    context = Context(mnist_root, quick=True, record=points.append)
+    jobs = [job(context, 0, test=True), job(context, 1, test=True), job(context, 0, test=True)]
+    outcomes = context.train_all(jobs)
+    alone = contexts.fit(jobs[1])
     assert [outcome.params for outcome in outcomes] == [given.params for given in jobs]
     weights = [outcome.network.state_dict() for outcome in [*outcomes, alone]]
     for name, tensor in weights[1].items():
@@ -65,14 +65,14 @@ def zero(network: torch.nn.Module) -> None:
 
 
 def test_a_job_may_change_its_network_first(mnist_root: Path) -> None:
-    lab = Lab(mnist_root, quick=True, record=lambda point: None)
-    given = job(lab, 0)
-    changed = labs.fit(Job(params={}, config=given.config, train=given.train, validation=given.validation, change=zero))
+    context = Context(mnist_root, quick=True, record=lambda point: None)
+    given = job(context, 0)
+    changed = contexts.fit(Job(params={}, config=given.config, train=given.train, validation=given.validation, change=zero))
     assert changed.first_layers.shape == (3, 8, 784)  # before training, then two epochs
-    assert not changed.first_layers.any() and labs.fit(given).first_layers[0].any()
+    assert not changed.first_layers.any() and contexts.fit(given).first_layers[0].any()
 
 
 def test_params_yaml_has_no_say(mnist_root: Path) -> None:
-    composed = Lab(mnist_root, quick=False, record=lambda point: None).compose("model=mlp")
+    composed = Context(mnist_root, quick=False, record=lambda point: None).compose("model=mlp")
     assert (composed.trainer.accelerator, composed.trainer.threads, composed.trainer.precision) == ("cpu", 1, "32")
     assert (composed.seed, composed.model.name) == (0, "mlp")

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Point:
+class Record:
     """One training or fit of a topic, as it is recorded: params tell it from the others, curves are by epoch, from 1."""
 
     name: str
@@ -91,20 +91,20 @@ class Outcome:
         return float((self.logits.argmax(axis=1) == self.test_labels).mean())
 
 
-class Lab:
+class Context:
     """Made by the stage, one a topic.
 
     Attributes:
         quick: the small budget: everything runs, on less data, for fewer epochs and seeds; its numbers mean little.
     """
 
-    def __init__(self, root: Path, *, quick: bool, record: Callable[[Point], None]):
+    def __init__(self, root: Path, *, quick: bool, record: Callable[[Record], None]):
         self.root = root
         self.quick = quick
         self.record = record
         self.composer = compose.Composer(root / "conf")
 
-    def pick(self, *, full: T, quick: T) -> T:
+    def budget(self, *, full: T, quick: T) -> T:
         """What the budget allows."""
         return quick if self.quick else full
 
@@ -129,22 +129,22 @@ class Lab:
         """MNIST's 10,000 test images: to measure, once all is chosen."""
         return prepare.official(self.mnist, raw=self.root / "data/raw", part="test")
 
-    def run(self, jobs: Iterable[Job]) -> list[Outcome]:
+    def train_all(self, jobs: Iterable[Job]) -> list[Outcome]:
         """Train every job, as many at a time as there are cores; record each. Outcomes are in the order of the jobs."""
         jobs, outcomes = list(jobs), []
-        for job, outcome in zip(jobs, self.side_by_side(fit, jobs), strict=True):
+        for job, outcome in zip(jobs, self.map_parallel(fit, jobs), strict=True):
             outcomes.append(outcome)
             metrics = {f"best/{name}": outcome.best(name) for name in outcome.curves}
             metrics |= {"best_epoch": outcome.best_epoch, "training/seconds": outcome.seconds}
             if job.test is not None:
                 metrics["test/accuracy"] = outcome.test_accuracy
-            self.record(Point(name=job.name, params=job.params, metrics=metrics, curves=outcome.curves))
+            self.record(Record(name=job.name, params=job.params, metrics=metrics, curves=outcome.curves))
             told = f"validation {outcome.best('validation/accuracy'):.2%}"
             told += f", test {outcome.test_accuracy:.2%}" if job.test is not None else ""
             print(f"  {len(outcomes):>3} of {len(jobs)}  {job.name}: {told}, {outcome.seconds:.1f} s", flush=True)
         return outcomes
 
-    def side_by_side(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
+    def map_parallel(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
         """function(item) of each, in the order of the items, as many at a time as there are cores, each on one core.
 
         function: of a module, so that it can be sent to another process; items and what it gives are pickled.
