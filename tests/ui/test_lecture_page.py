@@ -1,12 +1,13 @@
 """The lecture's page in a real browser: offline, its formulas drawn, and narrow enough for a phone."""
 
+import json
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Request
 
 from filterlab.lecture import topic as topics
-from filterlab.stages import lecture
+from filterlab.stages import lecture, lecture_page
 
 ROOT = Path(__file__).parents[2]
 SHOWN = [topic for topic in topics.all_topics() if topic.number in (1, 2, 3, 4, 7, 16)]
@@ -47,4 +48,25 @@ def test_the_page_is_whole_offline_and_fits(browser: Browser, page_file: Path, v
         assert box is not None and box["width"] > 40 and box["height"] > 15
         # MathML that the browser does not know is laid out as plain text, on one line with its commands.
         assert "\\" not in (formula.text_content() or "\\")
+    page.close()
+
+
+def test_conclusions_come_first_checks_are_folded_and_wide_tables_wrap(
+    browser: Browser, page_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = page_file.parent
+    findings = json.loads((results / "01_line/findings.json").read_text())
+    cell = "several words in a cell, 97.25 [96.25, 98.25] of them"
+    findings |= {"conclusion": "It fits.", "tables": [{"caption": "Wide.", "header": [cell] * 8, "rows": [[cell] * 8] * 2}]}
+    (results / "01_line/findings.json").write_text(json.dumps(findings))
+    monkeypatch.setattr(topics, "all_topics", lambda: SHOWN)
+    lecture_page.write(results, quick=True)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(page_file.as_uri())
+    assert page.locator("#topic-1 > h2 + .conclusion").inner_text().endswith("It fits.")
+    assert not page.locator("#topic-1 td.number").first.is_visible()
+    page.locator("#topic-1 summary").first.click()
+    assert page.locator("#topic-1 td.number").first.is_visible()
+    cut = page.evaluate("[...document.querySelectorAll('.wide')].filter(table => table.scrollWidth > table.clientWidth).length")
+    assert cut == 0 and page.locator("#topic-1 .wraps").count() == 1
     page.close()
