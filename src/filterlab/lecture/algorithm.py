@@ -12,7 +12,7 @@ from filterlab.evaluation.metrics import log_softmax
 from filterlab.lecture import noisy_labels, tutorial, variants
 from filterlab.lecture.context import Context
 from filterlab.lecture.result import Result, below, between, close, equal
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel, sheet
 
 IMAGES, RATE, PATIENCE, MOST = 100, 0.2, 5, 200  # of the loop by hand
 
@@ -133,16 +133,15 @@ def plot_loop(learned: Learned, unstopped: Learned, *, validation: int) -> Figur
         ("training", unstopped.training, ORANGE, "--"),
         ("validation", unstopped.validation, BLUE, "-"),
     ]:
-        axes.plot(steps[stopped - 1 :], curve[stopped - 1 :], color=color, linestyle=style, linewidth=2, alpha=0.35)
-        axes.plot(steps[:stopped], curve[:stopped], color=color, linestyle=style, linewidth=2)
+        axes.plot(steps[stopped - 1 :], curve[stopped - 1 :], color=color, linestyle=style, alpha=0.35)
+        axes.plot(steps[:stopped], curve[:stopped], color=color, linestyle=style)
         axes.text(MOST + 3, curve[-1], name, fontsize=11, color=color, va="center")
     axes.plot(learned.best_epoch, min(learned.validation), "o", color=BLUE, markersize=8)
     for step, word, side in [(learned.best_epoch, "best, kept ", "right"), (stopped, " stop", "left")]:
         axes.axvline(step, color=MUTED, linewidth=1, linestyle=":")
-        axes.text(step, 1.01, word, transform=axes.get_xaxis_transform(), ha=side, fontsize=10, color=MUTED)
-    axes.set_xlabel("step", fontsize=11, color=INK)
-    axes.set_ylabel("loss (cross-entropy, nats)", fontsize=11, color=INK)
+        axes.text(step, 1.01, word, transform=axes.get_xaxis_transform(), ha=side, color=MUTED)
+    axes.set(xlabel="step", ylabel="loss (cross-entropy, nats)")
     axes.set_ylim(bottom=0)
-    axes.grid(axis="y", color=FAINT, linewidth=0.6)
+    axes.grid(axis="y")
     axes.set_axisbelow(True)
     return drawn

@@ -277,23 +277,23 @@ def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
     losses, gradients, learned = (panel(drawn, left=MARGIN + 0.5 + 4.4 * k, bottom=0.7, width=3.5, height=3.1) for k in range(3))
     z, one = np.linspace(-6, 6, 241)[:, None], np.ones((241, 1))
     bce, twice, squared = LOSSES["sigmoid, cross-entropy"], LOSSES["sigmoid, log p twice"], LOSSES["sigmoid, SSE"]
-    losses.plot(z, bce.value(z, one), color=BLUE, linewidth=2, label="y = 1: -log p")
-    losses.plot(z, bce.value(z, 0 * one), color=INK, linewidth=2, label="y = 0: -log(1 - p)")
-    losses.plot(z, twice.value(z, 0 * one), color=ORANGE, linewidth=2, linestyle=":", label="y = 0, the slide: -log p")
+    losses.plot(z, bce.value(z, one), color=BLUE, label="y = 1: -log p")
+    losses.plot(z, bce.value(z, 0 * one), color=INK, label="y = 0: -log(1 - p)")
+    losses.plot(z, twice.value(z, 0 * one), color=ORANGE, linestyle=":", label="y = 0, the slide: -log p")
     losses.set(xlabel="score z", ylabel="loss", ylim=(0, 9))
-    gradients.plot(z, bce.slope(z, one), color=BLUE, linewidth=2, label="cross-entropy: p - y")
-    gradients.plot(z, squared.slope(z, one), color=ORANGE, linewidth=2, label="SSE: 2 (p - y) p (1 - p)")
+    gradients.plot(z, bce.slope(z, one), color=BLUE, label="cross-entropy: p - y")
+    gradients.plot(z, squared.slope(z, one), color=ORANGE, label="SSE: 2 (p - y) p (1 - p)")
     gradients.set(xlabel="score z", ylabel="dL/dz, for y = 1", ylim=(-1.05, 0.45))
     held_out = row.x[split(len(row.x), 0)[1]]
     for name, color, label in [("binary", BLUE, "the corrected loss"), (SLIPS[0], ORANGE, "the slide's loss")]:
         p, eights = sigmoid(held_out @ first[name].path[:, :, 0].T), first[name].truth[:, 0] == 1
-        learned.plot(p[eights].mean(axis=0), color=color, linewidth=2, label=label)
-        learned.plot(p[~eights].mean(axis=0), color=color, linewidth=2, linestyle=":")
+        learned.plot(p[eights].mean(axis=0), color=color, label=label)
+        learned.plot(p[~eights].mean(axis=0), color=color, linestyle=":")
     learned.set(xlabel="step", ylabel=f"mean p: {POSITIVE}s solid, others dotted", ylim=(0, 1.35), yticks=np.linspace(0, 1, 6))
     for axes in (losses, gradients, learned):
         axes.xaxis.label.set(fontsize=11, color=INK)
         axes.yaxis.label.set(fontsize=11, color=INK)
-        axes.legend(frameon=False, fontsize=10, loc="upper left" if axes is gradients else "upper center")
+        axes.legend(fontsize=10, loc="upper left" if axes is gradients else "upper center")
     return drawn
 
 
@@ -311,7 +311,7 @@ def plot_templates(first: Mapping[str, Fitted]) -> Figure:
             axes = panel(drawn, left=1.4 + 1.08 * digit, bottom=1.65 - 1.35 * up, width=1.0, height=1.0)
             bare(axes)
             image = axes.imshow(weights[1:, digit].reshape(8, 8), cmap=SIGNED, vmin=-limit, vmax=limit)
-            axes.set_title(str(digit), fontsize=11, color=INK)
+            axes.set_title(str(digit))
             if digit == 0:
                 axes.set_ylabel(name, fontsize=11, color=INK, rotation=0, ha="right", va="center")
     color_scale(drawn, image, left=12.4, bottom=0.3, height=2.35, label="weight")

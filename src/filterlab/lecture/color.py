@@ -14,7 +14,7 @@ from filterlab.lecture.context import Context
 from filterlab.lecture.result import Check, Result, Table, close, equal
 from filterlab.models import shapes
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
-from filterlab.visualization.style import FAINT, HEADER, INK, MARGIN, SIGNED, bare, color_scale, panel, sheet
+from filterlab.visualization.style import FAINT, HEADER, MARGIN, SIGNED, bare, color_scale, panel, sheet
 
 SIDE, FIELD = 224, 5  # of the image and of the filter, in pixels
 CORNER = (110, 80)  # row, column of the crop in scikit-learn's 427x640 photograph of the Summer Palace
@@ -213,7 +213,7 @@ def plot_channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> F
         axes = panel(drawn, left=left, bottom=center - side / 2, width=side, height=side)
         bare(axes)
         axes.imshow(picture, interpolation="nearest", **how)
-        axes.set_title(title, fontsize=11, color=INK)
+        axes.set_title(title)
         return axes
 
     place(image.transpose(1, 2, 0), "the image, 224x224x3", left=MARGIN, side=2.9)
@@ -221,10 +221,10 @@ def plot_channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> F
     for index, name in enumerate(("red", "green", "blue")):
         row: dict[str, Any] = {"center": center + (1 - index) * 1.62}
         axes = place(image[index], "" if index else "its channels", left=4.0, side=1.45, cmap="gray", vmin=0, vmax=1, **row)
-        axes.set_ylabel(name, fontsize=11, color=INK)
+        axes.set_ylabel(name)
         row |= {"cmap": SIGNED, "vmin": -strongest, "vmax": strongest}
         place(weights[index], "" if index else "the filter", left=5.75, side=0.9, **row)
-    drawn.text(6.98 / 13.2, center / (HEADER + 5.0), "\N{N-ARY SUMMATION}", fontsize=26, color=INK, ha="center", va="center")
+    drawn.text(6.98 / 13.2, center / (HEADER + 5.0), "\N{N-ARY SUMMATION}", fontsize=26, ha="center", va="center")
     for stride, left in ((1, 7.35), (2, 10.45)):
         answers = correlate(image, weights, stride=stride)
         title = f"stride {stride}: {len(answers)}x{len(answers)}"
@@ -245,6 +245,6 @@ def plot_stacks(seen: dict[str, NDArray[np.float64]]) -> Figure:
         bare(axes)
         axes.set_facecolor(FAINT)
         shown = axes.imshow(np.ma.masked_equal(grid[2:-2, 2:-2] / grid.max(), 0), cmap="viridis", vmin=0, vmax=1)
-        axes.set_title(name, fontsize=11, color=INK)
+        axes.set_title(name)
     color_scale(drawn, shown, left=MARGIN + 6.95, bottom=0.2, height=3.1, label="gradient")
     return drawn

@@ -143,10 +143,10 @@ def plot_network() -> Figure:
     for layer, places in enumerate(columns):
         for place, (unit, height) in enumerate(places.items()):
             axes.scatter(3 * layer, height, s=1900, facecolor="white", edgecolor=INK, linewidth=1.5, zorder=2)
-            axes.text(3 * layer, height + (0.1 if layer else 0), unit, ha="center", va="center", fontsize=12, color=INK)
+            axes.text(3 * layer, height + (0.1 if layer else 0), unit, ha="center", va="center", fontsize=12)
             if layer:
                 bias = f"{BIASES[layer - 1][place]:+g}"
-                axes.text(3 * layer, height - 0.17, bias, ha="center", va="center", fontsize=10, color=MUTED)
+                axes.text(3 * layer, height - 0.17, bias, ha="center", va="center", color=MUTED)
     return drawn
 
 
@@ -162,21 +162,21 @@ def plot_curves(x: NDArray[np.float64], y: Curves) -> Figure:
         axes = panel(drawn, left=MARGIN + 0.5 + place * 4.1, bottom=0.75, width=3.4, height=2.85)
         for unit in units:
             rising = "--" if unit in ("y2", "y4") else "-"
-            axes.plot(x[::100], y[unit][::100], color=colors[unit], linewidth=2, linestyle=rising)
+            axes.plot(x[::100], y[unit][::100], color=colors[unit], linestyle=rising)
         for at in (-0.75, 0.75):
             axes.axvline(at, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
-        axes.set_title(f"layer {place + 1}: {', '.join(units)}", fontsize=11, color=INK)
+        axes.set_title(f"layer {place + 1}: {', '.join(units)}")
         axes.set_xlim(-REACH, REACH)
         axes.margins(y=0.12)
-        axes.set_xlabel("x", fontsize=11, color=INK)
+        axes.set_xlabel("x")
     first, *later = drawn.axes
-    first.set_ylabel("y", fontsize=11, color=INK)
+    first.set_ylabel("y")
     for unit, at, side in [("y1", -1.1, "right"), ("y2", -0.4, "left"), ("y5", 0.4, "right"), ("y4", 1.1, "left")]:
         first.text(at, 0.5, unit, ha=side, va="center", fontsize=11, color=colors[unit])
     for axes, units in zip(later, LAYERS[1:], strict=True):
         for unit in units:
             text = f"{unit}: {y[unit][0]:.4f}"
-            axes.annotate(text, (-2.9, y[unit][0]), (0, 4), textcoords="offset points", fontsize=10, color=INK)
+            axes.annotate(text, (-2.9, y[unit][0]), (0, 4), textcoords="offset points")
     for unit, kind, _, _ in EXTREMES:
         at = extreme(y[unit], kind)
         axes = later[unit == "y7"]

@@ -64,7 +64,7 @@ def plot_numbers(cut: NDArray[np.int64], filtered: NDArray[np.int64], pooled: ND
         for (row, column), value in np.ndenumerate(grid):
             dark = value < 6 if cmap == "gray" else abs(value) > 13
             axes.text(column, row, str(value), ha="center", va="center", fontsize=12, color="white" if dark else INK)
-        axes.set_title(name, fontsize=11, color=INK)
+        axes.set_title(name)
         left += columns * cell + 0.55
     return drawn
 
@@ -81,7 +81,7 @@ def plot_seven(seven: NDArray[np.uint8], whole: NDArray[np.int64]) -> Figure:
         axes = panel(drawn, left=MARGIN + place * 4.3, bottom=0.2, width=3.8, height=3.8)
         bare(axes)
         axes.imshow(image, cmap=cmap, vmin=0 if cmap == "gray" else -limit, vmax=limit)
-        axes.set_title(name, fontsize=11, color=INK)
+        axes.set_title(name)
     axes = drawn.axes[0]
-    axes.plot([3.5, 9.5, 9.5, 3.5, 3.5], [4.5, 4.5, 9.5, 9.5, 4.5], color="#e69f00", linewidth=2)
+    axes.plot([3.5, 9.5, 9.5, 3.5, 3.5], [4.5, 4.5, 9.5, 9.5, 4.5], color="#e69f00")
     return drawn

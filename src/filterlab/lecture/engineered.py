@@ -13,7 +13,7 @@ from filterlab.lecture.context import Context, Job, Outcome
 from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, equal, hypothesis
 from filterlab.study.statistics import paired, summarize
 from filterlab.visualization.mosaic import mosaic
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel, sheet
 
 EDGE = [[-1, 0, 1]] * 3
 KINDS = ("engineered", "learned", "random")
@@ -231,7 +231,7 @@ def plot_filters(outcomes: Mapping[Key, Outcome], *, n: int) -> Figure:
         bare(axes)
         laid = mosaic(own, columns=4)
         image = axes.imshow(laid.pixels, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
-        axes.set_title(f"{kind}: {TOLD[kind]}", fontsize=11, color=INK)
+        axes.set_title(f"{kind}: {TOLD[kind]}")
     color_scale(drawn, image, left=MARGIN + 11.2, bottom=0.3, height=1.68, label="weight")
     return drawn
 
@@ -256,7 +256,6 @@ def plot_accuracies(accuracy: Scores) -> Figure:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
-    axes.set_xlabel("training images", fontsize=11, color=INK)
-    axes.set_ylabel("validation error (%)", fontsize=11, color=INK)
-    axes.legend(frameon=False, fontsize=11, loc="upper right")
+    axes.set(xlabel="training images", ylabel="validation error (%)")
+    axes.legend(loc="upper right")
     return drawn

@@ -12,7 +12,7 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.lecture.context import Context, Job, Outcome
 from filterlab.lecture.result import Hypothesis, Result, Table, between, equal, hypothesis
 from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel, sheet
 
 FACTORS = {"kernel": (3, 5, 9, 16), "stride": (1, 2), "filters": (1, 2, 4, 8, 16, 32), "pool": (1, 2)}
 BASE = {"kernel": 5, "stride": 1, "filters": 8, "pool": 2}
@@ -219,19 +219,19 @@ def plot_factors(measured: Measured) -> Figure:
         found = [measured[changed(TEN, **{name: value})].values() for value in values]
         means(axes, [[got.train for got in each] for each in found], color=BLUE, label="training images")
         means(axes, [[got.validation for got in each] for each in found], color=ORANGE, label="new images")
-        axes.set_xlabel(NAMES[name], fontsize=11, color=INK)
+        axes.set_xlabel(NAMES[name])
         axes.set_xticks(range(len(values)), [LABELS.get((name, value), str(value)) for value in values])
         axes.set_xlim(-0.4, len(values) - 0.6)
-        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        axes.grid(axis="y")
         left += 1.1 + 0.6 * len(values)
     found = [measured[changed(TWO, filters=number)].values() for number in FACTORS["filters"]]
     second = drawn.axes[list(FACTORS).index("filters")]
     means(second, [[got.validation for got in each] for each in found], color=GREEN, label="new images, telling 0 from 1")
-    second.legend(frameon=False, fontsize=11, loc="lower right")
+    second.legend(loc="lower right")
     low = max(0.0, min(axes.get_ylim()[0] for axes in drawn.axes))
     for axes in drawn.axes:
         axes.set_ylim(low, 100.5)
-    drawn.axes[0].set_ylabel("accuracy [%]", fontsize=11, color=INK)
+    drawn.axes[0].set_ylabel("accuracy [%]")
     return drawn
 
 

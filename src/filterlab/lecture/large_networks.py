@@ -14,7 +14,7 @@ from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, eq
 from filterlab.models import shapes
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.study.statistics import Paired, paired, summarize
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel, sheet
 
 SIDE, WIDTH = 14, 4
 PAPER = {20: 0.27, 56: 0.85, 110: 1.7}  # million parameters of its networks on CIFAR-10 (arXiv 1512.03385, table 6)
@@ -239,20 +239,20 @@ def conclude(measured: Measured) -> str:
 def plot_gradients(measured: Measured) -> Figure:
     drawn = plot_by_depth("Gradients before training", measured, of=lambda seen: seen.gradients, log=True)
     for axes in drawn.axes:
-        axes.set_xlabel("convolution, counted from the image", fontsize=11, color=INK)
-    drawn.axes[0].set_ylabel("norm of its weights' gradient", fontsize=11, color=INK)
-    drawn.axes[1].legend(frameon=False, fontsize=11, loc="upper right")
+        axes.set_xlabel("convolution, counted from the image")
+    drawn.axes[0].set_ylabel("norm of its weights' gradient")
+    drawn.axes[1].legend(loc="upper right")
     return drawn
 
 
 def plot_training(measured: Measured) -> Figure:
     drawn = plot_by_depth("Training", measured, of=lambda seen: 100 * np.array(seen.outcome.curves["train/accuracy"]), log=False)
     for axes in drawn.axes:
-        axes.set_xlabel("epoch", fontsize=11, color=INK)
+        axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(0, 100)
-    drawn.axes[0].set_ylabel("training accuracy [%]", fontsize=11, color=INK)
-    drawn.axes[1].legend(frameon=False, fontsize=11, loc="best")
+    drawn.axes[0].set_ylabel("training accuracy [%]")
+    drawn.axes[1].legend(loc="best")
     return drawn
 
 
@@ -266,14 +266,14 @@ def plot_by_depth(title: str, measured: Measured, *, of: Callable[[Seen], NDArra
         axes = panel(drawn, left=MARGIN + 0.75 + 5.5 * place, bottom=0.7, width=4.9, height=3.15)
         axes.set_yscale("log" if log else "linear")
         axes.minorticks_off()
-        axes.set_title(name, fontsize=11, color=INK)
-        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        axes.set_title(name)
+        axes.grid(axis="y")
     for kind, got in measured.items():
         lines, axes, color = np.array([of(seen) for seen in got.values()]), drawn.axes[kind.residual], COLORS[kind.depth]
         places = np.arange(1, lines.shape[1] + 1)
         mean = np.exp(np.log(lines).mean(axis=0)) if log else lines.mean(axis=0)
         axes.plot(places, lines.T, color=color, linewidth=0.7, alpha=0.5)
-        axes.plot(places, mean, color=color, linewidth=2, label=f"{kind.depth} layers")
+        axes.plot(places, mean, color=color, label=f"{kind.depth} layers")
     limits = np.array([axes.get_ylim() for axes in drawn.axes])
     for axes in drawn.axes:
         axes.set_ylim(limits[:, 0].min(), limits[:, 1].max())

@@ -19,7 +19,7 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
 from filterlab.lecture.context import Context, Job, Record, fit
 from filterlab.study.statistics import CONFIDENCE, summarize
-from filterlab.visualization.style import INK, MARGIN, MUTED, panel, sheet
+from filterlab.visualization.style import MARGIN, MUTED, panel, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -260,9 +260,9 @@ def plot_learning_curves(found: Curves, *, tested: int, colors: Mapping[str, str
     axes.set_yscale("log")
     ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 90) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_ylabel("test error, %", fontsize=11, color=INK)
+    axes.set_ylabel("test error, %")
     across(axes, list(next(iter(found.values()))))
-    axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return drawn
 
 
@@ -277,7 +277,7 @@ def plot_crossover(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, 
     axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=8.3, height=3.7)
     axes.axhline(0, color=MUTED, linewidth=1)
     for name, gap in gaps.items():
-        axes.plot(sizes, [100 * given.mean() for given in gap.values()], color=colors[name], linewidth=2, label=name)
+        axes.plot(sizes, [100 * given.mean() for given in gap.values()], color=colors[name], label=name)
         for size, given in gap.items():
             axes.plot([size] * len(given), 100 * given.mean(axis=1), "o", color=colors[name], markersize=4, alpha=0.6)
         crossed = turns[name]
@@ -285,9 +285,9 @@ def plot_crossover(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, 
         axes.plot([low, high], [0, 0], color=colors[name], linewidth=7, alpha=0.35, solid_capstyle="butt")
         if 0 < crossed.at < math.inf:
             axes.plot(crossed.at, 0, "D", color=colors[name], markeredgecolor="white", markersize=9, zorder=4)
-    axes.set_ylabel("ahead by, points", fontsize=11, color=INK)
+    axes.set_ylabel("ahead by, points")
     across(axes, sizes)
-    axes.legend(frameon=False, fontsize=11, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return drawn
 
 
@@ -295,4 +295,4 @@ def across(axes: "Axes", sizes: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_xticks(sizes, [f"{written(size)}\n(all)" if size == sizes[-1] else written(size) for size in sizes])
     axes.minorticks_off()
-    axes.set_xlabel("training images of each digit", fontsize=11, color=INK)
+    axes.set_xlabel("training images of each digit")

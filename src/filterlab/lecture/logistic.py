@@ -104,18 +104,18 @@ def plot_units(midpoints: list[float], slopes: list[float]) -> Figure:
     x = np.linspace(-REACH, REACH, 601)
     for place, ((bias, weight), middle, steepness) in enumerate(zip(PAIRS, midpoints, slopes, strict=True)):
         axes = panel(drawn, left=MARGIN + 0.4 + place * 2.95, bottom=0.75, width=2.6, height=2.4)
-        axes.plot(x, unit(x, bias=0, weight=1), color=FAINT, linewidth=2)
+        axes.plot(x, unit(x, bias=0, weight=1), color=FAINT)
         across = np.array([-0.5, 0.5]) / abs(steepness)  # the tangent, from y = 0 to y = 1
         axes.plot(middle + across, 0.5 + steepness * across, color=ORANGE, linewidth=1.5, linestyle="--")
-        axes.plot(x, unit(x, bias=bias, weight=weight), color=BLUE, linewidth=2)
+        axes.plot(x, unit(x, bias=bias, weight=weight), color=BLUE)
         axes.plot(middle, 0.5, "o", color=INK, markersize=6)
         axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
-        axes.set_title(f"b = {bias}, w = {weight}\nmidpoint {middle:.3g}, slope {steepness:.3g}", fontsize=11, color=INK)
+        axes.set_title(f"b = {bias}, w = {weight}\nmidpoint {middle:.3g}, slope {steepness:.3g}")
         axes.set_xlim(-REACH, REACH)
         axes.set_ylim(-0.05, 1.05)
-        axes.set_xlabel("x", fontsize=11, color=INK)
+        axes.set_xlabel("x")
         if place:
             axes.set_yticklabels([])
         else:
-            axes.set_ylabel("y", fontsize=11, color=INK)
+            axes.set_ylabel("y")
     return drawn

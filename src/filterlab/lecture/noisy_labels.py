@@ -12,7 +12,7 @@ from filterlab.lecture.context import Context, Job, Outcome
 from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, between, equal, hypothesis
 from filterlab.lecture.tutorial import part, written
 from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -184,7 +184,7 @@ def plot_noisy_labels(outcomes: Outcomes, *, lowest: float) -> Figure:
         for name, given in outcomes.items():
             by_epoch = [summarize(values) for values in zip(*(outcome.curves[curve] for outcome in given.values()), strict=True)]
             epochs = range(1, len(by_epoch) + 1)
-            axes.plot(epochs, [found.mean for found in by_epoch], color=COLORS[name], linewidth=2, label=name)
+            axes.plot(epochs, [found.mean for found in by_epoch], color=COLORS[name], label=name)
             axes.fill_between(
                 epochs,
                 [found.low for found in by_epoch],
@@ -193,15 +193,14 @@ def plot_noisy_labels(outcomes: Outcomes, *, lowest: float) -> Figure:
                 alpha=0.13,
                 linewidth=0,
             )
-        axes.set_xlabel("epoch", fontsize=11, color=INK)
-        axes.set_ylabel(unit, fontsize=11, color=INK)
+        axes.set(xlabel="epoch", ylabel=unit)
         axes.set_ylim(*limits)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        axes.grid(axis="y")
         axes.set_axisbelow(True)
-        axes.legend(frameon=False, fontsize=11, loc="lower right")
+        axes.legend(loc="lower right")
         if place == 0:
             true = 1 - WRONG / IMAGES
             axes.axhline(true, color=MUTED, linewidth=1.2, linestyle=":")
-            axes.text(0, true + 0.015, f"{IMAGES - WRONG} true ones", fontsize=10, color=MUTED)
+            axes.text(0, true + 0.015, f"{IMAGES - WRONG} true ones", color=MUTED)
     return drawn

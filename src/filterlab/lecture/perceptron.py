@@ -11,7 +11,7 @@ from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
 from filterlab.lecture.result import Check, Result, Table, below, equal
 from filterlab.models import shapes
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, bare, panel, sheet
 
 SIZES = [(1, 1, 1), (2, 3, 1), (4, 5, 3), (64, 32, 10), (784, 256, 10), (4608, 32, 10)]  # (P, H, K)
 DRAWN = (4, 5, 3)
@@ -133,11 +133,11 @@ def plot_network(inputs: int, hidden: int, outputs: int) -> Figure:
         for (start, color), end in product(starts, heights(upper)):
             axes.plot([left, right], [start, end], color=color, linewidth=0.9, zorder=1)
         axes.scatter(left, ONES, s=750, marker="s", facecolor="white", edgecolor=ORANGE, linewidth=1.8, zorder=2)
-        axes.text(left, ONES, "1", ha="center", va="center", fontsize=12, color=INK)
+        axes.text(left, ONES, "1", ha="center", va="center", fontsize=12)
     for across, units, name in columns:
         for number, height in enumerate(heights(units), start=1):
             axes.scatter(across, height, s=950, facecolor="white", edgecolor=BLUE, linewidth=1.8, zorder=2)
-            axes.text(across, height, f"{name}{number}", ha="center", va="center", fontsize=12, color=INK)
+            axes.text(across, height, f"{name}{number}", ha="center", va="center", fontsize=12)
     for across, text in [
         (1.3, f"P = {inputs} inputs"),
         (3.05, f"(P + 1) H\n= {inputs + 1} x {hidden} = {(inputs + 1) * hidden}"),
@@ -145,7 +145,7 @@ def plot_network(inputs: int, hidden: int, outputs: int) -> Figure:
         (6.55, f"(H + 1) K\n= {hidden + 1} x {outputs} = {(hidden + 1) * outputs}"),
         (8.3, f"K = {outputs} outputs"),
     ]:
-        axes.text(across, -0.55, text, ha="center", va="top", fontsize=12, color=INK)
+        axes.text(across, -0.55, text, ha="center", va="top", fontsize=12)
     return drawn
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.result import Check, Result, below, close
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
 
 Floats = NDArray[np.float64]
 SIZES = (2, 3, 3, 2)  # inputs, H2, H3, outputs: the slide's names of the two hidden layers
@@ -212,7 +212,7 @@ def plot_passes(
     ]:
         axes = panel(drawn, left=MARGIN + left, bottom=0.15, width=5.7, height=4.0)
         draw_network(axes, [node[0] for node in nodes], lines, names.split())
-        axes.set_title(title, fontsize=11, color=INK)
+        axes.set_title(title)
         ends = ((3.2, -1.95), (-0.2, -1.95)) if left else ((-0.2, -1.95), (3.2, -1.95))
         axes.annotate("", xytext=ends[0], xy=ends[1], arrowprops={"arrowstyle": "->", "color": MUTED, "linewidth": 1.5})
     return drawn
@@ -235,8 +235,8 @@ def draw_network(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], n
             [place] * len(node), height, c=node, s=1500, cmap=SIGNED, vmin=-limit, vmax=limit, edgecolors=MUTED, zorder=2
         )
         for number, up in zip(node, height, strict=True):
-            axes.text(place, up, f"{number:.3f}", ha="center", va="center", fontsize=10, color=INK, zorder=3)
-        axes.text(place, 1.6, name, ha="center", fontsize=12, color=INK)
+            axes.text(place, up, f"{number:.3f}", ha="center", va="center", zorder=3)
+        axes.text(place, 1.6, name, ha="center", fontsize=12)
 
 
 def plot_differences(curves: dict[str, Floats]) -> Figure:
@@ -248,13 +248,12 @@ def plot_differences(curves: dict[str, Floats]) -> Figure:
     )
     axes = panel(drawn, left=MARGIN + 0.7, bottom=0.7, width=7.0, height=3.6)
     for (name, curve), color in zip(curves.items(), (BLUE, ORANGE), strict=True):
-        axes.loglog(STEPS, curve, color=color, linewidth=2, marker="o", markersize=3, label=f"{name} differences")
+        axes.loglog(STEPS, curve, color=color, marker="o", markersize=3, label=f"{name} differences")
     axes.axhline(DIFFERENCES, color=MUTED, linewidth=1, linestyle=":")
-    axes.text(STEPS[0], 0.7 * DIFFERENCES, "the checks' tolerance", va="top", fontsize=10, color=MUTED)
+    axes.text(STEPS[0], 0.7 * DIFFERENCES, "the checks' tolerance", va="top", color=MUTED)
     axes.axvline(STEP, color=MUTED, linewidth=1, linestyle=":")
-    axes.text(1.15 * STEP, 1, "the checks' step", fontsize=10, color=MUTED)
+    axes.text(1.15 * STEP, 1, "the checks' step", color=MUTED)
     axes.set_ylim(2e-11, 5)
-    axes.set_xlabel("step", fontsize=11, color=INK)
-    axes.set_ylabel("largest error as a share of the largest gradient", fontsize=11, color=INK)
-    axes.legend(frameon=False, fontsize=11, loc="lower left")
+    axes.set(xlabel="step", ylabel="largest error as a share of the largest gradient")
+    axes.legend(loc="lower left")
     return drawn

@@ -14,7 +14,7 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.lecture.context import Context, Job, Outcome
 from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, close, equal, hypothesis
 from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, FAINT, MARGIN, MUTED, ORANGE, panel, sheet
 
 NAMES = {"relu": "ReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
 STEEPEST = {"relu": 1.0, "elu": 1.0, "tanh": 1.0, "sigmoid": 0.25}  # the largest slope
@@ -261,12 +261,12 @@ def plot_functions() -> Figure:
         if name == "relu":
             slopes[a == 0] = np.nan  # a gap: the curve jumps
         axes.axhline(0, color=FAINT, linewidth=1)
-        axes.plot(a, values, color=BLUE, linewidth=2, label="value")
-        axes.plot(a, slopes, color=ORANGE, linewidth=2, linestyle="--", label="slope")
+        axes.plot(a, values, color=BLUE, label="value")
+        axes.plot(a, slopes, color=ORANGE, linestyle="--", label="slope")
         axes.set_ylim(-1.3, 4)
-        axes.set_xlabel("a", fontsize=11, color=INK)
-        axes.set_title(NAMES[name], fontsize=11, color=INK)
-    drawn.axes[0].legend(frameon=False, fontsize=11, loc="upper left")
+        axes.set_xlabel("a")
+        axes.set_title(NAMES[name])
+    drawn.axes[0].legend(loc="upper left")
     return drawn
 
 
@@ -317,11 +317,10 @@ def plot_by_activation(
             axes.semilogy(at, own.T, color=COLORS[activation], linewidth=0.8, alpha=0.45)
             axes.semilogy(at, np.median(own, axis=0), color=COLORS[activation], linewidth=2.4, label=NAMES[activation])
         axes.set_xticks(at)
-        axes.set_title(name, fontsize=11, color=INK)
-        axes.set_xlabel(x, fontsize=11, color=INK)
-        axes.set_ylabel(y, fontsize=11, color=INK)
+        axes.set_title(name)
+        axes.set(xlabel=x, ylabel=y)
     low, high = (pick(axes.get_ylim()[end] for axes in drawn.axes) for pick, end in ((min, 0), (max, 1)))
     for axes in drawn.axes:
         axes.set_ylim(low, high)
-    drawn.axes[0].legend(frameon=False, fontsize=11)
+    drawn.axes[0].legend()
     return drawn

@@ -264,18 +264,17 @@ def plot_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], 
         if row:
             left.scatter(*sample, s=18, color=INK, zorder=3)
         left.set(ylim=(-1.2, 2.6), xlim=(-1.5, 1.5))
-        left.legend(frameon=False, fontsize=10, loc="upper center", ncols=2)
+        left.legend(fontsize=10, loc="upper center", ncols=2)
         right = panel(drawn, left=MARGIN + 6.8, bottom=bottom, width=4.6, height=3.0)
         for name, color in zip(names, (BLUE, ORANGE), strict=False):
-            right.plot(WIDTHS, errors[name].mean(axis=1), color=color, linewidth=2, label=name)
+            right.plot(WIDTHS, errors[name].mean(axis=1), color=color, label=name)
             right.plot(WIDTHS, errors[name], color=color, linewidth=0, marker="o", markersize=3, alpha=0.4)
         right.set_xscale("log", base=2)
         right.set_xticks(WIDTHS, [str(n) for n in WIDTHS])
-        right.set_xlabel("hidden units", fontsize=11, color=INK)
-        right.set_ylabel("root mean square error", fontsize=11, color=INK)
+        right.set(xlabel="hidden units", ylabel="root mean square error")
         if row == 0:
             right.set_yscale("log")
         else:
             right.axhline(NOISE, color=MUTED, linewidth=1, linestyle=":")
-            right.legend(frameon=False, fontsize=10)
+            right.legend(fontsize=10)
     return drawn

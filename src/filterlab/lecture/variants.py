@@ -12,7 +12,7 @@ from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config
 from filterlab.models import shapes
 from filterlab.study import setting_filters
 from filterlab.study.statistics import Paired, Summary, paired, summarize
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet, size
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel, sheet, size
 
 FILTERS, KERNELS = (8, 16, 32), (3, 9, 16)
 PARAMETERS = [[37_890, 22_338, 9_402], [76_570, 45_466, 19_594], [157_386, 95_178, 43_434]]  # FILTERS down, KERNELS across
@@ -202,13 +202,12 @@ def plot_fewest(fewest: Fewest) -> Figure:
         (right, "recall of the hardest digit", RECALL, f"recall {RECALL:g}"),
     ]:
         axes.axhline(line, color=ORANGE, linewidth=1.2, linestyle=":")
-        axes.text(1, 1.02, f"dotted: {word}", transform=axes.transAxes, fontsize=10, color=ORANGE, ha="right", va="bottom")
+        axes.text(1, 1.02, f"dotted: {word}", transform=axes.transAxes, color=ORANGE, ha="right", va="bottom")
         axes.set_xscale("log", base=2)
         axes.set_xticks(list(fewest), [str(number) for number in fewest])
         axes.minorticks_off()
-        axes.set_xlabel("filters", fontsize=11, color=INK)
-        axes.set_ylabel(unit, fontsize=11, color=INK)
-        axes.grid(axis="y", color=FAINT, linewidth=0.6)
+        axes.set(xlabel="filters", ylabel=unit)
+        axes.grid(axis="y")
         axes.set_axisbelow(True)
     return drawn
 

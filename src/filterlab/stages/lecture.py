@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filterlab import extras, files, tracking
+from filterlab import extras, files, lecture, tracking
 from filterlab.config import compose, schema
 from filterlab.errors import DataError, UserError
 from filterlab.lecture import topic as topics
@@ -22,6 +22,7 @@ from filterlab.stages.lecture_page import COSTS, FINDINGS
 from filterlab.tracking import process, provenance
 
 EXPERIMENT = "lecture"  # of MLflow
+STYLE = Path(lecture.__file__).parent / "lecture.mplstyle"
 
 
 def run(root: Path, what: str, *, quick: bool) -> None:
@@ -45,6 +46,8 @@ def run(root: Path, what: str, *, quick: bool) -> None:
 
 def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[str]:
     """Write the topic's folder below `results` and its MLflow run; give the checks that failed, a line each."""
+    from matplotlib import style
+
     budget = "quick" if quick else "full"
     print(f"topic {topic.number}  {topic.title} ({budget})", flush=True)
     started = time.perf_counter()
@@ -58,7 +61,8 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
             record.log_child(point.name, params=params, metrics=point.metrics, curves=point.curves, tags=tags)
 
         try:
-            findings = topic.load()(Context(root, quick=quick, record=keep))
+            with style.context(STYLE):
+                findings = topic.load()(Context(root, quick=quick, record=keep))
         except DataError as error:  # params.yaml may ask for other data, which is all that DVC then brings
             error.add_note(
                 "the lecture reads MNIST: with `data: mnist` and `experiment: none` in params.yaml, `dvc repro download`"
