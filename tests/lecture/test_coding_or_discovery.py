@@ -120,7 +120,7 @@ def test_crossovers_that_are_never_or_always() -> None:
 def test_a_network_is_measured_against_the_best_coded_features() -> None:
     right = {"pixels + SVM": 0.5, "edges + SVM": 0.8, "HOG + SVM": 0.7, "tutorial's CNN": 0.6, "CNN": 0.9, "CNN, shifted": 0.9}
     found = [measured(method, 100, share(given), draw=draw) for method, given in right.items() for draw in (1, 0)]
-    made = curves.curves(found, topic.METHODS)
+    made = curves.group_by_method(found, topic.METHODS)
     assert [one.params["subset"] for one in made["CNN"][10.0]] == [0, 1]
     gaps = topic.ahead(made, "tutorial's CNN")
     assert list(gaps) == [10.0] and gaps[10.0].mean(axis=1) == pytest.approx([-0.2, -0.2])

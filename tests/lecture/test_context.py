@@ -41,7 +41,9 @@ def test_jobs_side_by_side_give_the_bits_of_a_job_alone(mnist_root: Path) -> Non
     points: list[Record] = []
     context = Context(mnist_root, quick=True, record=points.append)
     jobs = [job(context, 0, test=True), job(context, 1, test=True), job(context, 0, test=True)]
-    outcomes = context.train_all(jobs)
+    by_key = context.train_all(dict(zip("abc", jobs, strict=True)))
+    outcomes = list(by_key.values())
+    assert list(by_key) == ["a", "b", "c"]
     alone = contexts.fit(jobs[1])
     assert [outcome.params for outcome in outcomes] == [given.params for given in jobs]
     weights = [outcome.network.state_dict() for outcome in [*outcomes, alone]]
@@ -70,6 +72,10 @@ def test_a_job_may_change_its_network_first(mnist_root: Path) -> None:
     changed = contexts.fit(Job(params={}, config=given.config, train=given.train, validation=given.validation, change=zero))
     assert changed.first_layers.shape == (3, 8, 784)  # before training, then two epochs
     assert not changed.first_layers.any() and contexts.fit(given).first_layers[0].any()
+
+
+def test_what_there_is_of_each_setting_and_seed_becomes_seeds_of_each_setting() -> None:
+    assert contexts.by_setting({("a", 0): 1, ("b", 0): 2, ("a", 1): 3}) == {"a": {0: 1, 1: 3}, "b": {0: 2}}
 
 
 def test_params_yaml_has_no_say(mnist_root: Path) -> None:

@@ -89,24 +89,24 @@ def outcome(job: Job, *, moves: bool) -> Outcome:
 
 
 def test_the_checks_see_the_smallest_change(context: Context) -> None:
-    jobs = {(kind, 50, 0): engineered.filter_job(context, kind, 50, 0, epochs=1) for kind in engineered.KINDS}
-    right = {key: outcome(job, moves=key[0] == "learned") for key, job in jobs.items()}
-    assert all(check.passed for check in engineered.training_checks(right))
-    key = ("random", 50, 0)
+    jobs = {((kind, 50), 0): engineered.filter_job(context, kind, 50, 0, epochs=1) for kind in engineered.KINDS}
+    right = {key: outcome(job, moves=key[0][0] == "learned") for key, job in jobs.items()}
+    assert all(check.passed for check in engineered.check_trainings(right))
+    key = ("random", 50), 0
     failed = [
-        check.value for check in engineered.training_checks({**right, key: outcome(jobs[key], moves=True)}) if not check.passed
+        check.value for check in engineered.check_trainings({**right, key: outcome(jobs[key], moves=True)}) if not check.passed
     ]
     assert failed == [72]
-    key = ("learned", 50, 0)
+    key = ("learned", 50), 0
     failed = [
-        check.value for check in engineered.training_checks({**right, key: outcome(jobs[key], moves=False)}) if not check.passed
+        check.value for check in engineered.check_trainings({**right, key: outcome(jobs[key], moves=False)}) if not check.passed
     ]
     assert failed == [0]
-    key = ("engineered", 50, 0)
+    key = ("engineered", 50), 0
     layers = right[key].first_layers + np.float32(1)
     failed = [
         check.value
-        for check in engineered.training_checks({**right, key: replace(right[key], first_layers=layers)})
+        for check in engineered.check_trainings({**right, key: replace(right[key], first_layers=layers)})
         if not check.passed
     ]
     assert failed == [144]
@@ -115,9 +115,7 @@ def test_the_checks_see_the_smallest_change(context: Context) -> None:
 def test_the_claims_are_differences_seed_by_seed() -> None:
     few = {"engineered": [0.70, 0.80], "learned": [0.71, 0.83], "random": [0.60, 0.73]}
     many = {"engineered": [0.90, 0.94], "learned": [0.95, 0.97], "random": [0.91, 0.97]}
-    scores = {
-        (kind, n): dict(zip("01", values, strict=True)) for n, part in ((10, few), (20, many)) for kind, values in part.items()
-    }
-    found = engineered.compared(scores, scores)
+    scores = {(kind, n): dict(enumerate(values)) for n, part in ((10, few), (20, many)) for kind, values in part.items()}
+    found = engineered.judge_hypotheses(scores, scores)
     assert [round(one.difference, 9) for one in found] == [2, 4, 8.5, -2, 2, 0.02]
     assert [one.n for one in found] == [2] * 6

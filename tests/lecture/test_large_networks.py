@@ -29,7 +29,7 @@ def test_halved_is_average_pooling() -> None:
 
 
 def test_networks_differ_in_shortcuts_and_depth_alone(context: Context) -> None:
-    plain, residual, other = (topic.job(context, kind, 0) for kind in (Kind(False, 20), Kind(True, 20), Kind(True, 110)))
+    plain, residual, other = (topic.residual_job(context, kind, 0) for kind in (Kind(False, 20), Kind(True, 20), Kind(True, 110)))
     for job in (residual, other):
         np.testing.assert_array_equal(job.train.images, plain.train.images)
         np.testing.assert_array_equal(job.validation.labels, plain.validation.labels)
@@ -37,13 +37,13 @@ def test_networks_differ_in_shortcuts_and_depth_alone(context: Context) -> None:
     networks = [registry.predictor(job.config, mean=0.0, std=1.0).network for job in (plain, residual)]
     for first, second in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         assert torch.equal(first, second)
-    assert not np.array_equal(topic.job(context, Kind(False, 20), 1).train.images, plain.train.images)
+    assert not np.array_equal(topic.residual_job(context, Kind(False, 20), 1).train.images, plain.train.images)
 
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_gradient_norms_are_the_slope_of_the_loss(context: Context, residual: bool) -> None:
     """A small step down the gradient of all convolutions lowers the loss by the step times the squared norms."""
-    job = topic.job(context, Kind(residual, 8), 0)
+    job = topic.residual_job(context, Kind(residual, 8), 0)
     norms = topic.gradient_norms(job)
     assert norms.shape == (7,)
     mean, std = pixel_statistics(job.train.images)
@@ -66,7 +66,7 @@ def invented(train: dict[tuple[bool, int], list[float]]) -> dict[Kind, dict[str,
     measured: dict[Kind, dict[str, Seen]] = {}
     for (residual, depth), values in train.items():
         measured[Kind(residual, depth)] = {
-            str(seed): Seen(
+            seed: Seen(
                 np.array([1.0, 10.0 ** (depth / 10 + seed)]),
                 SimpleNamespace(curves={"train/accuracy": [0.1, value]}, best=lambda name, value=value: value - 0.05),
             )
@@ -78,7 +78,7 @@ def invented(train: dict[tuple[bool, int], list[float]]) -> dict[Kind, dict[str,
 def test_claims_are_paired_differences_in_points() -> None:
     plain, residual = [0.3, 0.35, 0.28], [0.9, 0.93, 0.91]
     shallow = {(False, 20): [0.8, 0.82, 0.83], (True, 20): [0.99, 0.99, 0.995]}
-    found = topic.hypotheses(invented({(False, 110): plain, (True, 110): residual, **shallow}))
+    found = topic.judge_hypotheses(invented({(False, 110): plain, (True, 110): residual, **shallow}))
     assert [each.verdict for each in found] == ["holds", "holds", "holds", "fails", "can't be told"]
     interval = ttest_rel(residual, plain).confidence_interval(0.95)
     for each in found[1:3]:
@@ -92,7 +92,7 @@ def test_span_counts_factors_of_ten() -> None:
 
 
 def test_alexnets_numbers() -> None:
-    checks, table = topic.of_the_classifier()
+    checks, table = topic.check_classifier()
     assert all(check.passed for check in checks)
     assert table.rows[1] == ["dense, 9216 to 4096", "37,752,832", "61.8%"]
     assert sum(int(row[1].replace(",", "")) for row in table.rows) == 61_100_840

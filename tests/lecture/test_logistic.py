@@ -52,5 +52,5 @@ def test_topic() -> None:
     rows += [["2", "1", "-2.000000", "-2.000000", "0.250000", "0.250000"]]
     rows += [["0", "-1", "0.000000", "0.000000", "-0.250000", "-0.250000"]]
     assert findings.tables[0].rows == rows
-    assert len(findings.figures["logistic"].figure.axes) == 4
+    assert len(findings.figures["logistic"].axes) == 4
     assert points == []

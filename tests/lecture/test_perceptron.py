@@ -37,7 +37,7 @@ def test_scores_are_those_of_layers_with_biases() -> None:
 def test_scores_are_the_projects(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     assert perceptron.compare_network(context, (4, 5, 3), seed=1)[2] < 1e-14
     right = perceptron.compute_scores
-    monkeypatch.setattr(perceptron, "scores", lambda x, weights: right(x, weights) + 0.25)
+    monkeypatch.setattr(perceptron, "compute_scores", lambda x, weights: right(x, weights) + 0.25)
     assert perceptron.compare_network(context, (4, 5, 3), seed=1)[2] == pytest.approx(0.25)
 
 
@@ -49,7 +49,7 @@ def test_checks_see_a_missing_bias() -> None:
 
 
 def test_figure_has_a_line_for_each_parameter() -> None:
-    axes = perceptron.plot_network(3, 2, 4).figure.axes[0]
+    axes = perceptron.plot_network(3, 2, 4).axes[0]
     assert len(axes.lines) == (3 + 1) * 2 + (2 + 1) * 4
     assert len(axes.collections) == 3 + 2 + 4 + 2  # the units, and the two that are always 1
 

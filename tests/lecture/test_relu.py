@@ -45,13 +45,13 @@ def test_slopes_are_those_of_the_closed_forms() -> None:
 
 
 def test_function_checks_hold() -> None:
-    assert [check.says for check in relu.function_checks() if not check.passed] == []
+    assert [check.says for check in relu.check_functions() if not check.passed] == []
 
 
 @pytest.mark.parametrize("name", relu.NAMES)
 def test_gradients_are_autograds_and_below_their_bounds(name: str) -> None:
     part, built = images(1), predictor(name, hidden=[12, 9, 7])
-    found = relu.state(built, part, steepest=relu.STEEPEST[name])
+    found = relu.measure_state(built, part, steepest=relu.STEEPEST[name])
     F.cross_entropy(built(torch.from_numpy(part.images)), torch.from_numpy(part.labels.astype(np.int64))).backward()
     # Of one image, the gradient by a layer's sums is that by its biases.
     biases = [float(built.network.get_parameter(f"fc{layer}.bias").grad.norm()) for layer in range(1, 5)]
@@ -69,7 +69,7 @@ def test_dead_units_and_the_largest_activation() -> None:
         built.network.fc1.bias[:3] = -1e4  # no image reaches them
         built.network.fc2.bias[0] = 1e4
     part = images(20)
-    found = relu.state(built, part, steepest=1.0)
+    found = relu.measure_state(built, part, steepest=1.0)
     below = F.relu(built.network.fc1((torch.from_numpy(part.images).float().flatten(1) / 255 - 0.13) / 0.31))
     above = F.relu(built.network.fc2(below))
     alive = [int((maps > 0).any(dim=0).sum()) for maps in (below, above)]
@@ -113,8 +113,8 @@ def test_claims_and_what_is_never_reached() -> None:
         for name in relu.NAMES
         for depth in (2, 8)
     }
-    differences = {one.claim: one.difference for one in relu.compared(found)}
+    differences = {one.claim: one.difference for one in relu.judge_hypotheses(found)}
     assert [round(value, 9) for value in differences.values()] == [1, 5, 0.25, 1, 0.4, 1, 0.4, 0, 0.4]
     cells = {(row[0], row[1]): row[2:4] for row in relu.tabulate_networks(found).rows}
     assert cells["sigmoid", "8"] == ["0 of 2", "never"] and cells["tanh", "8"] == ["2 of 2", "2.0 [2.0, 2.0]"]
-    assert "sigmoid never" in relu.conclude(found, relu.compared(found))
+    assert "sigmoid never" in relu.conclude(found, relu.judge_hypotheses(found))

@@ -22,7 +22,7 @@ def test_every_topic_says_something_and_cites_its_formulas(number: int) -> None:
     entry = topic.find(number)
     assert entry.text and entry.formulas and entry.figures
     assert all(formula.tex.strip() and formula.source.strip() for formula in entry.formulas)
-    assert all(caption.strip() for caption in entry.figures.values())
+    assert all(figure.caption for figure in entry.figures.values())
     assert entry.text.count("`") % 2 == entry.correction.count("`") % 2 == 0
     assert callable(entry.load())
 
@@ -71,9 +71,9 @@ def test_a_hypothesis_may_hold_fail_or_stay_open() -> None:
     seeds = [str(seed) for seed in range(5)]
     up = dict(zip(seeds, [0.91, 0.93, 0.92, 0.94, 0.95], strict=True))
     down = dict(zip(seeds, [0.90, 0.91, 0.91, 0.92, 0.94], strict=True))
-    found = result.hypothesis("up beats down", paired(up, down), unit="points", scale=100)
+    found = result.compare("up beats down", up, down, unit="points", scale=100)
     assert found.verdict == "holds" and found.n == 5
     assert found.difference == pytest.approx(1.4) and found.low == pytest.approx(100 * paired(up, down).low)
-    assert result.hypothesis("down beats up", paired(down, up), unit="").verdict == "fails"
-    same = result.hypothesis("up beats up", paired(up, up), unit="")
+    assert result.compare("down beats up", down, up, unit="").verdict == "fails"
+    same = result.compare("up beats up", up, list(up.values()), unit="")
     assert same.verdict == "can't be told"

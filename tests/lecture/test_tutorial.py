@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from filterlab.lecture import tutorial
-from filterlab.lecture.context import Context, Job, Outcome, fit
-from filterlab.lecture.result import Check
+from filterlab.lecture.context import Context, Job, Outcome, fit, part
+from filterlab.lecture.result import Check, mean_interval
 from filterlab.lecture.tutorial import EXERCISE, Data
-from filterlab.study.statistics import summarize
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +36,12 @@ def test_data_are_the_first_5000_split_in_the_order_of_the_file(mnist_root: Path
     np.testing.assert_array_equal(data.validation.images, context.train.images[4000:5000])
     np.testing.assert_array_equal(data.validation.labels, context.train.labels[4000:5000])
     np.testing.assert_array_equal(data.test.images, context.test.images)
-    assert all(check.passed for check in tutorial.about_data(context, data))
+    assert all(check.passed for check in tutorial.check_data(context, data))
 
 
 def test_shuffled_validation_is_noticed(context: Context, data: Data) -> None:
-    shuffled = dataclasses.replace(data, validation=tutorial.part(data.validation, np.arange(len(data.validation))[::-1]))
-    assert [check.passed for check in tutorial.about_data(context, shuffled)] == [True, False]
+    shuffled = dataclasses.replace(data, validation=part(data.validation, np.arange(len(data.validation))[::-1]))
+    assert [check.passed for check in tutorial.check_data(context, shuffled)] == [True, False]
 
 
 def test_the_budgets_settings(mnist_root: Path) -> None:
@@ -58,14 +57,14 @@ def failed(checks: list[Check]) -> list[str]:
 
 
 def test_checks_of_the_training(context: Context, data: Data, outcome: Outcome) -> None:
-    assert failed(tutorial.about_training(context, data, {0: outcome})) == []
+    assert failed(tutorial.check_training(context, data, {0: outcome})) == []
 
 
 def test_weights_that_are_not_the_best_epochs_are_noticed(context: Context, data: Data, outcome: Outcome) -> None:
     predictor = copy.deepcopy(outcome.predictor)
     for weight in predictor.network.parameters():
         weight.data.mul_(0.9)
-    found = failed(tutorial.about_training(context, data, {0: dataclasses.replace(outcome, predictor=predictor)}))
+    found = failed(tutorial.check_training(context, data, {0: dataclasses.replace(outcome, predictor=predictor)}))
     assert {
         "restored filters of conv1 are the best epoch's",
         "validation loss of the restored weights is the best epoch's",
@@ -74,12 +73,12 @@ def test_weights_that_are_not_the_best_epochs_are_noticed(context: Context, data
 
 def test_a_training_that_goes_on_too_long_is_noticed(context: Context, data: Data, outcome: Outcome) -> None:
     longer = {name: [*values, values[-1]] for name, values in outcome.curves.items()}
-    found = failed(tutorial.about_training(context, data, {0: dataclasses.replace(outcome, curves=longer)}))
+    found = failed(tutorial.check_training(context, data, {0: dataclasses.replace(outcome, curves=longer)}))
     assert found == ["last epoch of each seed: best + 5"]
 
 
 def test_written() -> None:
-    assert tutorial.written(summarize([0.96, 0.97, 0.98]), scale=100, digits=1) == "97.0 [94.5, 99.5]"
+    assert mean_interval([0.96, 0.97, 0.98], ".1f", scale=100) == "97.0 [94.5, 99.5]"
 
 
 def test_a_row_of_the_table(outcome: Outcome) -> None:

@@ -81,10 +81,10 @@ def test_the_fewest_filters() -> None:
     assert rows[0][4] == "0.900 (digit 9)"
 
 
-def test_hypotheses_pair_trainings_that_differ_in_one_choice() -> None:
+def judge_hypotheses_pair_trainings_that_differ_in_one_choice() -> None:
     errors = {Setting(8, 3): [5, 6], Setting(8, 16): [9, 12], Setting(32, 3): [2, 2, 50], Setting(32, 16): [3, 5]}
     nine = {setting: {seed: evenly(given) for seed, given in enumerate(wrong)} for setting, wrong in errors.items()}
-    small, many = variants.test_hypotheses(nine)
+    small, many = variants.judge_hypotheses(nine)
     assert (small.claim, small.n) == ("3x3 filters beat 16x16", 4)
     assert small.difference == pytest.approx(np.mean([4, 6, 1, 3]))  # the third seed has no partner
     assert (many.claim, many.n) == ("32 filters beat 8", 4)

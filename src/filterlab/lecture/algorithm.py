@@ -11,8 +11,9 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.metrics import log_softmax
 from filterlab.lecture import noisy_labels, tutorial, variants
 from filterlab.lecture.context import Context
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Result, below, between, close, equal
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel
 
 IMAGES, RATE, PATIENCE, MOST = 100, 0.2, 5, 200  # of the loop by hand
 
@@ -121,12 +122,7 @@ def train_by_hand(train: LabelledImages, validation: LabelledImages) -> Result:
 
 def plot_loop(learned: Learned, unstopped: Learned, *, validation: int) -> Figure:
     stopped = len(learned.validation)
-    drawn = sheet(
-        "The loop, and where it stops",
-        caption=f"Softmax regression on {IMAGES} digits, learning rate {RATE:g}; {validation:,} other digits validate",
-        width=8.6,
-        height=4.2,
-    )
+    drawn = new_figure("08_algorithm", "by_hand", 8.6, 4.2, images=IMAGES, rate=RATE, validation=validation)
     axes = panel(drawn, left=MARGIN + 0.6, bottom=0.75, width=6.3, height=3.2)
     steps = np.arange(1, MOST + 1)
     for name, curve, color, style in [

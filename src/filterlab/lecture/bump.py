@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import unit
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Result, below, between, close
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel
 
 REACH, FAR = 5.0, 30.0
 
@@ -53,12 +54,7 @@ def check_bump() -> list[Check]:
 
 
 def plot_bump() -> Figure:
-    drawn = sheet(
-        "Two logistic functions make a bump",
-        caption="y = s(1 + x) + s(1 - x), with s the logistic function; right: how far y lies above 1",
-        width=11.5,
-        height=4.2,
-    )
+    drawn = new_figure("03_bump", "bump", 11.5, 4.2)
     left = panel(drawn, left=MARGIN + 0.45, bottom=0.75, width=5.2, height=3.35)
     x = np.linspace(-REACH, REACH, 501)
     left.axhline(1, color=MUTED, linewidth=1, linestyle=":")

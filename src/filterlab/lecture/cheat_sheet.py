@@ -8,15 +8,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, Record
-from filterlab.lecture.result import Check, Result, Table, below, between, close, equal, hypothesis
-from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, INK, MARGIN, ORANGE, SIGNED, bare, color_scale, panel, sheet
+from filterlab.lecture.plots import new_figure
+from filterlab.lecture.result import Check, Floats, Result, Table, below, between, close, compare, equal
+from filterlab.study.statistics import summarize
+from filterlab.visualization.style import BLUE, INK, MARGIN, ORANGE, SIGNED, bare, color_scale, panel
 
 SLIPS = ("binary, the slide's loss", "multiclass, the slide's softmax")
 HELD_OUT = 597  # of the 1797 digits
 POSITIVE = 8
-
-Floats = NDArray[np.float64]
 
 
 class Loss(NamedTuple):
@@ -85,10 +84,9 @@ def compare_losses(context: Context) -> Result:
             measured[name][str(seed)] = found
             context.record(Record(f"{name}, split {seed}", {"row": name, "split": seed, "steps": steps}, found))
     per_output, squared = measured["several 0/1 outputs, BCE"], measured["several 0/1 outputs, SSE"]
-    claims = [
-        ("gets more labels right", "accuracy", 1, 100, "points of accuracy"),
-        ("has the smaller RMSE", "RMSE", -1, 1, "RMSE"),
-    ]
+    claim = f"several 0/1 outputs: after {steps} steps at one rate, cross-entropy per output {{}} than squared errors"
+    right = [{seed: found["accuracy"] for seed, found in given.items()} for given in (per_output, squared)]
+    off = [{seed: found["RMSE"] for seed, found in given.items()} for given in (squared, per_output)]
     return Result(
         checks=[
             *check_slopes(),
@@ -98,13 +96,8 @@ def compare_losses(context: Context) -> Result:
         ],
         figures={"losses": plot_losses(rows["binary"], first), "templates": plot_templates(first)},
         hypotheses=[
-            hypothesis(
-                f"several 0/1 outputs: after {steps} steps at one rate, cross-entropy per output {claim} than squared errors",
-                paired(*({seed: sign * found[measure] for seed, found in given.items()} for given in (per_output, squared))),
-                unit=unit,
-                scale=scale,
-            )
-            for claim, measure, sign, scale, unit in claims
+            compare(claim.format("gets more labels right"), *right, unit="points of accuracy", scale=100),
+            compare(claim.format("has the smaller RMSE"), *off, unit="RMSE"),
         ],
         tables=[tabulate_sheet(rows, measured)],
         conclusion=conclude(measured),
@@ -268,12 +261,7 @@ def conclude(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 
 def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
-    drawn = sheet(
-        "Two classes: a loss that hears both answers, and one that hears one",
-        caption=f"p = sigmoid(z); right: trained to tell {POSITIVE}s from other digits, asked about {HELD_OUT} held out",
-        width=13.6,
-        height=4.1,
-    )
+    drawn = new_figure("09_cheat_sheet", "losses", 13.6, 4.1, positive=POSITIVE, held_out=HELD_OUT)
     losses, gradients, learned = (panel(drawn, left=MARGIN + 0.5 + 4.4 * k, bottom=0.7, width=3.5, height=3.1) for k in range(3))
     z, one = np.linspace(-6, 6, 241)[:, None], np.ones((241, 1))
     bce, twice, squared = LOSSES["sigmoid, cross-entropy"], LOSSES["sigmoid, log p twice"], LOSSES["sigmoid, SSE"]
@@ -298,12 +286,7 @@ def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
 
 
 def plot_templates(first: Mapping[str, Fitted]) -> Figure:
-    drawn = sheet(
-        "exp(-XW) learns the same, with the opposite sign",
-        caption="Each digit's weights by pixel, from initial weights of opposite sign; red positive, blue negative",
-        width=13.0,
-        height=3.1,
-    )
+    drawn = new_figure("09_cheat_sheet", "templates", 13.0, 3.1)
     pair = {"exp(+XW)": first["multiclass"].path[-1], "exp(-XW)": first[SLIPS[1]].path[-1]}
     limit = max(float(np.abs(weights[1:]).max()) for weights in pair.values())
     for up, (name, weights) in enumerate(pair.items()):

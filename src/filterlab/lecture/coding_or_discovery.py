@@ -28,9 +28,8 @@ from filterlab.lecture.learning_curves import (
     plot_learning_curves,
     written,
 )
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, between, close, equal, hypothesis
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, between, close, compare, equal, write_interval
 from filterlab.models.shapes import layers, parameter_count
-from filterlab.study.statistics import paired
 from filterlab.visualization.style import BLUE, ORANGE
 
 CODED = {"pixels + SVM": "pixels", "edges + SVM": "edges", "HOG + SVM": "HOG"}
@@ -74,7 +73,7 @@ def compare_coding_and_discovery(context: Context) -> Result:
             "learning_curves": plot_learning_curves(curves, tested=len(test), colors=COLORS, dashed=list(CODED)),
             "crossover": plot_crossover(gaps, turns, colors=COLORS),
         },
-        hypotheses=test_hypotheses(context, curves),
+        hypotheses=judge_hypotheses(context, curves),
         tables=[
             accuracy_table(curves, len(test)),
             crossover_table(turns),
@@ -184,7 +183,7 @@ def check_codings(
     return made
 
 
-def test_hypotheses(context: Context, curves: Curves) -> list[Hypothesis]:
+def judge_hypotheses(context: Context, curves: Curves) -> list[Hypothesis]:
     many = context.budget(full=300, quick=10)
     claims: list[tuple[str, str, str, float]] = [
         ("with 1 image of each digit, HOG beats the CNN with shifts", "HOG + SVM", "CNN, shifted", 1),
@@ -194,11 +193,12 @@ def test_hypotheses(context: Context, curves: Curves) -> list[Hypothesis]:
         (f"with {many}, the lecture's edges beat the tutorial's CNN", "edges + SVM", "tutorial's CNN", many),
         (f"with {many}, the CNN beats HOG", "CNN", "HOG + SVM", many),
     ]
-    made = []
-    for claim, method, rival, size in claims:
-        ours, theirs = ({str(found.params["subset"]): found.accuracy for found in curves[name][size]} for name in (method, rival))
-        made.append(hypothesis(claim, paired(ours, theirs), unit="points of test accuracy", scale=100))
-    return made
+
+    def accuracy(method: str, size: float) -> dict[int, float]:
+        return {found.params["subset"]: found.accuracy for found in curves[method][size]}
+
+    unit = "points of test accuracy"
+    return [compare(claim, accuracy(a, size), accuracy(b, size), unit=unit, scale=100) for claim, a, b, size in claims]
 
 
 def by_size(curves: Curves, caption: str, cell: Callable[[list[Measured]], str], methods: Sequence[str] = METHODS) -> Table:
@@ -208,12 +208,8 @@ def by_size(curves: Curves, caption: str, cell: Callable[[list[Measured]], str],
 
 
 def accuracy_table(curves: Curves, tested: int) -> Table:
-    def cell(found: list[Measured]) -> str:
-        mean, low, high = interval(found, tested=tested)
-        return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
-
     caption = "Accuracy on the test set, in %, with its 95 % interval: over five subsets, else over the test images."
-    return by_size(curves, caption, cell)
+    return by_size(curves, caption, lambda found: write_interval(*interval(found, tested=tested), ".2f"))
 
 
 def chosen_table(curves: Curves) -> Table:

@@ -11,10 +11,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Result, Table, close, equal
 from filterlab.models import shapes
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
-from filterlab.visualization.style import FAINT, HEADER, MARGIN, SIGNED, bare, color_scale, panel, sheet
+from filterlab.visualization.style import FAINT, HEADER, MARGIN, SIGNED, bare, color_scale, panel
 
 SIDE, FIELD = 224, 5  # of the image and of the filter, in pixels
 CORNER = (110, 80)  # row, column of the crop in scikit-learn's 427x640 photograph of the Summer Palace
@@ -201,12 +202,7 @@ def tabulate_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int
 
 
 def plot_channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> Figure:
-    drawn = sheet(
-        "Three channels, one filter, one map",
-        caption="224x224x3 pixels of a photograph, a filter of 5x5x3 that answers to red, and its answers",
-        width=13.2,
-        height=5.0,
-    )
+    drawn = new_figure("14_color", "channels", 13.2, 5.0)
     center = 2.45  # inches from the bottom
 
     def place(picture: NDArray[np.float64], title: str, *, left: float, side: float, center: float = center, **how: Any) -> Axes:
@@ -234,12 +230,7 @@ def plot_channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> F
 
 
 def plot_stacks(seen: dict[str, NDArray[np.float64]]) -> Figure:
-    drawn = sheet(
-        "Seven pixels across, in one layer or in three",
-        caption=f"mean absolute gradient of one unit by each pixel, {NETWORKS} untrained networks each, largest = 1",
-        width=8.4,
-        height=3.6,
-    )
+    drawn = new_figure("14_color", "stacks", 8.4, 3.6, networks=NETWORKS)
     for place, (name, grid) in enumerate(seen.items()):
         axes = panel(drawn, left=MARGIN + place * 3.55, bottom=0.2, width=3.1, height=3.1)
         bare(axes)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Result, Table, below, close, equal
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel, sheet
+from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel
 
 LAYERS = [["y1", "y2", "y4", "y5"], ["y3", "y6"], ["y7"]]
 WEIGHTS = [  # of each layer: (units below, units)
@@ -121,12 +122,7 @@ def ranges(y: Curves) -> Table:
 
 
 def plot_network() -> Figure:
-    drawn = sheet(
-        "Seven logistic units, weights set by hand",
-        caption="on a line: the weight; in a circle: the bias; a unit's output is the logistic function of its weighted sum",
-        width=11.0,
-        height=4.4,
-    )
+    drawn = new_figure("04_composition", "network", 11.0, 4.4)
     axes = panel(drawn, left=MARGIN, bottom=0.2, width=10.1, height=4.4)
     bare(axes)
     axes.set_xlim(-0.5, 9.6)
@@ -151,12 +147,7 @@ def plot_network() -> Figure:
 
 
 def plot_curves(x: NDArray[np.float64], y: Curves) -> Figure:
-    drawn = sheet(
-        "From steps to a peak and a dip",
-        caption="the units' outputs, layer by layer; each layer has its own vertical axis; dotted: x = -0.75 and 0.75",
-        width=12.9,
-        height=4.0,
-    )
+    drawn = new_figure("04_composition", "curves", 12.9, 4.0)
     colors = {"y1": BLUE, "y2": BLUE, "y3": BLUE, "y4": ORANGE, "y5": ORANGE, "y6": ORANGE, "y7": INK}
     for place, units in enumerate(LAYERS):
         axes = panel(drawn, left=MARGIN + 0.5 + place * 4.1, bottom=0.75, width=3.4, height=2.85)

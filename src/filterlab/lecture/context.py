@@ -1,10 +1,10 @@
-"""What a topic is given to work with: MNIST, a budget, trainings side by side, and a place to report each point to."""
+"""What a topic is given to work with: MNIST, a budget, trainings side by side, and a place to record each."""
 
 import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from filterlab.config import compose, schema
 from filterlab.data import prepare
 from filterlab.data.arrays import LabelledImages
 
+K = TypeVar("K")
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -129,19 +131,24 @@ class Context:
         """MNIST's 10,000 test images: to measure, once all is chosen."""
         return prepare.official(self.mnist, raw=self.root / "data/raw", part="test")
 
-    def train_all(self, jobs: Iterable[Job]) -> list[Outcome]:
-        """Train every job, as many at a time as there are cores; record each. Outcomes are in the order of the jobs."""
-        jobs, outcomes = list(jobs), []
-        for job, outcome in zip(jobs, self.map_parallel(fit, jobs), strict=True):
-            outcomes.append(outcome)
+    def compose_training(self, *words: str, epochs: int, seed: int) -> schema.Config:
+        """`epochs` of Adam, without augmentation or label smoothing, but for what `words` change."""
+        budget = [f"trainer.max_epochs={epochs}", f"trainer.patience={epochs}", f"seed={seed}"]
+        return self.compose("optimizer=adam", "augment=none", "trainer.label_smoothing=0", *budget, *words)
+
+    def train_all(self, jobs: Mapping[K, Job]) -> dict[K, Outcome]:
+        """Train every job, as many at a time as there are cores; record each."""
+        outcomes: dict[K, Outcome] = {}
+        for (key, job), outcome in zip(jobs.items(), self.map_parallel(fit, list(jobs.values())), strict=True):
+            outcomes[key] = outcome
             metrics = {f"best/{name}": outcome.best(name) for name in outcome.curves}
             metrics |= {"best_epoch": outcome.best_epoch, "training/seconds": outcome.seconds}
+            accuracy = f"validation {outcome.best('validation/accuracy'):.2%}"
             if job.test is not None:
                 metrics["test/accuracy"] = outcome.test_accuracy
+                accuracy += f", test {outcome.test_accuracy:.2%}"
             self.record(Record(name=job.name, params=job.params, metrics=metrics, curves=outcome.curves))
-            told = f"validation {outcome.best('validation/accuracy'):.2%}"
-            told += f", test {outcome.test_accuracy:.2%}" if job.test is not None else ""
-            print(f"  {len(outcomes):>3} of {len(jobs)}  {job.name}: {told}, {outcome.seconds:.1f} s", flush=True)
+            print(f"  {len(outcomes):>3} of {len(jobs)}  {job.name}: {accuracy}, {outcome.seconds:.1f} s", flush=True)
         return outcomes
 
     def map_parallel(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
@@ -188,6 +195,19 @@ def fit(job: Job) -> Outcome:
         test_labels=job.test.labels if job.test is not None else None,
         seconds=seconds,
     )
+
+
+def by_setting(values: Mapping[tuple[S, int], T]) -> dict[S, dict[int, T]]:
+    """What there is of each setting and seed, as seeds of each setting."""
+    found: dict[S, dict[int, T]] = {}
+    for (setting, seed), value in values.items():
+        found.setdefault(setting, {})[seed] = value
+    return found
+
+
+def part(images: LabelledImages, which: slice | NDArray[np.int64]) -> LabelledImages:
+    """Those of the images, with their labels, that an index or a slice names."""
+    return LabelledImages(images=images.images[which], labels=images.labels[which])
 
 
 def writable(part: LabelledImages) -> LabelledImages:

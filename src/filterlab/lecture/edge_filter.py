@@ -6,8 +6,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Result, equal
-from filterlab.visualization.style import INK, MARGIN, SIGNED, bare, panel, sheet
+from filterlab.visualization.style import INK, MARGIN, SIGNED, bare, panel
 
 WINDOW = [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 3, 7, 6, 6], [0, 0, 9, 10, 10, 10], [0, 0, 3, 4, 3, 4]]
 FILTERED = [[3, 7, 3, -1], [12, 17, 4, -1], [15, 21, 4, -1]]
@@ -49,7 +50,7 @@ def max_pool(maps: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def plot_numbers(cut: NDArray[np.int64], filtered: NDArray[np.int64], pooled: NDArray[np.int64]) -> Figure:
-    drawn = sheet("The window, filtered, pooled", caption="MNIST test image 0, rows 5-9, columns 4-9", width=11.5, height=3.4)
+    drawn = new_figure("10_edge_filter", "window", 11.5, 3.4)
     left, cell = MARGIN, 0.5
     for grid, name, cmap, limits in [
         (cut, "the window, 5x6", "gray", (0, 10)),
@@ -70,9 +71,7 @@ def plot_numbers(cut: NDArray[np.int64], filtered: NDArray[np.int64], pooled: ND
 
 
 def plot_seven(seven: NDArray[np.uint8], whole: NDArray[np.int64]) -> Figure:
-    drawn = sheet(
-        "The same filter on the whole seven", caption="MNIST test image 0, and its upright edges", width=9.0, height=4.3
-    )
+    drawn = new_figure("10_edge_filter", "seven", 9.0, 4.3)
     shown: list[tuple[NDArray[np.integer], str, str, int]] = [
         (seven, "the image", "gray", 255),
         (whole, "filtered, 26x26", SIGNED, 765),

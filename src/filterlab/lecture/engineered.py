@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, equal, hypothesis
-from filterlab.study.statistics import paired, summarize
+from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.plots import means_and_bars, new_figure, set_log_percent
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, compare, count_verdicts, equal, mean_interval
 from filterlab.visualization.mosaic import mosaic
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel
 
 EDGE = [[-1, 0, 1]] * 3
 KINDS = ("engineered", "learned", "random")
@@ -21,23 +19,31 @@ PAIRS = (("learned", "engineered"), ("engineered", "random"))  # the first, it i
 TOLD = {"engineered": "oriented edges", "learned": "after training", "random": "as drawn"}
 COLORS = {"engineered": ORANGE, "learned": BLUE, "random": MUTED}
 POOL, VALIDATION = 50_000, 2_000  # training images are drawn from the first of MNIST's, validation images follow them
-POINTS = "points of validation accuracy"
 
-Key = tuple[str, int, int]  # kind, number of training images, seed
-Scores = Mapping[tuple[str, int], Mapping[str, float]]  # by kind and number of training images: by seed
+Setting = tuple[str, int]  # kind, number of training images
+Outcomes = Mapping[tuple[Setting, int], Outcome]  # by setting and seed
+Scores = Mapping[Setting, Mapping[int, float]]
 
 
 def compare_engineered_filters(context: Context) -> Result:
     sizes = context.budget(full={100: 40, 1000: 20, 5000: 10}, quick={100: 1, 200: 1})  # training images: epochs
-    keys = [(kind, n, seed) for n in sizes for seed in range(context.budget(full=8, quick=2)) for kind in KINDS]
-    jobs = [filter_job(context, kind, n, seed, epochs=sizes[n]) for kind, n, seed in keys]
-    outcomes = dict(zip(keys, context.train_all(jobs), strict=True))
-    accuracy = scores(outcomes, lambda own: own.best("validation/accuracy"))
-    test = scores(outcomes, lambda own: own.test_accuracy)
-    likeness = scores(outcomes, lambda own: resemblance(kept(own)))
-    hypotheses = compared(accuracy, likeness)
+    settings = [(kind, n) for n in sizes for kind in KINDS]
+    seeds = range(context.budget(full=8, quick=2))
+    jobs = {
+        (setting, seed): filter_job(context, *setting, seed, epochs=sizes[setting[1]]) for setting in settings for seed in seeds
+    }
+    outcomes = context.train_all(jobs)
+    accuracy, test, likeness = (
+        by_setting({key: measure(own) for key, own in outcomes.items()})
+        for measure in (
+            lambda own: own.best("validation/accuracy"),
+            lambda own: own.test_accuracy,
+            lambda own: resemblance(kept(own)),
+        )
+    )
+    hypotheses = judge_hypotheses(accuracy, likeness)
     return Result(
-        checks=filter_checks() + training_checks(outcomes),
+        checks=check_edges() + check_trainings(outcomes),
         figures={"filters": plot_filters(outcomes, n=max(sizes)), "accuracy": plot_accuracies(accuracy)},
         hypotheses=hypotheses,
         tables=[tabulate_accuracy(accuracy, test, likeness, epochs=sizes)],
@@ -80,35 +86,24 @@ CHANGES: dict[str, Callable[[Any], None] | None] = {"engineered": fix_edges, "le
 def filter_job(context: Context, kind: str, n: int, seed: int, *, epochs: int) -> Job:
     """n training images drawn with `seed`, the same for each kind."""
     drawn = np.random.default_rng(seed).permutation(POOL)[:n]
-    kept, measured = slice(POOL, POOL + VALIDATION), slice(context.budget(full=10_000, quick=500))
+    config = context.compose_training(
+        "model=conv_net",
+        "model.layers=[{filters: 8, kernel: 3, pool: 2}, {filters: 16, kernel: 3, pool: 2}]",
+        "model.hidden=[]",
+        "model.dropout=0",
+        "optimizer.lr=0.003",
+        "trainer.batch_size=50",
+        epochs=epochs,
+        seed=seed,
+    )
     return Job(
-        params={"filters": kind, "images": n, "seed": seed},
-        config=context.compose(
-            "model=conv_net",
-            "model.layers=[{filters: 8, kernel: 3, pool: 2}, {filters: 16, kernel: 3, pool: 2}]",
-            "model.hidden=[]",
-            "model.dropout=0",
-            "optimizer=adam",
-            "optimizer.lr=0.003",
-            "augment=none",
-            "trainer.batch_size=50",
-            "trainer.label_smoothing=0",
-            f"trainer.max_epochs={epochs}",
-            f"trainer.patience={epochs}",
-            f"seed={seed}",
-        ),
-        train=LabelledImages(images=context.train.images[drawn], labels=context.train.labels[drawn]),
-        validation=LabelledImages(images=context.train.images[kept], labels=context.train.labels[kept]),
-        test=LabelledImages(images=context.test.images[measured], labels=context.test.labels[measured]),
+        {"filters": kind, "images": n, "seed": seed},
+        config,
+        train=part(context.train, drawn),
+        validation=part(context.train, slice(POOL, POOL + VALIDATION)),
+        test=part(context.test, slice(context.budget(full=10_000, quick=500))),
         change=CHANGES[kind],
     )
-
-
-def scores(outcomes: Mapping[Key, Outcome], measure: Callable[[Outcome], float]) -> Scores:
-    found: dict[tuple[str, int], dict[str, float]] = {}
-    for (kind, n, seed), outcome in outcomes.items():
-        found.setdefault((kind, n), {})[str(seed)] = measure(outcome)
-    return found
 
 
 def kept(outcome: Outcome) -> NDArray[np.float32]:
@@ -123,7 +118,7 @@ def resemblance(filters: NDArray[np.floating]) -> float:
     return float(cosines.max(axis=1).mean())
 
 
-def filter_checks() -> list[Check]:
+def check_edges() -> list[Check]:
     whole = edges()
     norms = np.linalg.norm(scaled_edges().reshape(8, 9), axis=1)
     return [
@@ -136,9 +131,9 @@ def filter_checks() -> list[Check]:
     ]
 
 
-def training_checks(outcomes: Mapping[Key, Outcome]) -> list[Check]:
+def check_trainings(outcomes: Outcomes) -> list[Check]:
     """Fixed is fixed to the last bit, learned is learned, and the three are otherwise the same."""
-    of = {kind: [outcome for key, outcome in outcomes.items() if key[0] == kind] for kind in KINDS}
+    of = {kind: [outcome for (setting, _), outcome in outcomes.items() if setting[0] == kind] for kind in KINDS}
     fixed, n = of["engineered"] + of["random"], len(of["learned"])
     pairs = zip(of["learned"], of["random"], strict=True)
     found = [
@@ -170,39 +165,32 @@ def training_checks(outcomes: Mapping[Key, Outcome]) -> list[Check]:
     return found
 
 
-def compared(accuracy: Scores, likeness: Scores) -> list[Hypothesis]:
+def judge_hypotheses(accuracy: Scores, likeness: Scores) -> list[Hypothesis]:
     sizes = sorted({n for _, n in accuracy})
     few, many = sizes[0], sizes[-1]
-    found = [
-        hypothesis(
-            f"{better} filters beat {worse} ones, {n:,} training images",
-            paired(accuracy[better, n], accuracy[worse, n]),
-            unit=POINTS,
-            scale=100,
-        )
+    rows = [
+        (f"{better} filters beat {worse} ones, {n:,} training images", accuracy[better, n], accuracy[worse, n])
         for better, worse in PAIRS
         for n in sizes
     ]
     lead = {n: {seed: own - accuracy["engineered", n][seed] for seed, own in accuracy["learned", n].items()} for n in sizes}
-    claim = f"learned filters lead engineered ones by more with {many:,} images than with {few:,}"
-    found.append(hypothesis(claim, paired(lead[many], lead[few]), unit=POINTS, scale=100))
-    claim = f"learning turns random filters toward the edge filters, {many:,} training images"
-    found.append(hypothesis(claim, paired(likeness["learned", many], likeness["random", many]), unit="of cosine"))
-    return found
+    rows.append((f"learned filters lead engineered ones by more with {many:,} images than with {few:,}", lead[many], lead[few]))
+    turned = f"learning turns random filters toward the edge filters, {many:,} training images"
+    return [
+        *(compare(claim, larger, smaller, unit="points of validation accuracy", scale=100) for claim, larger, smaller in rows),
+        compare(turned, likeness["learned", many], likeness["random", many], unit="of cosine"),
+    ]
 
 
 def tabulate_accuracy(accuracy: Scores, test: Scores, likeness: Scores, *, epochs: Mapping[int, int]) -> Table:
-    def told(values: Mapping[str, float], form: str) -> str:
-        found = summarize(values.values())
-        return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
-
+    measured = [(accuracy, ".2%"), (test, ".2%"), (likeness, ".3f")]
     return Table(
         f"Means over {len(accuracy['learned', max(epochs)])} seeds and their 95 % intervals. The cosine is of a filter with the "
         "nearest edge filter, a mean over the eight.",
         ["training images", "epochs", "filters", "validation accuracy", "test accuracy", "cosine with an edge"],
         [
-            [f"{n:,}", str(epochs[n]), kind, told(own, ".2%"), told(test[kind, n], ".2%"), told(likeness[kind, n], ".3f")]
-            for (kind, n), own in accuracy.items()
+            [f"{n:,}", str(epochs[n]), kind, *(mean_interval(found[kind, n].values(), form) for found, form in measured)]
+            for kind, n in accuracy
         ],
     )
 
@@ -210,22 +198,13 @@ def tabulate_accuracy(accuracy: Scores, test: Scores, likeness: Scores, *, epoch
 def conclude(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
     n = max(size for _, size in accuracy)
     means = ", ".join(f"{kind} {np.mean(list(accuracy[kind, n].values())):.2%}" for kind in KINDS)
-    verdicts = [found.verdict for found in hypotheses]
-    return (
-        f"Validation accuracy with {n:,} training images, by filters: {means}. "
-        f"Of {len(verdicts)} claims {verdicts.count('holds')} hold and {verdicts.count('fails')} fail."
-    )
+    return f"Validation accuracy with {n:,} training images, by filters: {means}. {count_verdicts(hypotheses)}"
 
 
-def plot_filters(outcomes: Mapping[Key, Outcome], *, n: int) -> Figure:
-    shown = {kind: kept(outcomes[kind, n, 0]) for kind in KINDS}
+def plot_filters(outcomes: Outcomes, *, n: int) -> Figure:
+    shown = {kind: kept(outcomes[(kind, n), 0]) for kind in KINDS}
     limit = max(float(np.abs(own).max()) for own in shown.values())
-    drawn = sheet(
-        "Engineered, learned, random: the first layer's filters",
-        caption=f"Eight 3x3 filters each, on one scale; the learned ones, from {n:,} MNIST images, started as the random ones",
-        width=12.9,
-        height=2.35,
-    )
+    drawn = new_figure("11_engineered", "filters", 12.9, 2.35, images=n)
     for place, (kind, own) in enumerate(shown.items()):
         axes = panel(drawn, left=MARGIN + place * 3.75, bottom=0.3, width=3.4, height=1.68)
         bare(axes)
@@ -238,23 +217,13 @@ def plot_filters(outcomes: Mapping[Key, Outcome], *, n: int) -> Figure:
 
 def plot_accuracies(accuracy: Scores) -> Figure:
     sizes = sorted({n for _, n in accuracy})
-    drawn = sheet(
-        "What each set of filters is worth to the layers above",
-        caption=f"MNIST, {VALIDATION:,} validation images; means over {len(accuracy['learned', sizes[0]])} seeds, 95 % intervals",
-        width=8.5,
-        height=4.2,
-    )
+    drawn = new_figure("11_engineered", "accuracy", 8.5, 4.2, validation=VALIDATION, seeds=len(accuracy["learned", sizes[0]]))
     axes = panel(drawn, left=MARGIN + 0.5, bottom=0.7, width=7.0, height=3.4)
     for shift, kind in zip((-0.08, 0, 0.08), KINDS, strict=True):
-        found = [summarize(100 * (1 - share) for share in accuracy[kind, n].values()) for n in sizes]
-        means = np.array([one.mean for one in found])
-        ends = [means - [one.low for one in found], [one.high for one in found] - means]
+        means, ends = means_and_bars([[100 * (1 - share) for share in accuracy[kind, n].values()] for n in sizes])
         places = np.arange(len(sizes)) + shift
         axes.errorbar(places, means, ends, label=kind, color=COLORS[kind], linewidth=1.8, marker="o", markersize=5, capsize=4)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+    set_log_percent(axes)
     axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
     axes.set(xlabel="training images", ylabel="validation error (%)")
     axes.legend(loc="upper right")

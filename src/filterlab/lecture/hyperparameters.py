@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome
-from filterlab.lecture.result import Hypothesis, Result, Table, between, equal, hypothesis
-from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel, sheet
+from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.plots import means_and_bars, new_figure
+from filterlab.lecture.result import Hypothesis, Result, Table, between, compare, equal, plus_minus
+from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel
 
 FACTORS = {"kernel": (3, 5, 9, 16), "stride": (1, 2), "filters": (1, 2, 4, 8, 16, 32), "pool": (1, 2)}
 BASE = {"kernel": 5, "stride": 1, "filters": 8, "pool": 2}
@@ -52,24 +51,21 @@ class Accuracy:
         return self.train - self.validation
 
 
-Measured = Mapping[Setting, Mapping[str, Accuracy]]  # by setting and seed
+Measured = Mapping[Setting, Mapping[int, Accuracy]]  # by setting and seed
 
 
 def compare_hyperparameters(context: Context) -> Result:
     seeds = range(context.budget(full=5, quick=2))
     drawn = {(problem, seed): draw_images(context, problem, seed) for problem in CLASSES for seed in seeds}
-    trained = [(setting, seed) for setting in settings() for seed in seeds]
-    jobs = [setting_job(context, setting, seed, *drawn[setting.problem, seed]) for setting, seed in trained]
+    jobs = {(s, seed): setting_job(context, s, seed, *drawn[s.problem, seed]) for s in settings() for seed in seeds}
     outcomes = context.train_all(jobs)
-    measured: dict[Setting, dict[str, Accuracy]] = {setting: {} for setting in settings()}
-    for (setting, seed), given, outcome in zip(trained, jobs, outcomes, strict=True):
-        measured[setting][str(seed)] = accuracy(outcome, given)
-    claims = test_hypotheses(measured)
-    counts = [sum(part.numel() for part in outcome.network.parameters()) for outcome in outcomes]
-    base = summarize(got.validation for got in measured[changed(TEN)].values()).mean
+    measured = by_setting({key: measure_accuracy(outcome, jobs[key]) for key, outcome in outcomes.items()})
+    claims = judge_hypotheses(measured)
+    counts = [sum(part.numel() for part in outcome.network.parameters()) for outcome in outcomes.values()]
+    base = float(np.mean([got.validation for got in measured[changed(TEN)].values()]))
     return Result(
         checks=[
-            equal("parameters of the networks, by the formula", [setting.parameters for setting, _ in trained], counts),
+            equal("parameters of the networks, by the formula", [setting.parameters for setting, _ in jobs], counts),
             equal(
                 "images that a training and its validation share", sum(len(np.intersect1d(*parts)) for parts in drawn.values()), 0
             ),
@@ -102,29 +98,24 @@ def draw_images(context: Context, problem: str, seed: int) -> tuple[NDArray[np.i
 
 
 def setting_job(context: Context, setting: Setting, seed: int, train: NDArray[np.int64], validation: NDArray[np.int64]) -> Job:
-    epochs = context.budget(full=15, quick=1)
     layer = {name: getattr(setting, name) for name in BASE}
     layer["padding"] = setting.kernel // 2  # filters of all sizes give maps of the same size, after pooling
-    config = context.compose(
+    config = context.compose_training(
         "model=conv_net",
         f"model.layers=[{{{', '.join(f'{name}: {value}' for name, value in layer.items())}}}]",
         "model.hidden=[]",
         "model.dropout=0",
-        "optimizer=adam",
         "schedule=constant",
-        "augment=none",
         "trainer.batch_size=64",
-        "trainer.label_smoothing=0",
-        f"trainer.max_epochs={epochs}",
-        f"trainer.patience={epochs}",
         f"data.classes={[str(label) for label in range(CLASSES[setting.problem])]}",
-        f"seed={seed}",
+        epochs=context.budget(full=15, quick=1),
+        seed=seed,
     )
-    parts = [LabelledImages(images=context.train.images[part], labels=context.train.labels[part]) for part in (train, validation)]
-    return Job(params={**vars(setting), "seed": seed}, config=config, train=parts[0], validation=parts[1])
+    parts = part(context.train, train), part(context.train, validation)
+    return Job({**vars(setting), "seed": seed}, config, *parts)
 
 
-def accuracy(outcome: Outcome, given: Job) -> Accuracy:
+def measure_accuracy(outcome: Outcome, given: Job) -> Accuracy:
     from filterlab.evaluation.predict import predict
 
     # The curve's training accuracy is of the epoch as it goes, while the weights still change.
@@ -132,49 +123,41 @@ def accuracy(outcome: Outcome, given: Job) -> Accuracy:
     return Accuracy(train=float(hits.mean()), validation=outcome.best("validation/accuracy"))
 
 
-def test_hypotheses(measured: Measured) -> list[Hypothesis]:
+def judge_hypotheses(measured: Measured) -> list[Hypothesis]:
     """The slide's claims, each as a difference that it says to be positive."""
 
-    def of(measure: str, setting: Setting) -> dict[str, float]:
+    def of(measure: str, setting: Setting) -> dict[int, float]:
         return {seed: getattr(got, measure) for seed, got in measured[setting].items()}
 
-    def better(setting: Setting, than: Setting, *, claim: str) -> Hypothesis:
-        found = paired(of("validation", setting), of("validation", than))
-        return hypothesis(claim, found, unit="points of validation accuracy", scale=100)
+    def better(claim: str, setting: Setting, than: Setting) -> Hypothesis:
+        found = of("validation", setting), of("validation", than)
+        return compare(claim, *found, unit="points of validation accuracy", scale=100)
 
-    def narrower(setting: Setting, than: Setting, *, claim: str) -> Hypothesis:
-        return hypothesis(claim, paired(of("gap", than), of("gap", setting)), unit="points of the gap", scale=100)
+    def narrower(claim: str, setting: Setting, than: Setting) -> Hypothesis:
+        return compare(claim, of("gap", than), of("gap", setting), unit="points of the gap", scale=100)
 
-    def gained(problem: str) -> dict[str, float]:
+    def gained(problem: str) -> dict[int, float]:
         few, many = (of("validation", changed(problem, filters=number)) for number in (4, 32))
         return {seed: many[seed] - few[seed] for seed in few}
 
-    small, none = changed(TEN, kernel=3), changed(TEN, pool=1)
+    small, none, pooled = changed(TEN, kernel=3), changed(TEN, pool=1), changed(TEN, pool=2)
     allowed = {seed: value - FINE for seed, value in of("validation", changed(TEN, stride=1)).items()}
+    stride, points = of("validation", changed(TEN, stride=2)), "points of validation accuracy"
+    more = "32 filters instead of 4 gain more for ten digits than for 0 from 1"
     return [
-        *(narrower(small, changed(TEN, kernel=k), claim=f"3x3 filters have a smaller gap than {k}x{k}") for k in (9, 16)),
-        *(better(small, changed(TEN, kernel=k), claim=f"3x3 filters are more accurate than {k}x{k}") for k in (9, 16)),
-        hypothesis(
-            "stride 2 loses less than one point against stride 1",
-            paired(of("validation", changed(TEN, stride=2)), allowed),
-            unit="points of validation accuracy above that limit",
-            scale=100,
+        *(narrower(f"3x3 filters have a smaller gap than {k}x{k}", small, changed(TEN, kernel=k)) for k in (9, 16)),
+        *(better(f"3x3 filters are more accurate than {k}x{k}", small, changed(TEN, kernel=k)) for k in (9, 16)),
+        compare(
+            "stride 2 loses less than one point against stride 1", stride, allowed, unit=f"{points} above that limit", scale=100
         ),
-        hypothesis(
-            "ten digits need more filters than 0 from 1", paired(needed(measured, TEN), needed(measured, TWO)), unit="doublings"
-        ),
-        hypothesis(
-            "32 filters instead of 4 gain more for ten digits than for 0 from 1",
-            paired(gained(TEN), gained(TWO)),
-            unit="points of validation accuracy",
-            scale=100,
-        ),
-        better(changed(TEN, pool=2), none, claim="pooling is more accurate than none"),
-        narrower(changed(TEN, pool=2), none, claim="pooling has a smaller gap than none"),
+        compare("ten digits need more filters than 0 from 1", needed(measured, TEN), needed(measured, TWO), unit="doublings"),
+        compare(more, gained(TEN), gained(TWO), unit=points, scale=100),
+        better("pooling is more accurate than none", pooled, none),
+        narrower("pooling has a smaller gap than none", pooled, none),
     ]
 
 
-def needed(measured: Measured, problem: str) -> dict[str, float]:
+def needed(measured: Measured, problem: str) -> dict[int, float]:
     """By seed: how often one filter is doubled until there are enough."""
     found = {number: measured[changed(problem, filters=number)] for number in FACTORS["filters"]}
     most = found[max(found)]
@@ -187,8 +170,9 @@ def needed(measured: Measured, problem: str) -> dict[str, float]:
 def tabulate_settings(measured: Measured) -> Table:
     rows = []
     for setting, got in measured.items():
-        found = [summarize(100 * getattr(each, name) for each in got.values()) for name in ("train", "validation", "gap")]
-        means = [f"{each.mean:.2f} ± {each.high - each.mean:.2f}" for each in found]
+        means = [
+            plus_minus([100 * getattr(each, name) for each in got.values()], ".2f") for name in ("train", "validation", "gap")
+        ]
         rows.append([setting.problem, *(str(getattr(setting, name)) for name in BASE), f"{setting.parameters:,}", *means])
     return Table(
         f"Every setting: mean of {len(got)} seeds and half of its 95 % interval; accuracies in percent, the gap in points.",
@@ -207,18 +191,13 @@ def conclude(claims: list[Hypothesis], measured: Measured) -> str:
 
 
 def plot_factors(measured: Measured) -> Figure:
-    drawn = sheet(
-        "One choice changed at a time",
-        caption=f"mean of {len(measured[changed(TEN)])} seeds, 95 % interval; else 8 filters of 5x5, stride 1, pooling 2x2",
-        width=13.4,
-        height=4.0,
-    )
+    drawn = new_figure("13_hyperparameters", "factors", 13.4, 4.0, seeds=len(measured[changed(TEN)]))
     left = MARGIN + 0.6
     for name, values in FACTORS.items():
         axes = panel(drawn, left=left, bottom=0.7, width=0.3 + 0.6 * len(values), height=3.2)
         found = [measured[changed(TEN, **{name: value})].values() for value in values]
-        means(axes, [[got.train for got in each] for each in found], color=BLUE, label="training images")
-        means(axes, [[got.validation for got in each] for each in found], color=ORANGE, label="new images")
+        plot_means(axes, [[got.train for got in each] for each in found], color=BLUE, label="training images")
+        plot_means(axes, [[got.validation for got in each] for each in found], color=ORANGE, label="new images")
         axes.set_xlabel(NAMES[name])
         axes.set_xticks(range(len(values)), [LABELS.get((name, value), str(value)) for value in values])
         axes.set_xlim(-0.4, len(values) - 0.6)
@@ -226,7 +205,7 @@ def plot_factors(measured: Measured) -> Figure:
         left += 1.1 + 0.6 * len(values)
     found = [measured[changed(TWO, filters=number)].values() for number in FACTORS["filters"]]
     second = drawn.axes[list(FACTORS).index("filters")]
-    means(second, [[got.validation for got in each] for each in found], color=GREEN, label="new images, telling 0 from 1")
+    plot_means(second, [[got.validation for got in each] for each in found], color=GREEN, label="new images, telling 0 from 1")
     second.legend(loc="lower right")
     low = max(0.0, min(axes.get_ylim()[0] for axes in drawn.axes))
     for axes in drawn.axes:
@@ -235,8 +214,7 @@ def plot_factors(measured: Measured) -> Figure:
     return drawn
 
 
-def means(axes: Axes, found: Iterable[Iterable[float]], *, color: str, label: str) -> None:
+def plot_means(axes: Axes, found: Iterable[Iterable[float]], *, color: str, label: str) -> None:
     """Means of the seeds' shares, in percent, with their intervals."""
-    told = [summarize(100 * share for share in shares) for shares in found]
-    middle, half = [each.mean for each in told], [each.high - each.mean for each in told]
-    axes.errorbar(range(len(told)), middle, half, color=color, marker="o", markersize=5, linewidth=1.6, capsize=3, label=label)
+    middle, ends = means_and_bars([[100 * share for share in shares] for shares in found])
+    axes.errorbar(range(len(middle)), middle, ends, color=color, marker="o", markersize=5, linewidth=1.6, capsize=3, label=label)

@@ -9,12 +9,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, equal, hypothesis
+from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.plots import new_figure, share_limits
+from filterlab.lecture.result import Check, Floats, Hypothesis, Result, Table, close, compare, equal, plus_minus
 from filterlab.models import shapes
 from filterlab.models.architectures.resnet import ResNet
-from filterlab.study.statistics import Paired, paired, summarize
-from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel, sheet
+from filterlab.study.statistics import summarize
+from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel
 
 SIDE, WIDTH = 14, 4
 PAPER = {20: 0.27, 56: 0.85, 110: 1.7}  # million parameters of its networks on CIFAR-10 (arXiv 1512.03385, table 6)
@@ -32,7 +33,7 @@ class Kind:
 class Seen:
     """Of one training: the norm of each convolution's gradient before it, by depth, and its curves."""
 
-    gradients: NDArray[np.float64]
+    gradients: Floats
     outcome: Outcome
 
     @property
@@ -49,21 +50,19 @@ class Seen:
         return self.outcome.best("validation/accuracy")
 
 
-Measured = Mapping[Kind, Mapping[str, Seen]]  # by network and seed
+Measured = Mapping[Kind, Mapping[int, Seen]]  # by network and seed
 
 
 def train_large_networks(context: Context) -> Result:
     seeds = range(context.budget(full=4, quick=2))
     kinds = [Kind(residual, depth) for residual in (False, True) for depth in context.budget(full=tuple(PAPER), quick=(20, 110))]
-    trainings = [(kind, seed) for kind in kinds for seed in seeds]
-    jobs = [residual_job(context, kind, seed) for kind, seed in trainings]
-    measured: dict[Kind, dict[str, Seen]] = {kind: {} for kind in kinds}
-    for (kind, seed), given, outcome in zip(trainings, jobs, context.train_all(jobs), strict=True):
-        measured[kind][str(seed)] = Seen(gradient_norms(given), outcome)
-    classifier_checks, classifier_table = of_the_classifier()
+    jobs = {(kind, seed): residual_job(context, kind, seed) for kind in kinds for seed in seeds}
+    outcomes = context.train_all(jobs)
+    measured = by_setting({key: Seen(gradient_norms(jobs[key]), outcome) for key, outcome in outcomes.items()})
+    classifier_checks, classifier_table = check_classifier()
     return Result(
-        checks=[*of_the_depths(), *classifier_checks],
-        hypotheses=test_hypotheses(measured),
+        checks=[*check_depths(), *classifier_checks],
+        hypotheses=judge_hypotheses(measured),
         figures={"gradients": plot_gradients(measured), "training": plot_training(measured)},
         tables=[tabulate_networks(measured), classifier_table],
         conclusion=conclude(measured),
@@ -71,31 +70,18 @@ def train_large_networks(context: Context) -> Result:
 
 
 def residual_job(context: Context, kind: Kind, seed: int) -> Job:
-    epochs = context.budget(full=8, quick=2)
     train, validation = context.budget(full=(2048, 1024), quick=(64, 32))
-    config = context.compose(
-        "model=resnet",
-        f"model.depth={kind.depth}",
-        f"model.width={WIDTH}",
-        f"model.residual={kind.residual}",
-        f"data.height={SIDE}",
-        f"data.width={SIDE}",
-        "optimizer=adam",
-        "optimizer.lr=0.003",
-        "schedule=one_cycle",
-        "augment=none",
-        "trainer.batch_size=64",
-        "trainer.label_smoothing=0",
-        f"trainer.max_epochs={epochs}",
-        f"trainer.patience={epochs}",
-        f"seed={seed}",
+    config = context.compose_training(
+        *("model=resnet", f"model.depth={kind.depth}", f"model.width={WIDTH}", f"model.residual={kind.residual}"),
+        *(f"data.height={SIDE}", f"data.width={SIDE}"),
+        *("optimizer.lr=0.003", "schedule=one_cycle", "trainer.batch_size=64"),
+        epochs=context.budget(full=8, quick=2),
+        seed=seed,
     )
     order = np.random.default_rng((15, seed)).permutation(len(context.train))
-    parts = [
-        LabelledImages(images=halved(context.train.images[part]), labels=context.train.labels[part])
-        for part in (order[:train], order[train : train + validation])
-    ]
-    return Job(params={**vars(kind), "seed": seed}, config=config, train=parts[0], validation=parts[1])
+    drawn = [part(context.train, which) for which in (order[:train], order[train : train + validation])]
+    smaller = [LabelledImages(images=halved(each.images), labels=each.labels) for each in drawn]
+    return Job({**vars(kind), "seed": seed}, config, train=smaller[0], validation=smaller[1])
 
 
 def halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -104,7 +90,7 @@ def halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.round(images.reshape(n, channels, height // 2, 2, width // 2, 2).mean(axis=(3, 5))).astype(np.uint8)
 
 
-def gradient_norms(given: Job) -> NDArray[np.float64]:
+def gradient_norms(given: Job) -> Floats:
     """(depth - 1,): L2 norm, for each convolution's weights, of the gradient of the untrained network's loss on 64 images."""
     import torch
 
@@ -120,38 +106,27 @@ def gradient_norms(given: Job) -> NDArray[np.float64]:
     return np.array([float(gradient.norm()) for gradient in gradients])
 
 
-def test_hypotheses(measured: Measured) -> list[Hypothesis]:
+def judge_hypotheses(measured: Measured) -> list[Hypothesis]:
     """Stated before measuring; each difference is claimed to be positive."""
-
-    def differ(measure: str, first: Kind, second: Kind) -> Paired:
-        values = [{seed: getattr(seen, measure) for seed, seen in measured[kind].items()} for kind in (first, second)]
-        return paired(*values)
-
     plain, residual = ({depth: Kind(shortcuts, depth) for depth in (20, 110)} for shortcuts in (False, True))
     train, new = "points of training accuracy", "points of validation accuracy"
-    return [
-        hypothesis("plain, 20 layers train better than 110", differ("train", plain[20], plain[110]), unit=train, scale=100),
-        hypothesis(
-            "with 110 layers, shortcuts train better than none", differ("train", residual[110], plain[110]), unit=train, scale=100
-        ),
-        hypothesis(
-            "with 110 layers, shortcuts tell new images better",
-            differ("validation", residual[110], plain[110]),
-            unit=new,
-            scale=100,
-        ),
-        hypothesis(
-            "with shortcuts, 110 layers train better than 20", differ("train", residual[110], residual[20]), unit=train, scale=100
-        ),
-        hypothesis(
-            "with 110 layers, the gradients before training lie closer together with shortcuts",
-            differ("span", plain[110], residual[110]),
-            unit="factors of ten from the smallest to the largest",
-        ),
+    factors = "factors of ten from the smallest to the largest"
+    closer = "with 110 layers, the gradients before training lie closer together with shortcuts"
+    rows = [
+        ("plain, 20 layers train better than 110", "train", plain[20], plain[110], train, 100),
+        ("with 110 layers, shortcuts train better than none", "train", residual[110], plain[110], train, 100),
+        ("with 110 layers, shortcuts tell new images better", "validation", residual[110], plain[110], new, 100),
+        ("with shortcuts, 110 layers train better than 20", "train", residual[110], residual[20], train, 100),
+        (closer, "span", plain[110], residual[110], factors, 1),
     ]
 
+    def of(kind: Kind, what: str) -> dict[int, float]:
+        return {seed: getattr(seen, what) for seed, seen in measured[kind].items()}
 
-def of_the_depths() -> list[Check]:
+    return [compare(claim, of(a, what), of(b, what), unit=unit, scale=scale) for claim, what, a, b, unit, scale in rows]
+
+
+def check_depths() -> list[Check]:
     """Weighted layers and parameters of the paper's networks, without and with shortcuts, by models.shapes and by PyTorch."""
     import torch
 
@@ -175,7 +150,7 @@ def of_the_depths() -> list[Check]:
     return checks
 
 
-def of_the_classifier() -> tuple[list[Check], Table]:
+def check_classifier() -> tuple[list[Check], Table]:
     """AlexNet's end, by arithmetic and by PyTorch; the network is torchvision's, without memory for its weights."""
     import torch
     from torchvision.models import alexnet
@@ -209,14 +184,16 @@ def tabulate_networks(measured: Measured) -> Table:
     rows = []
     for kind, by_seed in measured.items():
         got = list(by_seed.values())
-        found = {
-            1: [[seen.span for seen in got], [100 * seen.train for seen in got], [100 * seen.validation for seen in got]],
-            3: [[seen.outcome.curves["train/loss"][-1] for seen in got]],
-        }
-        told = [(summarize(values), digits) for digits, columns in found.items() for values in columns]
-        cells = [f"{each.mean:.{digits}f} ± {each.high - each.mean:.{digits}f}" for each, digits in told]
+        columns = [
+            ([seen.span for seen in got], ".1f"),
+            ([100 * seen.train for seen in got], ".1f"),
+            ([100 * seen.validation for seen in got], ".1f"),
+            ([seen.outcome.curves["train/loss"][-1] for seen in got], ".3f"),
+        ]
         parameters = sum(part.numel() for part in got[0].outcome.network.parameters())
-        rows.append([str(kind.depth), "yes" if kind.residual else "no", f"{parameters:,}", *cells])
+        rows.append(
+            [str(kind.depth), "yes" if kind.residual else "no", f"{parameters:,}", *(plus_minus(*column) for column in columns)]
+        )
     return Table(
         f"Mean of {len(got)} seeds and half of its 95 % interval. Gradients: factors of ten from the convolution with the "
         "smallest to that with the largest, before training. Training: the last epoch, as it went; validation: the best one.",
@@ -237,7 +214,7 @@ def conclude(measured: Measured) -> str:
 
 
 def plot_gradients(measured: Measured) -> Figure:
-    drawn = plot_by_depth("Gradients before training", measured, of=lambda seen: seen.gradients, log=True)
+    drawn = plot_by_depth("gradients", measured, of=lambda seen: seen.gradients, log=True)
     for axes in drawn.axes:
         axes.set_xlabel("convolution, counted from the image")
     drawn.axes[0].set_ylabel("norm of its weights' gradient")
@@ -246,7 +223,7 @@ def plot_gradients(measured: Measured) -> Figure:
 
 
 def plot_training(measured: Measured) -> Figure:
-    drawn = plot_by_depth("Training", measured, of=lambda seen: 100 * np.array(seen.outcome.curves["train/accuracy"]), log=False)
+    drawn = plot_by_depth("training", measured, of=lambda seen: 100 * np.array(seen.outcome.curves["train/accuracy"]), log=False)
     for axes in drawn.axes:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -256,17 +233,15 @@ def plot_training(measured: Measured) -> Figure:
     return drawn
 
 
-def plot_by_depth(title: str, measured: Measured, *, of: Callable[[Seen], NDArray[np.float64]], log: bool) -> Figure:
+def plot_by_depth(name: str, measured: Measured, *, of: Callable[[Seen], Floats], log: bool) -> Figure:
     """Plain networks to the left, residual ones to the right: a thin line a seed, a thick one for their mean (log: geometric)."""
     n = len(next(iter(measured.values())))
-    drawn = sheet(
-        title, caption=f"the same networks without and with shortcuts, {n} seeds and their mean", width=12.1, height=4.2
-    )
-    for place, name in enumerate(("plain", "with shortcuts")):
+    drawn = new_figure("15_large_networks", name, 12.1, 4.2, seeds=n)
+    for place, title in enumerate(("plain", "with shortcuts")):
         axes = panel(drawn, left=MARGIN + 0.75 + 5.5 * place, bottom=0.7, width=4.9, height=3.15)
         axes.set_yscale("log" if log else "linear")
         axes.minorticks_off()
-        axes.set_title(name)
+        axes.set_title(title)
         axes.grid(axis="y")
     for kind, got in measured.items():
         lines, axes, color = np.array([of(seen) for seen in got.values()]), drawn.axes[kind.residual], COLORS[kind.depth]
@@ -274,7 +249,5 @@ def plot_by_depth(title: str, measured: Measured, *, of: Callable[[Seen], NDArra
         mean = np.exp(np.log(lines).mean(axis=0)) if log else lines.mean(axis=0)
         axes.plot(places, lines.T, color=color, linewidth=0.7, alpha=0.5)
         axes.plot(places, mean, color=color, label=f"{kind.depth} layers")
-    limits = np.array([axes.get_ylim() for axes in drawn.axes])
-    for axes in drawn.axes:
-        axes.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+    share_limits(drawn.axes)
     return drawn

@@ -18,8 +18,9 @@ from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
 from filterlab.lecture.context import Context, Job, Record, fit
+from filterlab.lecture.plots import new_figure
 from filterlab.study.statistics import CONFIDENCE, summarize
-from filterlab.visualization.style import MARGIN, MUTED, panel, sheet
+from filterlab.visualization.style import MARGIN, MUTED, panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -245,12 +246,7 @@ def written(size: float) -> str:
 
 
 def plot_learning_curves(found: Curves, *, tested: int, colors: Mapping[str, str], dashed: Sequence[str]) -> Figure:
-    drawn = sheet(
-        "Coded or discovered: errors by the number of training images",
-        caption=f"{tested:,} test images of MNIST; support vector machines on coded features (dashed), and networks",
-        width=11.5,
-        height=5.0,
-    )
+    drawn = new_figure("18_coding_or_discovery", "learning_curves", 11.5, 5.0, tested=tested)
     axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=8.3, height=4.1)
     for method, by in found.items():
         mean, low, high = 100 - np.array([interval(one, tested=tested) for one in by.values()]).T
@@ -268,12 +264,7 @@ def plot_learning_curves(found: Curves, *, tested: int, colors: Mapping[str, str
 
 def plot_crossover(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, colors: Mapping[str, str]) -> Figure:
     sizes = list(next(iter(gaps.values())))
-    drawn = sheet(
-        "Where discovery overtakes coding",
-        caption="points of test accuracy by which a network is ahead of the best coded features at that number of images",
-        width=11.5,
-        height=4.6,
-    )
+    drawn = new_figure("18_coding_or_discovery", "crossover", 11.5, 4.6)
     axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=8.3, height=3.7)
     axes.axhline(0, color=MUTED, linewidth=1)
     for name, gap in gaps.items():

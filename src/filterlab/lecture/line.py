@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Result, close
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel
 
 POINTS, NOISE, RATE, STEPS = 50, 0.3, 0.5, 200
 TRUE = (1.0, 2.0)  # b0, b1
@@ -45,12 +46,7 @@ def check_line(found: NDArray[np.float64], exact: NDArray[np.float64]) -> list[C
 
 
 def plot_line(x: NDArray[np.float64], y: NDArray[np.float64], path: NDArray[np.float64], exact: NDArray[np.float64]) -> Figure:
-    drawn = sheet(
-        "A line, found step by step",
-        caption=f"{POINTS} points drawn from y = {TRUE[0]:g} + {TRUE[1]:g} x and noise of standard deviation {NOISE:g}",
-        width=11.5,
-        height=4.2,
-    )
+    drawn = new_figure("01_line", "line", 11.5, 4.2, points=POINTS, b0=TRUE[0], b1=TRUE[1], noise=NOISE)
     left = panel(drawn, left=MARGIN + 0.45, bottom=0.75, width=4.7, height=3.35)
     ends = np.array([0.0, 1.0])
     for step in (0, 1, 10):

@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Result, Table, below, close
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel
 
 PAIRS = [(0, 1), (0, 5), (2, 1), (0, -1)]  # (b, w) of the slides
 REACH = 6.0  # the axis is drawn, and searched, from -REACH to REACH
@@ -95,12 +96,7 @@ def check_units(midpoints: list[float], slopes: list[float]) -> list[Check]:
 
 
 def plot_units(midpoints: list[float], slopes: list[float]) -> Figure:
-    drawn = sheet(
-        "The bias moves the curve, the weight tilts it",
-        caption="y = 1 / (1 + exp(-(b + w x))), with its midpoint and the tangent there; gray: b = 0, w = 1",
-        width=12.6,
-        height=3.6,
-    )
+    drawn = new_figure("02_logistic", "logistic", 12.6, 3.6)
     x = np.linspace(-REACH, REACH, 601)
     for place, ((bias, weight), middle, steepness) in enumerate(zip(PAIRS, midpoints, slopes, strict=True)):
         axes = panel(drawn, left=MARGIN + 0.4 + place * 2.95, bottom=0.75, width=2.6, height=2.4)

@@ -1,6 +1,6 @@
 """The lecture's question of 2021: 200 images, 45 wrong labels. Do an L1 penalty, dropout or batch norm help?"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, between, equal, hypothesis
-from filterlab.lecture.tutorial import part, written
-from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.plots import new_figure
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, between, compare, equal, mean_interval
+from filterlab.study.statistics import summarize
+from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,10 +71,8 @@ def compare_remedies(context: Context) -> Result:
         for name in COLORS
         for seed, (_, noisy) in drawn.items()
     }
-    outcomes: Outcomes = {name: {} for name in COLORS}
-    for (name, seed), outcome in zip(jobs, context.train_all(jobs.values()), strict=True):
-        outcomes[name][seed] = outcome
-    claims = test_hypotheses(outcomes)
+    outcomes = by_setting(context.train_all(jobs))
+    claims = judge_hypotheses(outcomes)
     verdicts = "; ".join(f"{claim.claim}: {claim.verdict} ({claim.difference:+.1f} points)" for claim in claims)
     return Result(
         checks=check_draws(context, drawn, outcomes["plain"]),
@@ -117,22 +115,18 @@ def penalty_error() -> float:
     return float((given - expected).abs().max())
 
 
-def test_hypotheses(outcomes: Outcomes) -> list[Hypothesis]:
+def judge_hypotheses(outcomes: Outcomes) -> list[Hypothesis]:
     """Each remedy against plain: with the epoch that clean validation chooses, and where nothing stops the training."""
-    test = {name: {str(seed): outcome.test_accuracy for seed, outcome in given.items()} for name, given in outcomes.items()}
-    last = {
-        name: {str(seed): outcome.curves["validation/accuracy"][-1] for seed, outcome in given.items()}
-        for name, given in outcomes.items()
-    }
-    return [
-        hypothesis(f"{name} beats plain {when}", paired(measured[name], measured["plain"]), unit=unit, scale=100)
-        for measured, when, unit in [
-            (test, "at the chosen epoch", "points of test accuracy"),
-            (last, "after the last epoch", "points of validation accuracy"),
-        ]
-        for name in COLORS
-        if name != "plain"
+    measures: list[tuple[str, str, Callable[[Outcome], float]]] = [
+        ("at the chosen epoch", "points of test accuracy", lambda own: own.test_accuracy),
+        ("after the last epoch", "points of validation accuracy", lambda own: own.curves["validation/accuracy"][-1]),
     ]
+    claims = []
+    for when, unit, measure in measures:
+        found = {name: {seed: measure(own) for seed, own in seeds.items()} for name, seeds in outcomes.items()}
+        plain = found.pop("plain")
+        claims += [compare(f"{name} beats plain {when}", found[name], plain, unit=unit, scale=100) for name in found]
+    return claims
 
 
 def tabulate_remedies(outcomes: Outcomes, drawn: Drawn) -> Table:
@@ -144,9 +138,9 @@ def tabulate_remedies(outcomes: Outcomes, drawn: Drawn) -> Table:
             [
                 name,
                 f"{np.mean([outcome.best_epoch for outcome in given.values()]):.1f}",
-                written(summarize(outcome.test_accuracy for outcome in given.values()), scale=100, digits=1),
-                written(summarize(repeated), digits=1),
-                *(written(summarize(values), scale=100, digits=1) for values in last),
+                mean_interval([outcome.test_accuracy for outcome in given.values()], ".1f", scale=100),
+                mean_interval(repeated, ".1f"),
+                *(mean_interval(values, ".1f", scale=100) for values in last),
             ]
         )
     chosen = ["chosen epoch", "test, %", f"wrong labels it repeats, of {WRONG}"]
@@ -168,12 +162,7 @@ def parroted(outcome: Outcome, true: LabelledImages, noisy: LabelledImages) -> i
 
 def plot_noisy_labels(outcomes: Outcomes, *, lowest: float) -> Figure:
     """lowest: where the scale of validation accuracy begins, whose first epochs would press the others together."""
-    drawn = sheet(
-        f"{IMAGES} images, {WRONG} wrong labels",
-        caption=f"Means of {len(outcomes['plain'])} seeds, each with its own images and wrong labels; bands: 95 % intervals",
-        width=11.5,
-        height=4.4,
-    )
+    drawn = new_figure("08_algorithm", "noisy_labels", 11.5, 4.4, images=IMAGES, wrong=WRONG, seeds=len(outcomes["plain"]))
     for place, (curve, unit, limits) in enumerate(
         [
             ("train/accuracy", "training labels it has right", (0, 1.02)),
@@ -185,16 +174,9 @@ def plot_noisy_labels(outcomes: Outcomes, *, lowest: float) -> Figure:
             by_epoch = [summarize(values) for values in zip(*(outcome.curves[curve] for outcome in given.values()), strict=True)]
             epochs = range(1, len(by_epoch) + 1)
             axes.plot(epochs, [found.mean for found in by_epoch], color=COLORS[name], label=name)
-            axes.fill_between(
-                epochs,
-                [found.low for found in by_epoch],
-                [found.high for found in by_epoch],
-                color=COLORS[name],
-                alpha=0.13,
-                linewidth=0,
-            )
-        axes.set(xlabel="epoch", ylabel=unit)
-        axes.set_ylim(*limits)
+            low, high = ([getattr(found, end) for found in by_epoch] for end in ("low", "high"))
+            axes.fill_between(epochs, low, high, color=COLORS[name], alpha=0.13, linewidth=0)
+        axes.set(xlabel="epoch", ylabel=unit, ylim=limits)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         axes.set_axisbelow(True)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
+from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Result, Table, below, equal
 from filterlab.models import shapes
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, bare, panel, sheet
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, bare, panel
 
 SIZES = [(1, 1, 1), (2, 3, 1), (4, 5, 3), (64, 32, 10), (784, 256, 10), (4608, 32, 10)]  # (P, H, K)
 DRAWN = (4, 5, 3)
@@ -116,13 +117,9 @@ def check_tutorial(context: Context) -> list[Check]:
 
 
 def plot_network(inputs: int, hidden: int, outputs: int) -> Figure:
-    total = count_parameters(inputs, hidden, outputs)
-    drawn = sheet(
-        f"A multilayer perceptron: P = {inputs}, H = {hidden}, K = {outputs}",
-        caption=f"each line is one parameter: {(inputs + 1) * hidden} + {(hidden + 1) * outputs} = {total}",
-        width=10.5,
-        height=5.2,
-    )
+    below, above = (inputs + 1) * hidden, (hidden + 1) * outputs
+    values = {"inputs": inputs, "hidden": hidden, "outputs": outputs, "below": below, "above": above, "total": below + above}
+    drawn = new_figure("06_perceptron", "network", 10.5, 5.2, **values)
     axes = panel(drawn, left=MARGIN, bottom=0.1, width=9.6, height=5.2)
     bare(axes)
     axes.set_xlim(0, 9.6)  # inches
@@ -140,9 +137,9 @@ def plot_network(inputs: int, hidden: int, outputs: int) -> Figure:
             axes.text(across, height, f"{name}{number}", ha="center", va="center", fontsize=12)
     for across, text in [
         (1.3, f"P = {inputs} inputs"),
-        (3.05, f"(P + 1) H\n= {inputs + 1} x {hidden} = {(inputs + 1) * hidden}"),
+        (3.05, f"(P + 1) H\n= {inputs + 1} x {hidden} = {below}"),
         (4.8, f"H = {hidden} hidden units"),
-        (6.55, f"(H + 1) K\n= {hidden + 1} x {outputs} = {(hidden + 1) * outputs}"),
+        (6.55, f"(H + 1) K\n= {hidden + 1} x {outputs} = {above}"),
         (8.3, f"K = {outputs} outputs"),
     ]:
         axes.text(across, -0.55, text, ha="center", va="top", fontsize=12)

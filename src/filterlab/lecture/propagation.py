@@ -11,10 +11,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.result import Check, Result, below, close
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
+from filterlab.lecture.plots import new_figure
+from filterlab.lecture.result import Check, Floats, Result, below, close
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, panel
 
-Floats = NDArray[np.float64]
 SIZES = (2, 3, 3, 2)  # inputs, H2, H3, outputs: the slide's names of the two hidden layers
 EXAMPLES, IMAGES = 8, 6
 STEP = 1e-5
@@ -200,12 +200,7 @@ def conclude(curves: dict[str, Floats]) -> str:
 def plot_passes(
     net: Sequence[Floats], values: Sequence[Floats], gradients: Sequence[Floats], signals: Sequence[Floats]
 ) -> Figure:
-    drawn = sheet(
-        "One pass up, one pass down",
-        caption="A network of logistic units and one example: inputs X, hidden layers H2 and H3, outputs Y",
-        width=12.6,
-        height=4.4,
-    )
+    drawn = new_figure("07_propagation", "passes", 12.6, 4.4)
     for left, title, nodes, lines, names in [
         (0.0, "forward: values in the circles, weights on the lines", values, net[::2], "X H2 H3 Y"),
         (6.0, "backward: the error's gradients by both", signals, gradients[::2], "dE/dX dE/dH2 dE/dH3 dE/dY"),
@@ -240,12 +235,7 @@ def draw_network(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], n
 
 
 def plot_differences(curves: dict[str, Floats]) -> Figure:
-    drawn = sheet(
-        "Finite differences: too long a step bends, too short a step drowns",
-        caption="The MLP's gradients by finite differences, beside those by hand; float64",
-        width=9.0,
-        height=4.4,
-    )
+    drawn = new_figure("07_propagation", "differences", 9.0, 4.4)
     axes = panel(drawn, left=MARGIN + 0.7, bottom=0.7, width=7.0, height=3.6)
     for (name, curve), color in zip(curves.items(), (BLUE, ORANGE), strict=True):
         axes.loglog(STEPS, curve, color=color, marker="o", markersize=3, label=f"{name} differences")

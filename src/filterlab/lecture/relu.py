@@ -7,14 +7,24 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
-from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, close, equal, hypothesis
-from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, FAINT, MARGIN, MUTED, ORANGE, panel, sheet
+from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.plots import new_figure, set_log_percent, share_limits
+from filterlab.lecture.result import (
+    Check,
+    Floats,
+    Hypothesis,
+    Result,
+    Table,
+    below,
+    close,
+    compare,
+    count_verdicts,
+    equal,
+    mean_interval,
+)
+from filterlab.visualization.style import BLUE, FAINT, MARGIN, MUTED, ORANGE, panel
 
 NAMES = {"relu": "ReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
 STEEPEST = {"relu": 1.0, "elu": 1.0, "tanh": 1.0, "sigmoid": 0.25}  # the largest slope
@@ -23,7 +33,6 @@ SHALLOW, DEEP, UNITS = 2, 8, 64  # hidden layers, and units in each
 LEVEL = 0.95  # of the validation images
 BATCH = 256  # images whose gradient is measured
 POOL = 50_000  # training images come before it, validation images after
-TRAINING = ["optimizer=adam", "schedule=constant", "augment=none", "trainer.batch_size=128", "trainer.label_smoothing=0"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,8 @@ class State:
 
     largest: float
     dead: float
-    gradients: NDArray[np.float64]
-    ceilings: NDArray[np.float64]
+    gradients: Floats
+    ceilings: Floats
 
     @property
     def passed(self) -> float:
@@ -74,14 +83,17 @@ Found = Mapping[tuple[str, int], Sequence[Trained]]  # by activation and number 
 
 
 def train_deep_networks(context: Context) -> Result:
-    seeds = range(context.budget(full=5, quick=2))
     settings = list(product(NAMES, (SHALLOW, DEEP)))
-    jobs = [depth_job(context, name, depth, seed) for name, depth in settings for seed in seeds]
-    done = list(context.map_parallel(trained, list(zip(jobs, context.train_all(jobs), strict=True))))
-    found = {setting: done[len(seeds) * place :][: len(seeds)] for place, setting in enumerate(settings)}
-    hypotheses = compared(found)
+    jobs = {
+        (setting, seed): depth_job(context, *setting, seed)
+        for setting in settings
+        for seed in range(context.budget(full=5, quick=2))
+    }
+    done = context.map_parallel(measure, list(zip(jobs.values(), context.train_all(jobs).values(), strict=True)))
+    found = {setting: list(seeds.values()) for setting, seeds in by_setting(dict(zip(jobs, done, strict=True))).items()}
+    hypotheses = judge_hypotheses(found)
     return Result(
-        checks=function_checks() + network_checks(found),
+        checks=check_functions() + check_networks(found),
         figures={"functions": plot_functions(), "gradients": plot_gradients(found), "learning": plot_learning(found)},
         hypotheses=hypotheses,
         tables=[tabulate_networks(found)],
@@ -92,27 +104,22 @@ def train_deep_networks(context: Context) -> Result:
 def depth_job(context: Context, name: str, depth: int, seed: int) -> Job:
     images, validates, epochs = context.budget(full=(30_000, 5_000, 10), quick=(300, 300, 2))
     network = ["model=mlp", f"model.hidden={[UNITS] * depth}", f"model.activation={name}"]
-    budget = [f"trainer.max_epochs={epochs}", f"trainer.patience={epochs}"]
-    whole, kept = context.train, slice(POOL, POOL + validates)
-    return Job(
-        params={"activation": name, "hidden_layers": depth, "seed": seed},
-        config=context.compose(*network, *TRAINING, *budget, f"seed={seed}"),
-        train=LabelledImages(images=whole.images[:images], labels=whole.labels[:images]),
-        validation=LabelledImages(images=whole.images[kept], labels=whole.labels[kept]),
-    )
+    config = context.compose_training(*network, "schedule=constant", "trainer.batch_size=128", epochs=epochs, seed=seed)
+    params = {"activation": name, "hidden_layers": depth, "seed": seed}
+    return Job(params, config, part(context.train, slice(images)), part(context.train, slice(POOL, POOL + validates)))
 
 
-def trained(done: tuple[Job, Outcome]) -> Trained:
+def measure(done: tuple[Job, Outcome]) -> Trained:
     from filterlab.models import registry
 
     job, outcome = done
     kept, steepest = outcome.predictor, STEEPEST[job.params["activation"]]
     untrained = registry.predictor(job.config, mean=float(kept.mean), std=float(kept.std))
-    before, after = (state(predictor, job.train, steepest=steepest) for predictor in (untrained, kept))
+    before, after = (measure_state(predictor, job.train, steepest=steepest) for predictor in (untrained, kept))
     return Trained(outcome.curves["validation/accuracy"], before, after)
 
 
-def state(predictor: Any, part: LabelledImages, *, steepest: float) -> State:
+def measure_state(predictor: Any, part: LabelledImages, *, steepest: float) -> State:
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -142,7 +149,7 @@ def outputs(predictor: Any, images: Any, layers: Sequence[Any]) -> list[Any]:
     return kept
 
 
-def in_torch(name: str, a: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def in_torch(name: str, a: Floats) -> tuple[Floats, Floats]:
     """Values and slopes, (N,) each, of the activation as the networks use it, by autograd."""
     import torch
 
@@ -154,11 +161,11 @@ def in_torch(name: str, a: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     return values.detach().numpy(), slopes.numpy()
 
 
-def relu(a: NDArray[np.float64]) -> NDArray[np.float64]:
+def relu(a: Floats) -> Floats:
     return np.maximum(0.0, a)
 
 
-def function_checks() -> list[Check]:
+def check_functions() -> list[Check]:
     a = np.arange(-2000, 2001) / 100  # 0 among them
     values, slopes = ({name: in_torch(name, a)[which] for name in NAMES} for which in (0, 1))
     step, large = np.array([-(2.0**-20), 2.0**-20]), np.array([1.0, 10.0, 100.0, 1e6])
@@ -174,7 +181,7 @@ def function_checks() -> list[Check]:
     ]
 
 
-def network_checks(found: Found) -> list[Check]:
+def check_networks(found: Found) -> list[Check]:
     checks = []
     for name, shown in NAMES.items():
         states = [state for depth in (SHALLOW, DEEP) for own in found[name, depth] for state in (own.before, own.after)]
@@ -188,43 +195,44 @@ def network_checks(found: Found) -> list[Check]:
     return [*checks, below(claim, most, bound)]
 
 
-def by_seed(owns: Sequence[Trained], measure: Callable[[Trained], float]) -> dict[str, float]:
-    return {str(seed): measure(own) for seed, own in enumerate(owns)}
+def judge_hypotheses(found: Found) -> list[Hypothesis]:
+    def of(name: str, measure: Callable[[Trained], float], depth: int = DEEP) -> dict[int, float]:
+        return {seed: measure(own) for seed, own in enumerate(found[name, depth])}
 
+    def lead(depth: int) -> dict[int, float]:
+        slow, fast = (of(name, lambda own: own.epochs, depth) for name in ("sigmoid", "relu"))
+        return {seed: slow[seed] - fast[seed] for seed in slow}
 
-def compared(found: Found) -> list[Hypothesis]:
-    epochs = {setting: by_seed(owns, lambda own: own.epochs) for setting, owns in found.items()}
-    lead = [{seed: own - epochs["relu", n][seed] for seed, own in epochs["sigmoid", n].items()} for n in (SHALLOW, DEEP)]
-    passed = {name: by_seed(found[name, DEEP], lambda own: own.before.passed) for name in NAMES}
-    relus, deep = found["relu", DEEP], f"{DEEP} hidden layers"
-    largest = by_seed(relus, lambda own: own.before.largest), by_seed(relus, lambda own: own.after.largest)
-    dead = by_seed(relus, lambda own: own.before.dead), by_seed(relus, lambda own: own.after.dead)
+    deep = f"{DEEP} hidden layers"
+    more = f"ReLU is ahead of sigmoid by more epochs with {deep} than with {SHALLOW}"
+    largest = of("relu", lambda own: own.after.largest), of("relu", lambda own: own.before.largest)
+    dead = of("relu", lambda own: own.after.dead), of("relu", lambda own: own.before.dead)
     claims = [
-        (f"ReLU is ahead of sigmoid by more epochs with {deep} than with {SHALLOW}", lead, "epochs"),
-        (f"training raises the largest activation of ReLU, {deep}", largest, "of activation"),
-        (f"training kills ReLU units, {deep}", dead, "of the hidden units"),
+        compare(more, lead(DEEP), lead(SHALLOW), unit="epochs"),
+        compare(f"training raises the largest activation of ReLU, {deep}", *largest, unit="of activation"),
+        compare(f"training kills ReLU units, {deep}", *dead, unit="of the hidden units"),
     ]
     for name in ("sigmoid", "tanh", "elu"):
         fewer = f"ReLU needs fewer epochs to {LEVEL:.0%} than {NAMES[name]}, {deep}"
         more = f"untrained, ReLU passes more of the gradient down than {NAMES[name]}, {deep}"
-        claims.append((fewer, (epochs["relu", DEEP], epochs[name, DEEP]), "epochs"))
-        claims.append((more, (passed[name], passed["relu"]), "of the gradient at the last hidden layer"))
-    return [hypothesis(claim, paired(larger, smaller), unit=unit) for claim, (smaller, larger), unit in claims]
+        epochs = [of(which, lambda own: own.epochs) for which in (name, "relu")]
+        passed = [of(which, lambda own: own.before.passed) for which in ("relu", name)]
+        claims.append(compare(fewer, *epochs, unit="epochs"))
+        claims.append(compare(more, *passed, unit="of the gradient at the last hidden layer"))
+    return claims
 
 
 def tabulate_networks(found: Found) -> Table:
-    def told(values: Sequence[float], form: str) -> str:
-        one = summarize(values)
-        return f"{one.mean:{form}} [{one.low:{form}}, {one.high:{form}}]"
-
     columns: dict[str, Callable[[Sequence[Trained]], str]] = {
         f"reached {LEVEL:.0%}": lambda owns: f"{sum(own.reached for own in owns)} of {len(owns)}",
-        "epochs to it": lambda owns: told([own.epochs for own in owns], ".1f") if any(own.reached for own in owns) else "never",
-        "best validation accuracy": lambda owns: told([max(own.accuracy) for own in owns], ".2%"),
-        "largest activation": lambda owns: told([own.after.largest for own in owns], ".2f"),
-        "dead units": lambda owns: told([own.after.dead for own in owns], ".1%"),
-        "gradient passed, untrained": lambda owns: told([own.before.passed for own in owns], ".2g"),
-        "gradient passed, trained": lambda owns: told([own.after.passed for own in owns], ".2g"),
+        "epochs to it": lambda owns: (
+            mean_interval([own.epochs for own in owns], ".1f") if any(own.reached for own in owns) else "never"
+        ),
+        "best validation accuracy": lambda owns: mean_interval([max(own.accuracy) for own in owns], ".2%"),
+        "largest activation": lambda owns: mean_interval([own.after.largest for own in owns], ".2f"),
+        "dead units": lambda owns: mean_interval([own.after.dead for own in owns], ".1%"),
+        "gradient passed, untrained": lambda owns: mean_interval([own.before.passed for own in owns], ".2g"),
+        "gradient passed, trained": lambda owns: mean_interval([own.after.passed for own in owns], ".2g"),
     }
     return Table(
         "Means over the seeds and their 95 % intervals. A seed that never got there counts with all its epochs. Gradient "
@@ -240,20 +248,14 @@ def conclude(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
         owns = found[name, DEEP]
         reached, mean = sum(own.reached for own in owns), np.mean([own.epochs for own in owns])
         words.append(f"{shown} {reached} of {len(owns)} seeds, {mean:.1f} epochs" if reached else f"{shown} never")
-    verdicts = [one.verdict for one in hypotheses]
     return (
         f"{LEVEL:.0%} through {DEEP} hidden layers: {'; '.join(words)} (a seed that never got there counts with all its epochs). "
-        f"Of {len(verdicts)} claims {verdicts.count('holds')} hold and {verdicts.count('fails')} fail."
+        + count_verdicts(hypotheses)
     )
 
 
 def plot_functions() -> Figure:
-    drawn = sheet(
-        "Four activations and their slopes",
-        caption="One scale for all; the slope of ReLU has no value at 0",
-        width=13,
-        height=3.6,
-    )
+    drawn = new_figure("12_relu", "functions", 13, 3.6)
     a = np.linspace(-4, 4, 401)
     for place, name in enumerate(NAMES):
         axes = panel(drawn, left=MARGIN + 0.35 + place * 3.1, bottom=0.65, width=2.75, height=2.5)
@@ -263,9 +265,7 @@ def plot_functions() -> Figure:
         axes.axhline(0, color=FAINT, linewidth=1)
         axes.plot(a, values, color=BLUE, label="value")
         axes.plot(a, slopes, color=ORANGE, linestyle="--", label="slope")
-        axes.set_ylim(-1.3, 4)
-        axes.set_xlabel("a")
-        axes.set_title(NAMES[name])
+        axes.set(title=NAMES[name], xlabel="a", ylim=(-1.3, 4))
     drawn.axes[0].legend(loc="upper left")
     return drawn
 
@@ -275,14 +275,9 @@ def plot_gradients(found: Found) -> Figure:
         "before training": {name: np.array([own.before.gradients for own in found[name, DEEP]]) for name in NAMES},
         "after training": {name: np.array([own.after.gradients for own in found[name, DEEP]]) for name in NAMES},
     }
-    drawn = plot_by_activation(
-        "The gradient on its way down through eight layers",
-        curves,
-        caption=f"Norm of the loss's gradient by a layer's sums, {BATCH} MNIST images; thin: seeds, thick: their median",
-        x=f"layer (1: the lowest hidden one, {DEEP + 1}: the logits)",
-        y="norm of the gradient",
-    )
-    return drawn
+    drawn = new_figure("12_relu", "gradients", 12, 4.3, batch=BATCH)
+    x = f"layer (1: the lowest hidden one, {DEEP + 1}: the logits)"
+    return plot_by_activation(drawn, curves, x=x, y="norm of the gradient")
 
 
 def plot_learning(found: Found) -> Figure:
@@ -290,37 +285,23 @@ def plot_learning(found: Found) -> Figure:
         f"{depth} hidden layers": {name: 100 - 100 * np.array([own.accuracy for own in found[name, depth]]) for name in NAMES}
         for depth in (SHALLOW, DEEP)
     }
-    drawn = plot_by_activation(
-        "Who learns how fast",
-        curves,
-        caption=f"MNIST, error on the validation images; thin: seeds, thick: their median; dotted: {LEVEL:.0%} are right",
-        x="epoch",
-        y="validation error (%)",
-    )
+    drawn = new_figure("12_relu", "learning", 12, 4.3, level=LEVEL)
+    plot_by_activation(drawn, curves, x="epoch", y="validation error (%)")
     for axes in drawn.axes:
         axes.axhline(100 * (1 - LEVEL), color=MUTED, linewidth=1.2, linestyle=":")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_locator(NullLocator())
+        set_log_percent(axes)
     return drawn
 
 
-def plot_by_activation(
-    title: str, curves: Mapping[str, Mapping[str, NDArray[np.float64]]], *, caption: str, x: str, y: str
-) -> Figure:
+def plot_by_activation(drawn: Figure, curves: Mapping[str, Mapping[str, Floats]], *, x: str, y: str) -> Figure:
     """A panel for each title, with (seeds, X) curves by activation, over 1 to X."""
-    drawn = sheet(title, caption=caption, width=12, height=4.3)
     for place, (name, shown) in enumerate(curves.items()):
         axes = panel(drawn, left=MARGIN + 0.55 + place * 5.7, bottom=0.65, width=5.0, height=3.3)
         for activation, own in shown.items():
             at = np.arange(1, own.shape[1] + 1)
             axes.semilogy(at, own.T, color=COLORS[activation], linewidth=0.8, alpha=0.45)
             axes.semilogy(at, np.median(own, axis=0), color=COLORS[activation], linewidth=2.4, label=NAMES[activation])
-        axes.set_xticks(at)
-        axes.set_title(name)
-        axes.set(xlabel=x, ylabel=y)
-    low, high = (pick(axes.get_ylim()[end] for axes in drawn.axes) for pick, end in ((min, 0), (max, 1)))
-    for axes in drawn.axes:
-        axes.set_ylim(low, high)
+        axes.set(title=name, xticks=at, xlabel=x, ylabel=y)
+    share_limits(drawn.axes)
     drawn.axes[0].legend()
     return drawn

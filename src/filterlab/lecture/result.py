@@ -1,17 +1,19 @@
 """What a topic of the lecture computes: checks, hypotheses, tables, figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from filterlab.study.statistics import Paired
+from filterlab.study.statistics import paired, summarize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Floats = NDArray[np.float64]
 Value = bool | int | float | str | list  # of numbers, nested as deep as the array it stands for
 
 
@@ -77,9 +79,37 @@ class Hypothesis:
         return "holds" if self.low > 0 else "fails" if self.high < 0 else "can't be told"
 
 
-def hypothesis(claim: str, found: Paired, *, unit: str, scale: float = 1.0) -> Hypothesis:
-    """From a paired comparison whose difference the claim says to be positive; `scale` turns it into `unit` (100: points)."""
+Seeds = Mapping[Any, float] | Sequence[float] | Floats  # values by seed, or in the seeds' order
+
+
+def compare(claim: str, larger: Seeds, smaller: Seeds, *, unit: str, scale: float = 1.0) -> Hypothesis:
+    """The claim that the one exceeds the other, paired seed by seed; `scale` turns a difference into `unit` (100: points)."""
+    keyed = (values if isinstance(values, Mapping) else dict(enumerate(values)) for values in (larger, smaller))
+    found = paired(*({str(seed): float(value) for seed, value in values.items()} for values in keyed))
     return Hypothesis(claim, unit, scale * found.difference, scale * found.low, scale * found.high, found.n)
+
+
+def count_verdicts(hypotheses: Sequence[Hypothesis]) -> str:
+    """E.g. "Of 9 claims 5 hold and 2 fail."."""
+    verdicts = [found.verdict for found in hypotheses]
+    return f"Of {len(verdicts)} claims {verdicts.count('holds')} hold and {verdicts.count('fails')} fail."
+
+
+def write_interval(mean: float, low: float, high: float, form: str) -> str:
+    """E.g. 0.97 [0.96, 0.98], each number in the format `form`."""
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def mean_interval(values: Iterable[float], form: str, *, scale: float = 1.0) -> str:
+    """The mean of the values and its 95 % interval, e.g. 0.97 [0.96, 0.98]."""
+    found = summarize(values)
+    return write_interval(scale * found.mean, scale * found.low, scale * found.high, form)
+
+
+def plus_minus(values: Iterable[float], form: str) -> str:
+    """The mean of the values and half of its 95 % interval, e.g. 0.97 ± 0.01."""
+    found = summarize(values)
+    return f"{found.mean:{form}} ± {found.high - found.mean:{form}}"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,15 @@ class Formula:
 
 
 @dataclass(frozen=True)
+class FigureText:
+    """caption: what a figure shows. title, subtitle: above it, with places for values, e.g. {seeds}; empty: it has its own."""
+
+    caption: str
+    title: str = ""
+    subtitle: str = ""
+
+
+@dataclass(frozen=True)
 class Topic:
     """A Markdown file of topics/: its front matter and its text.
 
@@ -36,7 +45,7 @@ class Topic:
         compute: the function that takes a Context and gives the Result, e.g. "line.fit_line"; empty where the topic comes later.
         formulas: in the order they are needed.
         correction: where the slide's form is wrong, and why; empty where it is right.
-        figures: what each figure of the result shows, by its name.
+        figures: by the names that they have in the result.
     """
 
     name: str
@@ -46,7 +55,7 @@ class Topic:
     compute: str = ""
     formulas: Sequence[Formula] = ()
     correction: str = ""
-    figures: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, FigureText] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -64,12 +73,14 @@ class Topic:
         return found
 
 
+@cache
 def read(path: Path) -> Topic:
     """A topic from its file."""
     _, front, text = path.read_text(encoding="utf-8").split("---\n", 2)
     given: dict[str, Any] = document.values(front)
     formulas = [Formula(**formula) for formula in given.pop("formulas", [])]
-    return Topic(name=path.stem, text=text.strip(), formulas=formulas, **given)
+    figures = {name: FigureText(**texts) for name, texts in given.pop("figures", {}).items()}
+    return Topic(name=path.stem, text=text.strip(), formulas=formulas, figures=figures, **given)
 
 
 @cache

@@ -6,17 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from filterlab.config import schema
 from filterlab.data import split
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import metrics
 from filterlab.evaluation.summary import evaluate
-from filterlab.lecture.context import Context, Job, Outcome
-from filterlab.lecture.result import Check, Result, Table, below, between, close, equal
+from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.result import Check, Result, Table, below, between, close, equal, mean_interval
 from filterlab.models import shapes
-from filterlab.study.statistics import Summary, summarize
+from filterlab.study.statistics import summarize
 from filterlab.visualization import confusion, curves, filters, gallery
 
 IMAGE = {"channels": 1, "height": 28, "width": 28, "classes": 10}
@@ -59,10 +58,6 @@ def data(context: Context) -> Data:
     return Data(train=part(taken, trains), validation=part(taken, validates), test=test)
 
 
-def part(images: LabelledImages, which: slice | NDArray[np.int64]) -> LabelledImages:
-    return LabelledImages(images=images.images[which], labels=images.labels[which])
-
-
 def config(context: Context, setting: Setting, *, seed: int) -> schema.Config:
     words = [f"model.filters={setting.filters}", f"model.kernel={setting.kernel}", f"seed={seed}"]
     return context.compose("experiment=tutorial", *words, *context.budget(full=[], quick=["trainer.max_epochs=2"]))
@@ -81,31 +76,22 @@ def train_settings(context: Context, data: Data, seeds: Mapping[Setting, Sequenc
         for setting, wanted in seeds.items()
         for seed in wanted
     }
-    trained: Trained = {setting: {} for setting in seeds}
-    for (setting, seed), outcome in zip(jobs, context.train_all(jobs.values()), strict=True):
-        trained[setting][seed] = outcome
-    return trained
+    return by_setting(context.train_all(jobs))
 
 
 def examine_exercise(context: Context, data: Data, outcomes: Mapping[int, Outcome]) -> Result:
     """outcomes: the exercise's own, by seed."""
-    accuracy = summarize(outcome.test_accuracy for outcome in outcomes.values())
+    accuracy = mean_interval([outcome.test_accuracy for outcome in outcomes.values()], ".2f", scale=100)
     return Result(
-        checks=[*about_data(context, data), *about_network(context), *about_training(context, data, outcomes)],
+        checks=[*check_data(context, data), *check_network(context), *check_training(context, data, outcomes)],
         figures=figures(outcomes[0], data, names=list(context.mnist.classes)),
         tables=[beside_lecturer(outcomes)],
-        conclusion=f"The exercise's network is right on {written(accuracy, scale=100, digits=2)} % of the test set, the mean of "
-        f"{accuracy.n} seeds with its 95 % interval; the lecturer saw 97.0.",
+        conclusion=f"The exercise's network is right on {accuracy} % of the test set, the mean of "
+        f"{len(outcomes)} seeds with its 95 % interval; the lecturer saw 97.0.",
     )
 
 
-def written(found: Summary, *, scale: float = 1, digits: int) -> str:
-    """E.g. 0.97 [0.96, 0.98]."""
-    mean, low, high = (f"{scale * number:.{digits}f}" for number in (found.mean, found.low, found.high))
-    return f"{mean} [{low}, {high}]"
-
-
-def about_data(context: Context, data: Data) -> list[Check]:
+def check_data(context: Context, data: Data) -> list[Check]:
     first, last = context.budget(full=(4000, 5000), quick=(400, 500))
     sizes = [len(images) for images in (data.train, data.validation, data.test)]
     same = np.array_equal(data.validation.images, context.train.images[first:last])
@@ -117,7 +103,7 @@ def about_data(context: Context, data: Data) -> list[Check]:
     ]
 
 
-def about_network(context: Context) -> list[Check]:
+def check_network(context: Context) -> list[Check]:
     found = {layer.name: layer for layer in shapes.layers(config(context, EXERCISE, seed=0).model, **IMAGE)}
     traced = [[found[name].channels, found[name].height, found[name].width, found[name].parameters] for name in LAYERS]
     return [
@@ -126,7 +112,7 @@ def about_network(context: Context) -> list[Check]:
     ]
 
 
-def about_training(context: Context, data: Data, outcomes: Mapping[int, Outcome]) -> list[Check]:
+def check_training(context: Context, data: Data, outcomes: Mapping[int, Outcome]) -> list[Check]:
     from filterlab.evaluation.predict import predict
 
     settings = config(context, EXERCISE, seed=0).trainer
@@ -171,8 +157,8 @@ def about_training(context: Context, data: Data, outcomes: Mapping[int, Outcome]
 def beside_lecturer(outcomes: Mapping[int, Outcome]) -> Table:
     """The lecturer's run, the means over our seeds, and a row a seed."""
     rows = {seed: run_in_numbers(outcome) for seed, outcome in outcomes.items()}
-    means = [summarize(column) for column in zip(*rows.values(), strict=True)]
-    ours = [written(mean, digits=digits) for mean, digits in zip(means, (3, 3, 1, 1, 4, 3), strict=True)]
+    columns = zip(zip(*rows.values(), strict=True), (".3f", ".3f", ".1f", ".1f", ".4f", ".3f"), strict=True)
+    ours = [mean_interval(column, form) for column, form in columns]
     return Table(
         "The exercise beside the lecturer's run of 2020: accuracies as shares, losses in nats, means with their 95 % intervals.",
         ["", "validation, epoch 1", "best validation", "at epoch", "stopped at", "test accuracy", "test loss"],

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, Record
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, equal, hypothesis
-from filterlab.study.statistics import Paired, paired, summarize
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel, sheet
+from filterlab.lecture.plots import new_figure
+from filterlab.lecture.result import Check, Floats, Hypothesis, Result, Table, below, compare, equal, mean_interval
+from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel
 
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 NAMES = ["FALSE", "AND", "x1 AND NOT x2", "x1", "NOT x1 AND x2", "x2", "XOR", "OR"]
@@ -22,8 +22,6 @@ SLOPE = 1 + np.pi  # the largest of `curve`
 POINTS, NOISY, NOISE, NEW = 129, 20, 0.3, 500
 DENSE = np.linspace(-1.5, 1.5, 1537)
 INSIDE = np.abs(DENSE) <= 1
-
-Floats = NDArray[np.float64]
 
 
 def fit_any_function(context: Context) -> Result:
@@ -40,7 +38,7 @@ def fit_any_function(context: Context) -> Result:
     return Result(
         checks=checks,
         figures={"boolean": cuts, "curves": plot_curves(errors, fits, sample)},
-        hypotheses=test_hypotheses(errors),
+        hypotheses=judge_hypotheses(errors),
         tables=[table, tabulate_widths(errors, by_hand)],
         conclusion=conclude(errors),
     )
@@ -181,7 +179,7 @@ def fit_by_width(networks: int, samples: int, steps: int) -> tuple[dict[str, Flo
     return errors, [[at[0, -len(DENSE) :] for _, at in given] for given in (on_clean, on_few)], (x[0, :NOISY, 0], y[0, :NOISY])
 
 
-def test_hypotheses(errors: Mapping[str, Floats]) -> list[Hypothesis]:
+def judge_hypotheses(errors: Mapping[str, Floats]) -> list[Hypothesis]:
     """Stated before anything was trained."""
     halvings = dict(zip(WIDTHS, -np.log2(errors["curve"]), strict=True))
     new = dict(zip(WIDTHS, errors["validation"], strict=True))
@@ -192,22 +190,16 @@ def test_hypotheses(errors: Mapping[str, Floats]) -> list[Hypothesis]:
     stated = [(closer, halvings, "halvings of the rms error", pair) for pair in pairwise(WIDTHS)]
     stated += [(wider, gap, "rms error", pair) for pair in pairwise(WIDTHS[::2])]
     stated += [(worse, new, "rms error", (WIDTHS[2], WIDTHS[-1]))]
-    return [hypothesis(claim.format(b, a), compare(given[b], given[a]), unit=unit) for claim, given, unit, (a, b) in stated]
-
-
-def compare(a: Floats, b: Floats) -> Paired:
-    return paired(*({str(seed): float(value) for seed, value in enumerate(given)} for given in (a, b)))
+    return [compare(claim.format(b, a), given[b], given[a], unit=unit) for claim, given, unit, (a, b) in stated]
 
 
 def tabulate_widths(errors: Mapping[str, Floats], by_hand: Sequence[float]) -> Table:
-    told = [
-        [f"{(found := summarize(v)).mean:.3f} [{found.low:.3f}, {found.high:.3f}]" for v in given] for given in errors.values()
-    ]
+    cells = [[mean_interval(values, ".3f") for values in given] for given in errors.values()]
     return Table(
         f"Root mean square errors, means and 95 % intervals. Curve: {errors['curve'].shape[1]} networks, {POINTS} points without "
         f"noise. Training, validation: {errors['training'].shape[1]} samples of {NOISY} noisy points, {NEW} new ones each.",
         ["hidden units", "steps by hand, largest error", *errors],
-        [[str(n), f"{hand:.3f}", *row] for n, hand, *row in zip(WIDTHS, by_hand, *told, strict=True)],
+        [[str(n), f"{hand:.3f}", *row] for n, hand, *row in zip(WIDTHS, by_hand, *cells, strict=True)],
     )
 
 
@@ -224,12 +216,7 @@ def conclude(errors: Mapping[str, Floats]) -> str:
 
 def plot_boolean(fields: Sequence[Floats]) -> Figure:
     """fields: (16, 41, 41) each: the scores of a linear unit, and of an MLP, that fit where any does."""
-    drawn = sheet(
-        "Sixteen functions: a line cuts all but two",
-        caption="A trained linear unit and MLP for each; red: an output above 1/2, blue: below; black corners are to be 1",
-        width=13.6,
-        height=6.9,
-    )
+    drawn = new_figure("05_universal", "boolean", 13.6, 6.9)
     for place, (name, values) in enumerate(zip(NAMES, TABLES, strict=True)):
         for kind, field in enumerate(fields):
             row, column = 2 * (place // 8) + kind, place % 8
@@ -248,12 +235,7 @@ def plot_boolean(fields: Sequence[Floats]) -> Figure:
 
 
 def plot_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], sample: tuple[Floats, Floats]) -> Figure:
-    drawn = sheet(
-        "The wider, the closer to the curve, and to the noise",
-        caption=f"f(x) = |x| + sin(2 pi x) / 2 on [-1, 1], without noise (top) and as {NOISY} noisy points (bottom)",
-        width=12.0,
-        height=8.0,
-    )
+    drawn = new_figure("05_universal", "curves", 12.0, 8.0, noisy=NOISY)
     shown = {2: MUTED, 8: ORANGE, 64: BLUE}
     for row, (bottom, names) in enumerate([(4.8, ["curve"]), (0.7, ["training", "validation"])]):
         left = panel(drawn, left=MARGIN + 0.5, bottom=bottom, width=5.0, height=3.0)

@@ -7,12 +7,13 @@ from matplotlib.figure import Figure
 
 from filterlab.evaluation.metrics import class_scores, confusion_matrix
 from filterlab.lecture.context import Context, Outcome
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, equal, hypothesis
-from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config, written
+from filterlab.lecture.plots import new_figure
+from filterlab.lecture.result import Check, Hypothesis, Result, Table, compare, equal, mean_interval, write_interval
+from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config
 from filterlab.models import shapes
 from filterlab.study import setting_filters
-from filterlab.study.statistics import Paired, Summary, paired, summarize
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel, sheet, size
+from filterlab.study.statistics import paired, summarize
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel, size
 
 FILTERS, KERNELS = (8, 16, 32), (3, 9, 16)
 PARAMETERS = [[37_890, 22_338, 9_402], [76_570, 45_466, 19_594], [157_386, 95_178, 43_434]]  # FILTERS down, KERNELS across
@@ -39,7 +40,7 @@ def compare_variants(context: Context, trained: Trained) -> Result:
     fewest = {
         setting.filters: {seed: trained[setting][seed] for seed in common} for setting in sorted(trained) if setting.kernel == 3
     }
-    claims = test_hypotheses(nine)
+    claims = judge_hypotheses(nine)
     verdicts = [f"{claim.claim}: {claim.verdict} ({claim.difference:+.2f} points)." for claim in claims]
     return Result(
         checks=[check_parameters(context)],
@@ -59,7 +60,7 @@ def check_parameters(context: Context) -> Check:
     return equal("parameters with 8, 16, 32 filters (rows) of 3x3, 9x9, 16x16 (columns)", counts, PARAMETERS)
 
 
-def test_hypotheses(nine: Trained) -> list[Hypothesis]:
+def judge_hypotheses(nine: Trained) -> list[Hypothesis]:
     """Of each pair one training has one choice, one the other; the rest and the seed they share."""
     accuracy = {(setting, seed): given.test_accuracy for setting, seeds in nine.items() for seed, given in seeds.items()}
 
@@ -69,22 +70,19 @@ def test_hypotheses(nine: Trained) -> list[Hypothesis]:
     def of_filters(number: int) -> dict[str, float]:
         return {f"side {s.kernel}, seed {seed}": right for (s, seed), right in accuracy.items() if s.filters == number}
 
-    def claim(says: str, found: Paired, same: str) -> Hypothesis:
-        return hypothesis(says, found, unit=f"points of test accuracy, {same} and seed equal", scale=100)
-
+    unit = "points of test accuracy, {} and seed equal"
     larger = sorted({setting.kernel for setting in nine} - {3})
-    return [
-        *(claim(f"3x3 filters beat {side}x{side}", paired(of_kernel(3), of_kernel(side)), "number") for side in larger),
-        claim("32 filters beat 8", paired(of_filters(32), of_filters(8)), "size"),
-    ]
+    sizes = [(f"3x3 filters beat {side}x{side}", of_kernel(3), of_kernel(side), unit.format("number")) for side in larger]
+    rows = [*sizes, ("32 filters beat 8", of_filters(32), of_filters(8), unit.format("size"))]
+    return [compare(claim, better, worse, unit=unit, scale=100) for claim, better, worse, unit in rows]
 
 
-def best_validation(outcomes: Mapping[int, Outcome]) -> Summary:
-    return summarize(outcome.best("validation/accuracy") for outcome in outcomes.values())
+def best_validation(outcomes: Mapping[int, Outcome]) -> list[float]:
+    return [outcome.best("validation/accuracy") for outcome in outcomes.values()]
 
 
-def test_accuracy(outcomes: Mapping[int, Outcome]) -> Summary:
-    return summarize(outcome.test_accuracy for outcome in outcomes.values())
+def test_accuracy(outcomes: Mapping[int, Outcome]) -> list[float]:
+    return [outcome.test_accuracy for outcome in outcomes.values()]
 
 
 def table_of_nine(context: Context, nine: Trained) -> Table:
@@ -100,8 +98,8 @@ def table_of_nine(context: Context, nine: Trained) -> Table:
                 f"{counts[setting]:,}",
                 str(len(outcomes)),
                 f"{np.mean([outcome.best_epoch for outcome in outcomes.values()]):.1f}",
-                written(best_validation(outcomes), scale=100, digits=1),
-                written(test_accuracy(outcomes), scale=100, digits=2),
+                mean_interval(best_validation(outcomes), ".1f", scale=100),
+                mean_interval(test_accuracy(outcomes), ".2f", scale=100),
             ]
             for setting, outcomes in nine.items()
         ],
@@ -111,10 +109,10 @@ def table_of_nine(context: Context, nine: Trained) -> Table:
 def plot_variants(nine: Trained) -> Figure:
     """Ordered by validation, and of each setting the seed that validation prefers."""
     rows = []
-    for setting, outcomes in sorted(nine.items(), key=lambda entry: -best_validation(entry[1]).mean):
+    for setting, outcomes in sorted(nine.items(), key=lambda entry: -summarize(best_validation(entry[1])).mean):
         best = max(outcomes.values(), key=lambda outcome: outcome.best("validation/accuracy"))
         name = f"{setting.filters} of {size(setting.kernel, setting.kernel)}"
-        rows.append((name, f"validation {best_validation(outcomes).mean:.1%}", best.first_layers[best.best_epoch]))
+        rows.append((name, f"validation {summarize(best_validation(outcomes)).mean:.1%}", best.first_layers[best.best_epoch]))
     drawn = setting_filters.figure(rows, heading="filters", image_shape=(1, 28, 28), total=len(rows), subject="The nine variants")
     return drawn
 
@@ -126,8 +124,8 @@ def recalls(outcome: Outcome) -> np.ndarray:
 
 
 def as_good(fewest: Fewest) -> dict[int, bool]:
-    level = test_accuracy(fewest[max(fewest)]).mean - SLACK
-    return {number: test_accuracy(outcomes).mean >= level for number, outcomes in fewest.items()}
+    level = summarize(test_accuracy(fewest[max(fewest)])).mean - SLACK
+    return {number: summarize(test_accuracy(outcomes)).mean >= level for number, outcomes in fewest.items()}
 
 
 def tells_apart(fewest: Fewest) -> dict[int, bool]:
@@ -165,8 +163,8 @@ def table_of_fewest(fewest: Fewest) -> Table:
         rows.append(
             [
                 str(number),
-                written(test_accuracy(outcomes), scale=100, digits=2),
-                "" if number == max(fewest) else f"{100 * below.difference:.2f} [{100 * below.low:.2f}, {100 * below.high:.2f}]",
+                mean_interval(test_accuracy(outcomes), ".2f", scale=100),
+                "" if number == max(fewest) else write_interval(100 * below.difference, 100 * below.low, 100 * below.high, ".2f"),
                 "yes" if good[number] else "no",
                 f"{worst.min():.3f} (digit {worst.min(axis=0).argmin()})",
                 "yes" if apart[number] else "no",
@@ -177,15 +175,10 @@ def table_of_fewest(fewest: Fewest) -> Table:
 
 
 def plot_fewest(fewest: Fewest) -> Figure:
-    means = {number: test_accuracy(outcomes) for number, outcomes in fewest.items()}
+    means = {number: summarize(test_accuracy(outcomes)) for number, outcomes in fewest.items()}
     level = 100 * (means[max(means)].mean - SLACK)
     trainings = [(number, outcome) for number, outcomes in fewest.items() for outcome in outcomes.values()]
-    drawn = sheet(
-        "How few filters do for ten digits?",
-        caption=f"The exercise with 3x3 filters, {len(fewest[1])} seeds each, on the test set; the number is that of both layers",
-        width=11.5,
-        height=4.2,
-    )
+    drawn = new_figure("08_algorithm", "fewest", 11.5, 4.2, seeds=len(fewest[1]))
     left = panel(drawn, left=MARGIN + 0.6, bottom=0.75, width=4.5, height=3.2)
     ends = np.array([[found.mean - found.low, found.high - found.mean] for found in means.values()])
     left.plot(

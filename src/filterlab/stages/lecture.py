@@ -16,7 +16,7 @@ from filterlab.errors import DataError, UserError
 from filterlab.lecture import topic as topics
 from filterlab.lecture.context import Context, Record
 from filterlab.lecture.result import Check, Hypothesis, Result
-from filterlab.lecture.topic import Topic
+from filterlab.lecture.topic import FigureText, Topic
 from filterlab.stages import lecture_page
 from filterlab.stages.lecture_page import COSTS, FINDINGS
 from filterlab.tracking import process, provenance
@@ -69,7 +69,7 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
             )
             raise
         folder = results / topic.name
-        write(findings, folder, budget=budget, captions=topic.figures)
+        write(findings, folder, budget=budget, texts=topic.figures)
         passed = sum(check.passed for check in findings.checks)
         record.log_metrics({"checks/passed": passed, "checks/failed": len(findings.checks) - passed})
         record.log_metrics({f"check/{number:02d}": value for number, value in numbers(findings.checks).items()})
@@ -102,7 +102,7 @@ def numbers(checks: Sequence[Check]) -> dict[int, float]:
     }
 
 
-def write(findings: Result, folder: Path, *, budget: str, captions: Mapping[str, str]) -> None:
+def write(findings: Result, folder: Path, *, budget: str, texts: Mapping[str, FigureText]) -> None:
     """The figures, findings.json and costs.json; what an earlier run left is replaced."""
     from filterlab.visualization import png
 
@@ -116,7 +116,7 @@ def write(findings: Result, folder: Path, *, budget: str, captions: Mapping[str,
         "checks": [dataclasses.asdict(check) for check in findings.checks],
         "hypotheses": [told_of(found) for found in findings.hypotheses],
         "tables": [dataclasses.asdict(table) for table in findings.tables],
-        "figures": {name: captions[name] for name in findings.figures},
+        "figures": {name: texts[name].caption for name in findings.figures},
     }
     save(folder / FINDINGS, told)
     (folder / COSTS).unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""What several topics' figures have in common, beside visualization/style.py."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from filterlab.lecture.result import Floats
+from filterlab.lecture.topic import FOLDER, read
+from filterlab.study.statistics import summarize
+from filterlab.visualization.style import sheet
+
+
+def new_figure(topic: str, name: str, width: float, height: float, **values: Any) -> Figure:
+    """An empty figure, sizes in inches, under the title and subtitle in the topic's Markdown, with `values` in their places."""
+    texts = read(FOLDER / f"{topic}.md").figures[name]
+    return sheet(texts.title.format(**values), caption=texts.subtitle.format(**values), width=width, height=height)
+
+
+def set_log_percent(axes: Axes) -> None:
+    """A logarithmic axis of percentages, with ticks at 1, 2, 3 and 5 of each power of ten."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def share_limits(panels: Sequence[Axes]) -> None:
+    """The same vertical scale for all."""
+    limits = np.array([axes.get_ylim() for axes in panels])
+    for axes in panels:
+        axes.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+
+
+def means_and_bars(groups: Iterable[Iterable[float]]) -> tuple[Floats, Floats]:
+    """(N,) means of N groups, and (2, N) how far their 95 % intervals reach below and above, as `Axes.errorbar` takes them."""
+    found = [summarize(group) for group in groups]
+    means = np.array([one.mean for one in found])
+    return means, np.array([means - [one.low for one in found], [one.high for one in found] - means])
