@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.metrics import log_softmax
 from filterlab.lecture import noisy_labels, tutorial, variants
 from filterlab.lecture.context import Context
 from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Result, below, between, close, equal
+from filterlab.lecture.result import Floats, Result, below, between, close, equal
 from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel
 
 IMAGES, RATE, PATIENCE, MOST = 100, 0.2, 5, 200  # of the loop by hand
@@ -47,13 +46,13 @@ def join_results(parts: Sequence[Result]) -> Result:
 class Learned:
     """What the loop leaves: weights (D, K) of the best epoch, which counts from 1, and the losses after each epoch, in nats."""
 
-    weights: NDArray[np.float64]
+    weights: Floats
     best_epoch: int
     training: list[float]
     validation: list[float]
 
 
-Examples = tuple[NDArray[np.float64], NDArray[np.float64]]  # inputs (N, D) with a column of ones, one-hot labels (N, K)
+Examples = tuple[Floats, Floats]  # inputs (N, D) with a column of ones, one-hot labels (N, K)
 
 
 def learn(train: Examples, validation: Examples, *, rate: float, patience: int, most: int) -> Learned:
@@ -75,13 +74,13 @@ def learn(train: Examples, validation: Examples, *, rate: float, patience: int, 
     return Learned(kept, best_epoch, training, of_validation)
 
 
-def loss(weights: NDArray[np.float64], examples: Examples) -> float:
+def loss(weights: Floats, examples: Examples) -> float:
     """Mean cross-entropy, in nats."""
     inputs, labels = examples
     return float(-(labels * log_softmax(inputs @ weights)).sum(axis=1).mean())
 
 
-def gradient(weights: NDArray[np.float64], examples: Examples) -> NDArray[np.float64]:
+def gradient(weights: Floats, examples: Examples) -> Floats:
     """(D, K): dL/dW = X^T (p - y) / N, since dL/dz = p - y (Bishop 2006, equation 4.109)."""
     inputs, labels = examples
     return inputs.T @ (np.exp(log_softmax(inputs @ weights)) - labels) / len(inputs)

@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import unit
-from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Result, below, between, close
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel
+from filterlab.lecture.plots import add_panels, new_figure
+from filterlab.lecture.result import Check, Floats, Result, below, between, close
+from filterlab.visualization.style import BLUE, INK, MUTED, ORANGE
 
 REACH, FAR = 5.0, 30.0
 
@@ -25,12 +24,12 @@ def add_logistic_units(context: Context) -> Result:
     )
 
 
-def bump(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def bump(x: Floats) -> Floats:
     """s(1 + x) + s(1 - x), the shape of x."""
     return unit(x, bias=1, weight=1) + unit(x, bias=1, weight=-1)
 
 
-def excess(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def excess(x: Floats) -> Floats:
     """bump(x) - 1 = sinh 1 / (cosh 1 + cosh x), also where the sum of floats has lost it; |x| < 710."""
     return np.sinh(1) / (np.cosh(1) + np.cosh(x))
 
@@ -55,7 +54,7 @@ def check_bump() -> list[Check]:
 
 def plot_bump() -> Figure:
     drawn = new_figure("03_bump", "bump", 11.5, 4.2)
-    left = panel(drawn, left=MARGIN + 0.45, bottom=0.75, width=5.2, height=3.35)
+    left, right = add_panels(drawn, columns=2)
     x = np.linspace(-REACH, REACH, 501)
     left.axhline(1, color=MUTED, linewidth=1, linestyle=":")
     left.plot(x, bump(x), color=INK, linewidth=2.5)
@@ -69,9 +68,7 @@ def plot_bump() -> Figure:
     left.text(0, top - 0.13, "the sum", ha="center", fontsize=11)
     left.text(-2.6, 0.28, "s(1 + x)", ha="right", fontsize=11, color=BLUE)
     left.text(2.6, 0.28, "s(1 - x)", ha="left", fontsize=11, color=ORANGE)
-    left.set_ylim(0, 1.62)
-    left.set(xlabel="x", ylabel="y")
-    right = panel(drawn, left=MARGIN + 6.95, bottom=0.75, width=3.9, height=3.35)
+    left.set(xlabel="x", ylabel="y", ylim=(0, 1.62))
     far = np.linspace(-FAR, FAR, 601)
     right.semilogy(far, 2 * np.sinh(1) * np.exp(-np.abs(far)), color=ORANGE, linewidth=1.5, linestyle="--")
     right.semilogy(far, excess(far), color=INK)

@@ -1,6 +1,7 @@
 """Topic 9: the cheat sheet, corrected: four problems, their losses and measures, and what the slide's two wrong formulas do."""
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, Record
-from filterlab.lecture.plots import new_figure
+from filterlab.lecture.plots import add_color_scale, add_panels, new_figure
 from filterlab.lecture.result import Check, Floats, Result, Table, below, between, close, compare, equal
 from filterlab.study.statistics import summarize
-from filterlab.visualization.style import BLUE, INK, MARGIN, ORANGE, SIGNED, bare, color_scale, panel
+from filterlab.visualization.style import BLUE, INK, ORANGE, SIGNED, bare
 
 SLIPS = ("binary, the slide's loss", "multiclass, the slide's softmax")
 HELD_OUT = 597  # of the 1797 digits
@@ -262,7 +263,7 @@ def conclude(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
     drawn = new_figure("09_cheat_sheet", "losses", 13.6, 4.1, positive=POSITIVE, held_out=HELD_OUT)
-    losses, gradients, learned = (panel(drawn, left=MARGIN + 0.5 + 4.4 * k, bottom=0.7, width=3.5, height=3.1) for k in range(3))
+    losses, gradients, learned = add_panels(drawn, columns=3)
     z, one = np.linspace(-6, 6, 241)[:, None], np.ones((241, 1))
     bce, twice, squared = LOSSES["sigmoid, cross-entropy"], LOSSES["sigmoid, log p twice"], LOSSES["sigmoid, SSE"]
     losses.plot(z, bce.value(z, one), color=BLUE, label="y = 1: -log p")
@@ -279,8 +280,6 @@ def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
         learned.plot(p[~eights].mean(axis=0), color=color, linestyle=":")
     learned.set(xlabel="step", ylabel=f"mean p: {POSITIVE}s solid, others dotted", ylim=(0, 1.35), yticks=np.linspace(0, 1, 6))
     for axes in (losses, gradients, learned):
-        axes.xaxis.label.set(fontsize=11, color=INK)
-        axes.yaxis.label.set(fontsize=11, color=INK)
         axes.legend(fontsize=10, loc="upper left" if axes is gradients else "upper center")
     return drawn
 
@@ -289,13 +288,12 @@ def plot_templates(first: Mapping[str, Fitted]) -> Figure:
     drawn = new_figure("09_cheat_sheet", "templates", 13.0, 3.1)
     pair = {"exp(+XW)": first["multiclass"].path[-1], "exp(-XW)": first[SLIPS[1]].path[-1]}
     limit = max(float(np.abs(weights[1:]).max()) for weights in pair.values())
-    for up, (name, weights) in enumerate(pair.items()):
-        for digit in range(10):
-            axes = panel(drawn, left=1.4 + 1.08 * digit, bottom=1.65 - 1.35 * up, width=1.0, height=1.0)
-            bare(axes)
-            image = axes.imshow(weights[1:, digit].reshape(8, 8), cmap=SIGNED, vmin=-limit, vmax=limit)
-            axes.set_title(str(digit))
-            if digit == 0:
-                axes.set_ylabel(name, fontsize=11, color=INK, rotation=0, ha="right", va="center")
-    color_scale(drawn, image, left=12.4, bottom=0.3, height=2.35, label="weight")
+    panels = add_panels(drawn, rows=2, columns=10)
+    for axes, (name, digit) in zip(panels, product(pair, range(10)), strict=True):
+        bare(axes)
+        image = axes.imshow(pair[name][1:, digit].reshape(8, 8), cmap=SIGNED, vmin=-limit, vmax=limit)
+        axes.set_title(str(digit))
+        if digit == 0:
+            axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    add_color_scale(drawn, image, panels, label="weight")
     return drawn

@@ -8,11 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Result, Table, close, equal
+from filterlab.lecture.plots import add_color_scale, add_panels, new_figure
+from filterlab.lecture.result import Check, Floats, Result, Table, close, equal
 from filterlab.models import shapes
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.visualization.style import FAINT, HEADER, MARGIN, SIGNED, bare, color_scale, panel
@@ -39,7 +38,7 @@ def filter_color_image(context: Context) -> Result:
     )
 
 
-def photograph() -> NDArray[np.float64]:
+def photograph() -> Floats:
     """(3, 224, 224) in [0, 1]: a part of the photograph that scikit-learn comes with."""
     from sklearn.datasets import load_sample_image
 
@@ -48,14 +47,14 @@ def photograph() -> NDArray[np.float64]:
     return cut.transpose(2, 0, 1) / 255
 
 
-def red_filter() -> NDArray[np.float64]:
+def red_filter() -> Floats:
     """(3, 5, 5): red counts for, green and blue count against, most in the middle; nothing is left of gray."""
     along = np.exp(-((np.arange(FIELD) - FIELD // 2) ** 2) / 2)
     spot = np.outer(along, along) / along.sum() ** 2
     return np.stack([spot, -spot / 2, -spot / 2])
 
 
-def correlate(image: NDArray[np.float64], weights: NDArray[np.float64], *, stride: int = 1) -> NDArray[np.float64]:
+def correlate(image: Floats, weights: Floats, *, stride: int = 1) -> Floats:
     """(D, H, W) and (D, F, F) -> (floor((H - F) / stride) + 1, floor((W - F) / stride) + 1), without a bias."""
     windows = sliding_window_view(image, weights.shape[1:], axis=(1, 2))[:, ::stride, ::stride]
     return np.einsum("cijuv,cuv->ij", windows, weights)
@@ -71,7 +70,7 @@ def count_parameters(field: int, *, depth: int, filters: int) -> int:
     return field * field * depth * filters + filters
 
 
-def check_filter(image: NDArray[np.float64], weights: NDArray[np.float64]) -> list[Check]:
+def check_filter(image: Floats, weights: Floats) -> list[Check]:
     """One 5x5x3 filter on the 224x224x3 image: by formula, by PyTorch, and as models.shapes has it."""
     import torch
 
@@ -101,7 +100,7 @@ def check_filter(image: NDArray[np.float64], weights: NDArray[np.float64]) -> li
     ]
 
 
-def nothing(says: str, values: NDArray[np.float64]) -> Check:
+def nothing(says: str, values: Floats) -> Check:
     """All are 0 but for rounding, which is another on each machine: twelve digits are told."""
     return close(says, round(float(np.abs(values).max()), 12), 0.0, tolerance=1e-12)
 
@@ -135,7 +134,7 @@ def check_formulas() -> list[Check]:
     ]
 
 
-def gradient(kernels: Sequence[int], *, channels: int, networks: int, seed: int) -> NDArray[np.float64]:
+def gradient(kernels: Sequence[int], *, channels: int, networks: int, seed: int) -> Floats:
     """(15, 15): how much one unit above a stack of convolutions and ReLUs changes with each pixel below it.
 
     The mean absolute gradient of the middle unit, before the last ReLU, by each of 15x15 pixels with `channels` channels, over
@@ -165,18 +164,18 @@ def stack_weights(kernels: Sequence[int], *, channels: int) -> int:
     return sum(layer.weight.numel() for layer in layers)
 
 
-def extent(seen: NDArray[np.float64]) -> list[int]:
+def extent(seen: Floats) -> list[int]:
     """Rows, columns and number of the pixels whose gradient is not zero: [side, side, side squared] where they fill a square."""
     rows, columns = np.nonzero(seen)
     return [int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1, len(rows)]
 
 
-def middle(seen: NDArray[np.float64]) -> float:
+def middle(seen: Floats) -> float:
     """The share of the gradient that falls on the 3x3 pixels in the middle."""
     return float(seen[6:9, 6:9].sum() / seen.sum())
 
 
-def check_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> list[Check]:
+def check_stacks(seen: dict[str, Floats], weights: dict[str, int]) -> list[Check]:
     fields = [convolutions(kernels)[-1].receptive_field for kernels in STACKS.values()]
     counts = [weights["three 3x3"], weights["one 7x7"]]
     return [
@@ -189,7 +188,7 @@ def check_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) 
     ]
 
 
-def tabulate_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int]) -> Table:
+def tabulate_stacks(seen: dict[str, Floats], weights: dict[str, int]) -> Table:
     return Table(
         f"What a unit above each stack sees, the stack's weights with {WIDTH} channels, and the share of the gradient that falls "
         f"on the 3x3 pixels in the middle (mean of {NETWORKS} untrained networks).",
@@ -201,11 +200,11 @@ def tabulate_stacks(seen: dict[str, NDArray[np.float64]], weights: dict[str, int
     )
 
 
-def plot_channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> Figure:
+def plot_channels(image: Floats, weights: Floats) -> Figure:
     drawn = new_figure("14_color", "channels", 13.2, 5.0)
     center = 2.45  # inches from the bottom
 
-    def place(picture: NDArray[np.float64], title: str, *, left: float, side: float, center: float = center, **how: Any) -> Axes:
+    def place(picture: Floats, title: str, *, left: float, side: float, center: float = center, **how: Any) -> Axes:
         axes = panel(drawn, left=left, bottom=center - side / 2, width=side, height=side)
         bare(axes)
         axes.imshow(picture, interpolation="nearest", **how)
@@ -229,13 +228,13 @@ def plot_channels(image: NDArray[np.float64], weights: NDArray[np.float64]) -> F
     return drawn
 
 
-def plot_stacks(seen: dict[str, NDArray[np.float64]]) -> Figure:
+def plot_stacks(seen: dict[str, Floats]) -> Figure:
     drawn = new_figure("14_color", "stacks", 8.4, 3.6, networks=NETWORKS)
-    for place, (name, grid) in enumerate(seen.items()):
-        axes = panel(drawn, left=MARGIN + place * 3.55, bottom=0.2, width=3.1, height=3.1)
+    panels = add_panels(drawn, columns=2)
+    for axes, (name, grid) in zip(panels, seen.items(), strict=True):
         bare(axes)
         axes.set_facecolor(FAINT)
         shown = axes.imshow(np.ma.masked_equal(grid[2:-2, 2:-2] / grid.max(), 0), cmap="viridis", vmin=0, vmax=1)
         axes.set_title(name)
-    color_scale(drawn, shown, left=MARGIN + 6.95, bottom=0.2, height=3.1, label="gradient")
+    add_color_scale(drawn, shown, panels, label="gradient")
     return drawn

@@ -4,12 +4,11 @@ from itertools import pairwise, product
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
-from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Result, Table, below, close, equal
+from filterlab.lecture.plots import add_panels, new_figure
+from filterlab.lecture.result import Check, Floats, Result, Table, below, close, equal
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel
 
 LAYERS = [["y1", "y2", "y4", "y5"], ["y3", "y6"], ["y7"]]
@@ -26,7 +25,7 @@ EXTREMES = [  # unit, kind, value, x
     ("y7", "peak", 0.1768, 0.75),
 ]
 REACH = 3.0
-Curves = dict[str, NDArray[np.float64]]
+Curves = dict[str, Floats]
 
 
 def compose_logistic_units(context: Context) -> Result:
@@ -41,7 +40,7 @@ def compose_logistic_units(context: Context) -> Result:
     )
 
 
-def formulas(x: NDArray[np.float64]) -> Curves:
+def formulas(x: Floats) -> Curves:
     """y1 to y7 as the slides write them, each the shape of x."""
     y1 = 1 / (1 + np.exp(10 + 10 * x))
     y2 = 1 / (1 + np.exp(-5 - 10 * x))
@@ -53,9 +52,9 @@ def formulas(x: NDArray[np.float64]) -> Curves:
     return {"y1": y1, "y2": y2, "y3": y3, "y4": y4, "y5": y5, "y6": y6, "y7": y7}
 
 
-def propagate(x: NDArray[np.float64]) -> Curves:
+def propagate(x: Floats) -> Curves:
     """The same by the layers' matrices. x: (N,); every unit's output: (N,)."""
-    signal: NDArray[np.float64] = x[:, None]
+    signal: Floats = x[:, None]
     found: Curves = {}
     for units, weights, biases in zip(LAYERS, WEIGHTS, BIASES, strict=True):
         signal = logistic(signal @ weights + biases)
@@ -63,7 +62,7 @@ def propagate(x: NDArray[np.float64]) -> Curves:
     return found
 
 
-def structure(x: NDArray[np.float64], y: Curves) -> list[Check]:
+def structure(x: Floats, y: Curves) -> list[Check]:
     layered = propagate(x)
     return [
         below(
@@ -77,7 +76,7 @@ def structure(x: NDArray[np.float64], y: Curves) -> list[Check]:
     ]
 
 
-def values(x: NDArray[np.float64], y: Curves) -> list[Check]:
+def values(x: Floats, y: Curves) -> list[Check]:
     """The curves' bases, peaks and dips. x: an even grid from -REACH to REACH."""
     found = []
     for unit, base in [("y3", 0.1192), ("y6", 0.5), ("y7", 0.1495)]:
@@ -99,7 +98,7 @@ def values(x: NDArray[np.float64], y: Curves) -> list[Check]:
     return found
 
 
-def extreme(y: NDArray[np.float64], kind: str) -> int:
+def extreme(y: Floats, kind: str) -> int:
     """Where on the grid the peak or the dip lies."""
     return int(y.argmax() if kind == "peak" else y.argmin())
 
@@ -146,21 +145,18 @@ def plot_network() -> Figure:
     return drawn
 
 
-def plot_curves(x: NDArray[np.float64], y: Curves) -> Figure:
+def plot_curves(x: Floats, y: Curves) -> Figure:
     drawn = new_figure("04_composition", "curves", 12.9, 4.0)
     colors = {"y1": BLUE, "y2": BLUE, "y3": BLUE, "y4": ORANGE, "y5": ORANGE, "y6": ORANGE, "y7": INK}
-    for place, units in enumerate(LAYERS):
-        axes = panel(drawn, left=MARGIN + 0.5 + place * 4.1, bottom=0.75, width=3.4, height=2.85)
+    panels = add_panels(drawn, columns=3)
+    for place, (axes, units) in enumerate(zip(panels, LAYERS, strict=True), start=1):
         for unit in units:
             rising = "--" if unit in ("y2", "y4") else "-"
             axes.plot(x[::100], y[unit][::100], color=colors[unit], linestyle=rising)
         for at in (-0.75, 0.75):
             axes.axvline(at, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
-        axes.set_title(f"layer {place + 1}: {', '.join(units)}")
-        axes.set_xlim(-REACH, REACH)
-        axes.margins(y=0.12)
-        axes.set_xlabel("x")
-    first, *later = drawn.axes
+        axes.set(title=f"layer {place}: {', '.join(units)}", xlabel="x", xlim=(-REACH, REACH), ymargin=0.12)
+    first, *later = panels
     first.set_ylabel("y")
     for unit, at, side in [("y1", -1.1, "right"), ("y2", -0.4, "left"), ("y5", 0.4, "right"), ("y4", 1.1, "left")]:
         first.text(at, 0.5, unit, ha=side, va="center", fontsize=11, color=colors[unit])

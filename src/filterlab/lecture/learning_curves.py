@@ -19,6 +19,7 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
 from filterlab.lecture.context import Context, Job, Record, fit
 from filterlab.lecture.plots import new_figure
+from filterlab.lecture.result import Floats
 from filterlab.study.statistics import CONFIDENCE, summarize
 from filterlab.visualization.style import MARGIN, MUTED, panel
 
@@ -226,7 +227,7 @@ def crossover(gaps: Gaps, *, resamples: int = 1000, seed: int = 0) -> Crossover:
     return Crossover(turn(sizes, np.array([given.mean() for given in gaps.values()])), float(low), float(high))
 
 
-def turn(sizes: NDArray[np.float64], means: NDArray[np.float64]) -> float:
+def turn(sizes: Floats, means: Floats) -> float:
     """Where the last step from not positive to positive crosses 0, over log(sizes); 0 and inf as in `Crossover`."""
     behind = np.flatnonzero(means <= 0)
     if not len(behind):

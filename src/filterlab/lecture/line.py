@@ -2,12 +2,11 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Result, close
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel
+from filterlab.lecture.plots import add_panels, new_figure
+from filterlab.lecture.result import Check, Floats, Result, close
+from filterlab.visualization.style import BLUE, FAINT, INK, MUTED, ORANGE
 
 POINTS, NOISE, RATE, STEPS = 50, 0.3, 0.5, 200
 TRUE = (1.0, 2.0)  # b0, b1
@@ -24,7 +23,7 @@ def fit_line(context: Context) -> Result:
     return Result(checks=check_line(found, exact), figures={"line": plot_line(x, y, path, exact)})
 
 
-def descend(design: NDArray[np.float64], y: NDArray[np.float64], *, rate: float, steps: int) -> NDArray[np.float64]:
+def descend(design: Floats, y: Floats, *, rate: float, steps: int) -> Floats:
     """(steps + 1, 2): b0 and b1 from (0, 0) on. design: (N, 2), a column of ones and x; y: (N,)."""
     path = [np.zeros(2)]
     for _ in range(steps):
@@ -33,7 +32,7 @@ def descend(design: NDArray[np.float64], y: NDArray[np.float64], *, rate: float,
     return np.array(path)
 
 
-def check_line(found: NDArray[np.float64], exact: NDArray[np.float64]) -> list[Check]:
+def check_line(found: Floats, exact: Floats) -> list[Check]:
     return [
         close(
             f"b{index} by gradient descent, beside the closed form",
@@ -45,9 +44,9 @@ def check_line(found: NDArray[np.float64], exact: NDArray[np.float64]) -> list[C
     ]
 
 
-def plot_line(x: NDArray[np.float64], y: NDArray[np.float64], path: NDArray[np.float64], exact: NDArray[np.float64]) -> Figure:
+def plot_line(x: Floats, y: Floats, path: Floats, exact: Floats) -> Figure:
     drawn = new_figure("01_line", "line", 11.5, 4.2, points=POINTS, b0=TRUE[0], b1=TRUE[1], noise=NOISE)
-    left = panel(drawn, left=MARGIN + 0.45, bottom=0.75, width=4.7, height=3.35)
+    left, right = add_panels(drawn, columns=2)
     ends = np.array([0.0, 1.0])
     for step in (0, 1, 10):
         left.plot(ends, path[step][0] + path[step][1] * ends, color=FAINT, linewidth=1.5)
@@ -57,7 +56,6 @@ def plot_line(x: NDArray[np.float64], y: NDArray[np.float64], path: NDArray[np.f
     left.scatter(x, y, s=18, color=INK, zorder=3)
     left.set(xlabel="x", ylabel="y")
     left.legend(loc="upper left")
-    right = panel(drawn, left=MARGIN + 6.75, bottom=0.75, width=4.0, height=3.35)
     distance = np.linalg.norm(path - exact, axis=1)
     right.semilogy(distance, color=BLUE)
     right.axhline(1e-4, color=MUTED, linewidth=1, linestyle=":")

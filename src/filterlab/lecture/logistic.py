@@ -2,12 +2,11 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Result, Table, below, close
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel
+from filterlab.lecture.plots import add_panels, new_figure
+from filterlab.lecture.result import Check, Floats, Result, Table, below, close
+from filterlab.visualization.style import BLUE, FAINT, INK, MUTED, ORANGE
 
 PAIRS = [(0, 1), (0, 5), (2, 1), (0, -1)]  # (b, w) of the slides
 REACH = 6.0  # the axis is drawn, and searched, from -REACH to REACH
@@ -32,12 +31,12 @@ def examine_logistic_units(context: Context) -> Result:
     )
 
 
-def logistic(z: NDArray[np.float64]) -> NDArray[np.float64]:
+def logistic(z: Floats) -> Floats:
     """1 / (1 + exp(-z)), of any shape, z > -709: below, exp overflows."""
     return 1 / (1 + np.exp(-z))
 
 
-def unit(x: NDArray[np.float64], *, bias: float, weight: float) -> NDArray[np.float64]:
+def unit(x: Floats, *, bias: float, weight: float) -> Floats:
     """A logistic unit's output, in (0, 1), the shape of x."""
     return logistic(bias + weight * x)
 
@@ -98,20 +97,15 @@ def check_units(midpoints: list[float], slopes: list[float]) -> list[Check]:
 def plot_units(midpoints: list[float], slopes: list[float]) -> Figure:
     drawn = new_figure("02_logistic", "logistic", 12.6, 3.6)
     x = np.linspace(-REACH, REACH, 601)
-    for place, ((bias, weight), middle, steepness) in enumerate(zip(PAIRS, midpoints, slopes, strict=True)):
-        axes = panel(drawn, left=MARGIN + 0.4 + place * 2.95, bottom=0.75, width=2.6, height=2.4)
+    panels = add_panels(drawn, columns=len(PAIRS), sharey=True)
+    for axes, (bias, weight), middle, steepness in zip(panels, PAIRS, midpoints, slopes, strict=True):
         axes.plot(x, unit(x, bias=0, weight=1), color=FAINT)
         across = np.array([-0.5, 0.5]) / abs(steepness)  # the tangent, from y = 0 to y = 1
         axes.plot(middle + across, 0.5 + steepness * across, color=ORANGE, linewidth=1.5, linestyle="--")
         axes.plot(x, unit(x, bias=bias, weight=weight), color=BLUE)
         axes.plot(middle, 0.5, "o", color=INK, markersize=6)
         axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
-        axes.set_title(f"b = {bias}, w = {weight}\nmidpoint {middle:.3g}, slope {steepness:.3g}")
-        axes.set_xlim(-REACH, REACH)
-        axes.set_ylim(-0.05, 1.05)
-        axes.set_xlabel("x")
-        if place:
-            axes.set_yticklabels([])
-        else:
-            axes.set_ylabel("y")
+        title = f"b = {bias}, w = {weight}\nmidpoint {middle:.3g}, slope {steepness:.3g}"
+        axes.set(title=title, xlabel="x", xlim=(-REACH, REACH), ylim=(-0.05, 1.05))
+    panels[0].set_ylabel("y")
     return drawn

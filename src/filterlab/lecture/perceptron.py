@@ -5,12 +5,11 @@ from itertools import pairwise, product
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
 from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Result, Table, below, equal
+from filterlab.lecture.result import Check, Floats, Result, Table, below, equal
 from filterlab.models import shapes
 from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, bare, panel
 
@@ -18,7 +17,7 @@ SIZES = [(1, 1, 1), (2, 3, 1), (4, 5, 3), (64, 32, 10), (784, 256, 10), (4608, 3
 DRAWN = (4, 5, 3)
 EXAMPLES = 16  # to compare the scores on
 ONES = 3.7  # where the figure has the units that are always 1
-Matrices = tuple[NDArray[np.float64], NDArray[np.float64]]
+Matrices = tuple[Floats, Floats]
 
 
 def count_perceptron_parameters(context: Context) -> Result:
@@ -60,7 +59,7 @@ def matrices(sizes: tuple[int, int, int], *, seed: int) -> Matrices:
     return first, draw.standard_normal((hidden + 1, outputs)) / np.sqrt(hidden + 1)
 
 
-def compute_scores(x: NDArray[np.float64], weights: Matrices) -> NDArray[np.float64]:
+def compute_scores(x: Floats, weights: Matrices) -> Floats:
     """(N, P) -> (N, K): a matrix for each layer, after a 1 is put before its inputs."""
     ones = np.ones((len(x), 1))
     first, second = weights

@@ -6,18 +6,41 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullLocator
 
 from filterlab.lecture.result import Floats
 from filterlab.lecture.topic import FOLDER, read
 from filterlab.study.statistics import summarize
-from filterlab.visualization.style import sheet
+from filterlab.visualization.style import FAINT, HEADER, MARGIN, MUTED, sheet
 
 
 def new_figure(topic: str, name: str, width: float, height: float, **values: Any) -> Figure:
     """An empty figure, sizes in inches, under the title and subtitle in the topic's Markdown, with `values` in their places."""
     texts = read(FOLDER / f"{topic}.md").figures[name]
     return sheet(texts.title.format(**values), caption=texts.subtitle.format(**values), width=width, height=height)
+
+
+def add_panels(figure: Figure, rows: int = 1, columns: int = 1, **how: Any) -> list[Axes]:
+    """Panels below the figure's title, row by row, as large as their labels let them (matplotlib's constrained layout)."""
+    width, height = figure.get_size_inches()
+    edge = MARGIN / width
+    layout = ConstrainedLayoutEngine(rect=(edge, 0.02, 1 - 2 * edge, 0.98 - HEADER / height), wspace=0.06, hspace=0.06)
+    figure.set_layout_engine(layout)
+    panels = list(figure.subplots(rows, columns, squeeze=False, **how).flat)
+    for axes in panels:
+        axes.tick_params(labelsize=10, colors=MUTED, length=3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(FAINT)
+    return panels
+
+
+def add_color_scale(figure: Figure, image: AxesImage, panels: Sequence[Axes], *, label: str) -> None:
+    """A color bar to the right of the panels."""
+    bar = figure.colorbar(image, ax=list(panels), aspect=25, pad=0.02, label=label)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=10, colors=MUTED, length=3)
 
 
 def set_log_percent(axes: Axes) -> None:

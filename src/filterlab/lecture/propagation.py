@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.plots import new_figure
+from filterlab.lecture.plots import add_panels, new_figure
 from filterlab.lecture.result import Check, Floats, Result, below, close
 from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, panel
 
@@ -236,14 +236,13 @@ def draw_network(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], n
 
 def plot_differences(curves: dict[str, Floats]) -> Figure:
     drawn = new_figure("07_propagation", "differences", 9.0, 4.4)
-    axes = panel(drawn, left=MARGIN + 0.7, bottom=0.7, width=7.0, height=3.6)
+    (axes,) = add_panels(drawn)
     for (name, curve), color in zip(curves.items(), (BLUE, ORANGE), strict=True):
         axes.loglog(STEPS, curve, color=color, marker="o", markersize=3, label=f"{name} differences")
     axes.axhline(DIFFERENCES, color=MUTED, linewidth=1, linestyle=":")
     axes.text(STEPS[0], 0.7 * DIFFERENCES, "the checks' tolerance", va="top", color=MUTED)
     axes.axvline(STEP, color=MUTED, linewidth=1, linestyle=":")
     axes.text(1.15 * STEP, 1, "the checks' step", color=MUTED)
-    axes.set_ylim(2e-11, 5)
-    axes.set(xlabel="step", ylabel="largest error as a share of the largest gradient")
+    axes.set(xlabel="step", ylabel="largest error as a share of the largest gradient", ylim=(2e-11, 5))
     axes.legend(loc="lower left")
     return drawn

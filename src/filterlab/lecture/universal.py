@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, Record
-from filterlab.lecture.plots import new_figure
+from filterlab.lecture.plots import add_panels, new_figure
 from filterlab.lecture.result import Check, Floats, Hypothesis, Result, Table, below, compare, equal, mean_interval
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, SIGNED, bare, panel
+from filterlab.visualization.style import BLUE, FAINT, INK, MUTED, ORANGE, SIGNED, bare
 
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 NAMES = ["FALSE", "AND", "x1 AND NOT x2", "x1", "NOT x1 AND x2", "x2", "XOR", "OR"]
@@ -217,28 +217,27 @@ def conclude(errors: Mapping[str, Floats]) -> str:
 def plot_boolean(fields: Sequence[Floats]) -> Figure:
     """fields: (16, 41, 41) each: the scores of a linear unit, and of an MLP, that fit where any does."""
     drawn = new_figure("05_universal", "boolean", 13.6, 6.9)
-    for place, (name, values) in enumerate(zip(NAMES, TABLES, strict=True)):
-        for kind, field in enumerate(fields):
-            row, column = 2 * (place // 8) + kind, place % 8
-            bottom = 5.2 - 1.5 * row - 0.5 * (place // 8)
-            axes = panel(drawn, left=1.35 + 1.5 * column, bottom=bottom, width=1.35, height=1.35)
-            bare(axes)
-            output = 1 / (1 + np.exp(-field[place]))
-            axes.imshow(output, origin="lower", extent=(-1.6, 1.6, -1.6, 1.6), cmap=SIGNED, vmin=-0.3, vmax=1.3)
-            x1, x2 = 2 * CORNERS.T - 1
-            axes.scatter(x1, x2, c=["black" if value else "white" for value in values], edgecolors="black", s=45)
-            if kind == 0:
-                axes.set_title(name, fontsize=10, color=ORANGE if name in ("XOR", "XNOR") else INK)
-            if column == 0:
-                axes.set_ylabel(("linear", "MLP")[kind], fontsize=11, color=INK, rotation=0, ha="right", va="center")
+    x1, x2 = 2 * CORNERS.T - 1
+    for place, axes in enumerate(add_panels(drawn, rows=4, columns=8)):
+        row, column = divmod(place, 8)
+        kind, function = row % 2, 8 * (row // 2) + column
+        bare(axes)
+        output = 1 / (1 + np.exp(-fields[kind][function]))
+        axes.imshow(output, origin="lower", extent=(-1.6, 1.6, -1.6, 1.6), cmap=SIGNED, vmin=-0.3, vmax=1.3)
+        axes.scatter(x1, x2, c=["black" if value else "white" for value in TABLES[function]], edgecolors="black", s=45)
+        if kind == 0:
+            axes.set_title(NAMES[function], color=ORANGE if NAMES[function] in ("XOR", "XNOR") else INK)
+        if column == 0:
+            axes.set_ylabel(("linear", "MLP")[kind], rotation=0, ha="right", va="center")
     return drawn
 
 
 def plot_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], sample: tuple[Floats, Floats]) -> Figure:
     drawn = new_figure("05_universal", "curves", 12.0, 8.0, noisy=NOISY)
     shown = {2: MUTED, 8: ORANGE, 64: BLUE}
-    for row, (bottom, names) in enumerate([(4.8, ["curve"]), (0.7, ["training", "validation"])]):
-        left = panel(drawn, left=MARGIN + 0.5, bottom=bottom, width=5.0, height=3.0)
+    panels = add_panels(drawn, rows=2, columns=2)
+    for row, names in enumerate([["curve"], ["training", "validation"]]):
+        left, right = panels[2 * row : 2 * row + 2]
         left.axvspan(-1, 1, color=FAINT, alpha=0.25, linewidth=0)
         left.plot(DENSE, curve(DENSE), color=INK, linewidth=1.2, linestyle=":", label="f")
         for n, color in shown.items():
@@ -247,7 +246,6 @@ def plot_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], 
             left.scatter(*sample, s=18, color=INK, zorder=3)
         left.set(ylim=(-1.2, 2.6), xlim=(-1.5, 1.5))
         left.legend(fontsize=10, loc="upper center", ncols=2)
-        right = panel(drawn, left=MARGIN + 6.8, bottom=bottom, width=4.6, height=3.0)
         for name, color in zip(names, (BLUE, ORANGE), strict=False):
             right.plot(WIDTHS, errors[name].mean(axis=1), color=color, label=name)
             right.plot(WIDTHS, errors[name], color=color, linewidth=0, marker="o", markersize=3, alpha=0.4)
