@@ -42,7 +42,7 @@ def test_where_64_bits_lose_sight_of_it() -> None:
 
 
 def test_topic() -> None:
-    findings = bump.add_logistic_units(Context(ROOT, quick=True, record=lambda point: None))
+    findings = bump.add_logistic_units(Context(ROOT, quick=True, record=lambda record: None))
     assert [check.says for check in findings.checks if not check.passed] == []
     assert len(findings.checks) == 6
     assert findings.conclusion.startswith("The sum of a rising and a falling unit peaks at 1.4621 and is still 1.0155 at x = 5;")

@@ -16,7 +16,7 @@ from filterlab.lecture.learning_curves import Measured, Task
 
 @pytest.fixture(scope="module")
 def context(mnist_root: Path) -> Context:
-    return Context(mnist_root, quick=True, record=lambda point: None)
+    return Context(mnist_root, quick=True, record=lambda record: None)
 
 
 def measured(method: str, images: int, right: np.ndarray, *, draw: int = 0) -> Measured:

@@ -66,7 +66,7 @@ def test_checks_see_a_moved_curve() -> None:
 
 
 def test_topic() -> None:
-    findings = composition.compose_logistic_units(Context(ROOT, quick=True, record=lambda point: None))
+    findings = composition.compose_logistic_units(Context(ROOT, quick=True, record=lambda record: None))
     assert [check.says for check in findings.checks if not check.passed] == []
     assert len(findings.checks) == 19
     assert findings.conclusion == (

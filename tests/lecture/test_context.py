@@ -23,7 +23,7 @@ def job(context: Context, seed: int, *, test: bool = False) -> Job:
 
 
 def test_mnist_is_whole_and_in_its_own_order(mnist_root: Path) -> None:
-    context = Context(mnist_root, quick=True, record=lambda point: None)
+    context = Context(mnist_root, quick=True, record=lambda record: None)
     raw = mnist_root / "data/raw/MNIST/raw"
     for part, name, n in [(context.train, "train", 60_000), (context.test, "t10k", 10_000)]:
         assert part.images.shape == (n, 1, 28, 28)
@@ -34,7 +34,7 @@ def test_mnist_is_whole_and_in_its_own_order(mnist_root: Path) -> None:
 def test_missing_data_say_which_stage_makes_them(tmp_path: Path) -> None:
     (tmp_path / "conf").symlink_to(Path(__file__).parents[2] / "conf")
     with pytest.raises(DataError, match="dvc repro download"):
-        _ = Context(tmp_path, quick=True, record=lambda point: None).train
+        _ = Context(tmp_path, quick=True, record=lambda record: None).train
 
 
 def test_jobs_side_by_side_give_the_bits_of_a_job_alone(mnist_root: Path) -> None:
@@ -67,7 +67,7 @@ def zero(network: torch.nn.Module) -> None:
 
 
 def test_a_job_may_change_its_network_first(mnist_root: Path) -> None:
-    context = Context(mnist_root, quick=True, record=lambda point: None)
+    context = Context(mnist_root, quick=True, record=lambda record: None)
     given = job(context, 0)
     changed = contexts.fit(Job(params={}, config=given.config, train=given.train, validation=given.validation, change=zero))
     assert changed.first_layers.shape == (3, 8, 784)  # before training, then two epochs
@@ -79,6 +79,6 @@ def test_what_there_is_of_each_setting_and_seed_becomes_seeds_of_each_setting() 
 
 
 def test_params_yaml_has_no_say(mnist_root: Path) -> None:
-    composed = Context(mnist_root, quick=False, record=lambda point: None).compose("model=mlp")
+    composed = Context(mnist_root, quick=False, record=lambda record: None).compose("model=mlp")
     assert (composed.trainer.accelerator, composed.trainer.threads, composed.trainer.precision) == ("cpu", 1, "32")
     assert (composed.seed, composed.model.name) == (0, "mlp")

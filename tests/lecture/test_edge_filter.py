@@ -11,7 +11,7 @@ from filterlab.lecture.context import Context
 
 
 def test_every_integer_of_the_window(mnist_root: Path) -> None:
-    context = Context(mnist_root, quick=True, record=lambda point: None)
+    context = Context(mnist_root, quick=True, record=lambda record: None)
     cut = edge_filter.window(context.test.images[0, 0])
     assert cut.tolist() == [[0] * 6, [0] * 6, [0, 0, 3, 7, 6, 6], [0, 0, 9, 10, 10, 10], [0, 0, 3, 4, 3, 4]]
     filtered = edge_filter.correlate(cut, edge_filter.EDGE)
@@ -22,7 +22,7 @@ def test_every_integer_of_the_window(mnist_root: Path) -> None:
 
 
 def test_another_image_fails(mnist_root: Path) -> None:
-    context = Context(mnist_root, quick=True, record=lambda point: None)
+    context = Context(mnist_root, quick=True, record=lambda record: None)
     context.test.images.setflags(write=False)
     assert edge_filter.window(context.test.images[17, 0]).tolist() != edge_filter.WINDOW  # another seven
 

@@ -15,7 +15,7 @@ from filterlab.models import shapes
 
 @pytest.fixture(scope="module")
 def context(mnist_root: Path) -> Context:
-    return Context(mnist_root, quick=True, record=lambda point: None)
+    return Context(mnist_root, quick=True, record=lambda record: None)
 
 
 def invented(**validation: list[float]) -> dict[Setting, dict[int, Accuracy]]:

@@ -18,7 +18,7 @@ from filterlab.models import registry
 
 @pytest.fixture(scope="module")
 def context(mnist_root: Path) -> Context:
-    return Context(mnist_root, quick=True, record=lambda point: None)
+    return Context(mnist_root, quick=True, record=lambda record: None)
 
 
 def test_halved_is_average_pooling() -> None:

@@ -32,6 +32,6 @@ def test_a_step_goes_against_the_finite_differences() -> None:
 
 
 def test_the_topic() -> None:
-    findings = line.fit_line(Context(ROOT, quick=True, record=lambda point: None))
+    findings = line.fit_line(Context(ROOT, quick=True, record=lambda record: None))
     assert [check.passed for check in findings.checks] == [True, True]
     assert list(findings.figures) == ["line"]

@@ -67,7 +67,7 @@ def test_l1_follows_the_weights_and_spares_biases() -> None:
 
 
 def test_settings_differ_in_what_they_are_called(pool: LabelledImages) -> None:
-    context = Context(ROOT, quick=False, record=lambda point: None)
+    context = Context(ROOT, quick=False, record=lambda record: None)
     jobs = {
         name: noisy_labels.noisy_job(context, name, seed=4, train=pool, validation=pool, test=pool)
         for name in noisy_labels.COLORS

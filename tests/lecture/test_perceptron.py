@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def context() -> Context:
-    return Context(ROOT, quick=True, record=lambda point: None)
+    return Context(ROOT, quick=True, record=lambda record: None)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_single_wrong_gradient_is_seen() -> None:
 
 
 def test_the_topic() -> None:
-    findings = propagation.compare_gradients(Context(ROOT, quick=True, record=lambda point: None))
+    findings = propagation.compare_gradients(Context(ROOT, quick=True, record=lambda record: None))
     assert [check.says for check in findings.checks if not check.passed] == []
     assert [check.value < 1e-12 for check in findings.checks if "autograd" in check.says] == [True, True]
     assert "all 29 gradients" in findings.checks[0].says

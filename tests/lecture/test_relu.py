@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def predictor(activation: str, *, hidden: list[int]) -> Any:
-    context = Context(ROOT, quick=True, record=lambda point: None)
+    context = Context(ROOT, quick=True, record=lambda record: None)
     config = context.compose("model=mlp", f"model.hidden={hidden}", f"model.activation={activation}")
     return registry.predictor(config, mean=0.13, std=0.31)
 

@@ -15,7 +15,7 @@ from filterlab.lecture.tutorial import EXERCISE, Data
 
 @pytest.fixture(scope="module")
 def context(mnist_root: Path) -> Context:
-    return Context(mnist_root, quick=True, record=lambda point: None)
+    return Context(mnist_root, quick=True, record=lambda record: None)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def outcome(context: Context, data: Data) -> Outcome:
 
 
 def test_data_are_the_first_5000_split_in_the_order_of_the_file(mnist_root: Path) -> None:
-    context = Context(mnist_root, quick=False, record=lambda point: None)
+    context = Context(mnist_root, quick=False, record=lambda record: None)
     data = tutorial.data(context)
     np.testing.assert_array_equal(data.train.images, context.train.images[:4000])
     np.testing.assert_array_equal(data.train.labels, context.train.labels[:4000])
@@ -45,7 +45,7 @@ def test_shuffled_validation_is_noticed(context: Context, data: Data) -> None:
 
 
 def test_the_budgets_settings(mnist_root: Path) -> None:
-    settings = tutorial.config(Context(mnist_root, quick=False, record=lambda point: None), EXERCISE, seed=3)
+    settings = tutorial.config(Context(mnist_root, quick=False, record=lambda record: None), EXERCISE, seed=3)
     trainer, optimizer = settings.trainer, settings.optimizer
     assert (settings.seed, optimizer.name, optimizer.lr) == (3, "adam", 1e-3)
     assert (trainer.batch_size, trainer.max_epochs, trainer.patience) == (32, 50, 5)

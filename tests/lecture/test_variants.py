@@ -45,11 +45,11 @@ def test_parameters_by_the_formula_of_the_page(filters: int, kernel: int) -> Non
 
 
 def test_parameters_of_the_networks() -> None:
-    assert variants.check_parameters(Context(ROOT, quick=True, record=lambda point: None)).passed
+    assert variants.check_parameters(Context(ROOT, quick=True, record=lambda record: None)).passed
 
 
 def test_the_full_budgets_seeds() -> None:
-    seeds = variants.seeds(Context(ROOT, quick=False, record=lambda point: None))
+    seeds = variants.seeds(Context(ROOT, quick=False, record=lambda record: None))
     assert {setting for setting in seeds if setting.filters in (8, 16, 32)} == {
         Setting(number, side) for number in (8, 16, 32) for side in (3, 9, 16)
     }

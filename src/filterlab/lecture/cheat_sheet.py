@@ -20,12 +20,12 @@ POSITIVE = 8
 
 
 class Loss(NamedTuple):
-    """Functions of scores z and truths y, (N, K) both: the prediction, each output's loss, its gradient by z, also as text."""
+    """Functions of scores z and truths y, (N, K) both: the prediction, each output's loss, its gradient by z and that as text."""
 
     predict: Callable[[Floats], Floats]
     value: Callable[[Floats, Floats], Floats]
     slope: Callable[[Floats, Floats], Floats]
-    written: str
+    formula: str
 
 
 def sigmoid(z: Floats) -> Floats:
@@ -168,7 +168,7 @@ def check_slopes() -> list[Check]:
     for name, loss in LOSSES.items():
         pairs = [(loss.value(z + step, y), loss.value(z - step, y)) for step in 1e-5 * np.eye(4)]
         measured = np.stack([(ahead - behind).sum(axis=1) / 2e-5 for ahead, behind in pairs], axis=1)
-        says = f"{name}: dL/dz = {loss.written}, beside central differences"
+        says = f"{name}: dL/dz = {loss.formula}, beside central differences"
         checks.append(below(says, float(np.abs(measured - loss.slope(z, y)).max()), 1e-8))
     sure = np.array([[-10.0]])
     for name, expected in [("sigmoid, SSE", -9.0787e-5), ("sigmoid, cross-entropy", -0.9999546)]:
@@ -239,8 +239,8 @@ def tabulate_sheet(rows: Mapping[str, Row], measured: Mapping[str, Mapping[str, 
     cells = []
     for name, splits in measured.items():
         found = {measure: summarize(split[measure] for split in splits.values()) for measure in rows[name].measures}
-        told = "; ".join(f"{measure} {of.mean:.3f} ± {of.std:.3f}" for measure, of in found.items())
-        cells.append([name, *WRITTEN[name], rows[name].loss.written, told])
+        values = "; ".join(f"{measure} {of.mean:.3f} ± {of.std:.3f}" for measure, of in found.items())
+        cells.append([name, *WRITTEN[name], rows[name].loss.formula, values])
     return Table(
         "The corrected sheet, and the slide's two slips below the rows they belong to; z = XW, the bias among the weights. "
         f"Measured on {HELD_OUT} digits held out: mean and standard deviation, {len(measured['binary'])} splits.",

@@ -26,7 +26,7 @@ from filterlab.lecture.learning_curves import (
     percent,
     plot_crossover,
     plot_learning_curves,
-    written,
+    write_size,
 )
 from filterlab.lecture.result import Check, Hypothesis, Result, Table, between, close, compare, equal, write_interval
 from filterlab.models.shapes import layers, parameter_count
@@ -203,7 +203,7 @@ def judge_hypotheses(context: Context, curves: Curves) -> list[Hypothesis]:
 
 def by_size(curves: Curves, caption: str, cell: Callable[[list[Measured]], str], methods: Sequence[str] = METHODS) -> Table:
     """A row for each number of images, a column for each method."""
-    rows = [[written(size), *(cell(curves[method][size]) for method in methods)] for size in curves[METHODS[0]]]
+    rows = [[write_size(size), *(cell(curves[method][size]) for method in methods)] for size in curves[METHODS[0]]]
     return Table(caption, ["images per digit", *methods], rows)
 
 
@@ -227,7 +227,7 @@ def stored_table(curves: Curves) -> Table:
 
 
 def crossover_table(turns: Mapping[str, Crossover]) -> Table:
-    rows = [[name, written(turn.at), turn.interval] for name, turn in turns.items()]
+    rows = [[name, write_size(turn.at), turn.interval] for name, turn in turns.items()]
     caption = (
         "Images per digit from which on a network's mean accuracy is above that of the coded features that are best there; "
         "interpolated over their logarithm, with a 95 % bootstrap interval over subsets and test images."
@@ -238,9 +238,9 @@ def crossover_table(turns: Mapping[str, Crossover]) -> Table:
 def first_look_table(looked: Mapping[int, list[float]], curves: Curves) -> Table:
     rows = []
     for n, found in looked.items():
-        for (method, name), told, ours in zip(CODED.items(), FIRST_LOOK[n], found, strict=True):
+        for (method, name), first, ours in zip(CODED.items(), FIRST_LOOK[n], found, strict=True):
             tuned = curves[method].get(n / 10)
-            rows.append([str(n), name, f"{told:.1f}", f"{ours:.2f}", f"{np.mean(percent(tuned)):.2f}" if tuned else ""])
+            rows.append([str(n), name, f"{first:.1f}", f"{ours:.2f}", f"{np.mean(percent(tuned)):.2f}" if tuned else ""])
     caption = (
         "The first look made again: accuracy in %, C = 10, gamma = 1 / (D var(X)), no projection. 1000 and 5000 are the first "
         "training images; of 10 and 100 ours is a mean over subsets, the first look one draw. Tuned: a mean over subsets."
@@ -260,7 +260,7 @@ def costs_table(curves: Curves, seconds: Mapping[str, float], *, tested: int) ->
         features = f"{seconds[CODED[method]]:.3f}" if method in CODED else ""
         trained = [mean(method, size, "seconds") for size in shown]
         rows.append([method, features, *trained, mean(method, sizes[-1], "test_seconds"), mean(method, sizes[-1], "memory")])
-    header = ["method", "features of 1000 images, s", *(f"training on {written(size)} per digit, s" for size in shown)]
+    header = ["method", "features of 1000 images, s", *(f"training on {write_size(size)} per digit, s" for size in shown)]
     caption = (
         "On one core, tuning included. The last two columns are of the model that learned from all images; its memory is that of "
         "the inputs and of what training took beside them, a network's repeated images included."
@@ -269,14 +269,14 @@ def costs_table(curves: Curves, seconds: Mapping[str, float], *, tested: int) ->
 
 
 def conclude(curves: Curves, turns: Mapping[str, Crossover]) -> str:
-    told = []
+    bests = []
     sizes = list(curves[METHODS[0]])
     for size in (sizes[0], 10.0, sizes[-1]):
         means = {method: float(np.mean(percent(curves[method][size]))) for method in METHODS}
         coding, network = (max(kind, key=lambda method: means[method]) for kind in (CODED, NETWORKS))
-        told.append(f"{written(size)} of each digit: {coding} {means[coding]:.1f} %, {network} {means[network]:.1f} %")
-    crossed = [f"{name} from {written(turn.at)} (95 % interval {turn.interval})" for name, turn in turns.items()]
+        bests.append(f"{write_size(size)} of each digit: {coding} {means[coding]:.1f} %, {network} {means[network]:.1f} %")
+    crossed = [f"{name} from {write_size(turn.at)} (95 % interval {turn.interval})" for name, turn in turns.items()]
     return (
-        f"The best coded features and the best network, from {'; '.join(told)}. Ahead of the best coded features, by images of "
+        f"The best coded features and the best network, from {'; '.join(bests)}. Ahead of the best coded features, by images of "
         f"each digit: {'; '.join(crossed)}."
     )

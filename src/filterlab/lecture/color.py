@@ -101,7 +101,7 @@ def check_filter(image: Floats, weights: Floats) -> list[Check]:
 
 
 def nothing(says: str, values: Floats) -> Check:
-    """All are 0 but for rounding, which is another on each machine: twelve digits are told."""
+    """All are 0 but for rounding, which is another on each machine: twelve digits are given."""
     return close(says, round(float(np.abs(values).max()), 12), 0.0, tolerance=1e-12)
 
 

@@ -76,7 +76,7 @@ class Measured:
         """On the test images, in [0, 1]."""
         return float(self.right.mean())
 
-    def point(self) -> Record:
+    def record(self) -> Record:
         named = {"images": self.images, "test/accuracy": self.accuracy, "model/MB": self.stored}
         costs = {"training/seconds": self.seconds, "test/seconds": self.test_seconds, "training/MB": self.memory}
         name = " ".join(f"{key}={given}" for key, given in self.params.items())
@@ -87,11 +87,12 @@ def measure_all(context: Context, tasks: Sequence[Task]) -> list[Measured]:
     """All tasks side by side, in their order; each is recorded, networks and machines under the same names."""
     found = []
     for measured in context.map_parallel(measure, tasks):
-        point = measured.point()
-        context.record(point)
+        record = measured.record()
+        context.record(record)
         found.append(measured)
         print(
-            f"  {len(found):>3} of {len(tasks)}  {point.name}: test {measured.accuracy:.2%}, {measured.seconds:.1f} s", flush=True
+            f"  {len(found):>3} of {len(tasks)}  {record.name}: test {measured.accuracy:.2%}, {measured.seconds:.1f} s",
+            flush=True,
         )
     return found
 
@@ -204,7 +205,7 @@ class Crossover:
 
     @property
     def interval(self) -> str:
-        return written(self.low) if self.low == self.high else f"{written(self.low)} to {written(self.high)}"
+        return write_size(self.low) if self.low == self.high else f"{write_size(self.low)} to {write_size(self.high)}"
 
 
 def crossover(gaps: Gaps, *, resamples: int = 1000, seed: int = 0) -> Crossover:
@@ -239,7 +240,7 @@ def turn(sizes: Floats, means: Floats) -> float:
     return float(sizes[last] * (sizes[last + 1] / sizes[last]) ** share)
 
 
-def written(size: float) -> str:
+def write_size(size: float) -> str:
     """A number of images, or a crossover, as one reads it."""
     if size in (0, math.inf):
         return "the fewest" if size == 0 else "beyond all"
@@ -285,6 +286,6 @@ def plot_crossover(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, 
 
 def across(axes: "Axes", sizes: Sequence[float]) -> None:
     axes.set_xscale("log")
-    axes.set_xticks(sizes, [f"{written(size)}\n(all)" if size == sizes[-1] else written(size) for size in sizes])
+    axes.set_xticks(sizes, [f"{write_size(size)}\n(all)" if size == sizes[-1] else write_size(size) for size in sizes])
     axes.minorticks_off()
     axes.set_xlabel("training images of each digit")

@@ -190,10 +190,12 @@ def check_convolutional(draw: np.random.Generator) -> list[Check]:
 
 
 def conclude(curves: dict[str, Floats]) -> str:
-    told = " and ".join(f"{curve.min():.0e} for {name} ones (step {STEPS[curve.argmin()]:.0e})" for name, curve in curves.items())
+    errors = " and ".join(
+        f"{curve.min():.0e} for {name} ones (step {STEPS[curve.argmin()]:.0e})" for name, curve in curves.items()
+    )
     return (
         "By hand and by autograd the gradients are the same numbers up to rounding, in both networks. Finite differences never "
-        f"come that near: at the best step, their largest error as a share of the largest gradient is {told}."
+        f"come that near: at the best step, their largest error as a share of the largest gradient is {errors}."
     )
 
 

@@ -56,9 +56,9 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
     with tracking.start(settings(root), root=root, name=f"{topic.number:02d} {topic.title} ({budget})", tags=tags) as record:
         record.log_params({"topic": topic.number, "budget": budget})
 
-        def keep(point: Record) -> None:
-            params = {"topic": topic.number, "budget": budget, **point.params}
-            record.log_child(point.name, params=params, metrics=point.metrics, curves=point.curves, tags=tags)
+        def keep(trained: Record) -> None:
+            params = {"topic": topic.number, "budget": budget, **trained.params}
+            record.log_child(trained.name, params=params, metrics=trained.metrics, curves=trained.curves, tags=tags)
 
         try:
             with style.context(STYLE):
@@ -110,21 +110,21 @@ def write(findings: Result, folder: Path, *, budget: str, texts: Mapping[str, Fi
         old.unlink()
     for name, figure in findings.figures.items():
         png.write(figure, folder / f"{name}.png")
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "budget": budget,
         "conclusion": findings.conclusion,
         "checks": [dataclasses.asdict(check) for check in findings.checks],
-        "hypotheses": [told_of(found) for found in findings.hypotheses],
+        "hypotheses": [as_json(found) for found in findings.hypotheses],
         "tables": [dataclasses.asdict(table) for table in findings.tables],
         "figures": {name: texts[name].caption for name in findings.figures},
     }
-    save(folder / FINDINGS, told)
+    save(folder / FINDINGS, content)
     (folder / COSTS).unlink(missing_ok=True)
     if findings.costs:
         save(folder / COSTS, {"tables": [dataclasses.asdict(table) for table in findings.costs]})
 
 
-def told_of(found: Hypothesis) -> dict[str, Any]:
+def as_json(found: Hypothesis) -> dict[str, Any]:
     """A hypothesis for JSON, which knows no nan: null where there is no interval."""
     ends = {end: None for end in ("low", "high") if math.isnan(getattr(found, end))}
     return dataclasses.asdict(found) | ends | {"verdict": found.verdict}

@@ -16,13 +16,13 @@ def write(results: Path, *, quick: bool) -> None:
     """lecture.json and lecture.html in `results`. Raises DataError: a topic was not run; says which command runs it."""
     flag = " --quick" if quick else ""
     entries = [entry(topic, results, flag=flag) for topic in topics.all_topics()]
-    told = {
+    numbers = {
         str(given["topic"].number): {"title": given["topic"].title}
         | {key: given["findings"][key] for key in ("budget", "conclusion", "checks", "hypotheses")}
         for given in entries
         if given["findings"]
     }
-    files.write(results / "lecture.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    files.write(results / "lecture.json", json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
     text = page.render("lecture.html.jinja", filters={"math": math, "value": value, "code": code}, entries=entries, quick=quick)
     files.write(results / "lecture.html", text)
     print(f"  results/{results.name}/lecture.html, lecture.json", flush=True)
