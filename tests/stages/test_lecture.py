@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 from dvc.repo import Repo
 
@@ -105,6 +106,7 @@ def stages(root: Path) -> list[list[str]]:
 
 def failing(context: Any) -> Result:
     """A topic's function whose check fails; text that is no markup."""
+    assert (matplotlib.rcParams["axes.labelsize"], matplotlib.rcParams["legend.frameon"]) == (11.0, False)  # lecture.mplstyle
     return Result(
         checks=[equal("one", 2, 1), equal("rows", [[1, 2], [3, 4]], [[1, 2], [3, 4]])],
         figures={},
