@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -190,11 +191,12 @@ def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Figu
     surest = measured.mistakes[:16]
     first = data.train.images[:1].copy()
     label = names[data.train.labels[0]]
+    chosen = [float(epoch == outcome.best_epoch) for epoch in epochs]
+    columns: dict[str, Sequence[float]] = {**outcome.curves, "epoch": epochs, "chosen": chosen}
+    with matplotlib.rc_context({"lines.linewidth": 1.5}):  # as in the report of a training
+        training = curves.figure(columns, subject="The exercise, seed 0")
     return {
-        "curves": curves.figure(
-            {**outcome.curves, "epoch": epochs, "chosen": [float(epoch == outcome.best_epoch) for epoch in epochs]},
-            subject="The exercise, seed 0",
-        ),
+        "curves": training,
         "confusion": confusion.figure(measured.confusion, classes=names, subject=f"{subject}, on the test set"),
         "mistakes": gallery.mistakes(
             data.test.images[surest],
