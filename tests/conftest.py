@@ -2,13 +2,16 @@
 
 import os
 import resource
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import measuring  # noqa: F401 (before a test starts a process)
+import preloaded
 from filterlab import garbage
 from filterlab.config import compose
 from filterlab.data import sources
@@ -41,6 +44,26 @@ def raw(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = compose.compose(Path(__file__).parents[1] / "conf", ["experiment=none", "data=mnist"]).data
     sources.download(data, raw=folder / "raw", partial=folder / "partial", progress=Progress())
     return folder / "raw"
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder with python, filterlab and dvc, quick to start: see preloaded.py. One for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "preloaded"
+    with FileLock(f"{folder}.lock"):
+        made = preloaded.programs(folder)
+    held = preloaded.hold(folder)
+    yield made
+    for connection in held:
+        connection.close()
+
+
+@pytest.fixture
+def python(programs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder's python, which is sys.executable too."""
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    return programs / "python"
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callable[[], Project]:
+def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path, programs: Path) -> Callable[[], Project]:
     def make() -> Project:
         root = tmp_path_factory.mktemp("project")
         for part in PARTS:
@@ -81,7 +81,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Call
             else:
                 shutil.copyfile(ROOT / part, root / part)
         (root / "params.yaml").write_text(SMALL)
-        environment = environment_of(root, mirror)
+        environment = environment_of(root, mirror, programs)
         project = Project(root, environment)
         project.run("git", "init", "--quiet", "--initial-branch", "main")
         project.commit("small parameters")
@@ -91,7 +91,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Call
 
 
 @pytest.fixture(scope="session")
-def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callable[[], Project]:
+def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path, programs: Path) -> Callable[[], Project]:
     """A fresh clone of the whole repository, with its remote; its conf/ trains for seconds, its commands are as a reader's.
 
     Its .venv is this one: `make` finds it installed.
@@ -100,7 +100,7 @@ def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callab
     def make() -> Project:
         place = tmp_path_factory.mktemp("clone")
         hub, root = place / "hub.git", place / "filterlab"
-        known = Project(ROOT, environment_of(root, mirror))
+        known = Project(ROOT, environment_of(root, mirror, programs))
         written = known.run("git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
         for name in written:
             if (ROOT / name).is_file():
@@ -110,7 +110,8 @@ def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callab
         for path, old, new in QUICK:
             project.edit(path, old, new)
         (root / ".venv").mkdir()
-        for part in ("bin", "lib", "pyvenv.cfg"):
+        (root / ".venv/bin").symlink_to(programs)
+        for part in ("lib", "pyvenv.cfg"):
             (root / ".venv" / part).symlink_to(Path(sys.prefix) / part)
         (root / ".venv/.place").write_text(f"{root.resolve()}\n")
         (root / ".venv/.installed").touch()
@@ -124,11 +125,11 @@ def make_clone(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Callab
     return make
 
 
-def environment_of(root: Path, mirror: Path) -> dict[str, str]:
+def environment_of(root: Path, mirror: Path, programs: Path) -> dict[str, str]:
     """That of a reader who has activated the clone's .venv."""
     who = {f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")}
     who |= {f"GIT_{role}_EMAIL": "test@localhost" for role in ("AUTHOR", "COMMITTER")}
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
     own = {"PATH": path, "PYTHONPATH": f"{root}/src", "FILTERLAB_MIRROR": str(mirror), "GIT_CONFIG_GLOBAL": os.devnull}
     kept = {name: text for name, text in os.environ.items() if name not in ("DVC_ROOT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return kept | who | own | {"COLUMNS": "100"}

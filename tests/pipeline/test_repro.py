@@ -100,8 +100,9 @@ def test_the_data_depend_on_every_value_but_where_they_come_from() -> None:
 
 @pytest.fixture(scope="module")
 def again(make_project: Any) -> Any:
-    """The same parameters in another folder, from scratch."""
+    """The same parameters in another folder, from scratch, by interpreters of its own."""
     again = make_project()
+    again.environment["PYTHONHASHSEED"] = "1"
     assert again.ran(again.run("dvc", "repro")) == STAGES
     again.commit("results")
     return again

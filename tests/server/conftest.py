@@ -22,6 +22,7 @@ SERVE = """
 import json, sys
 from pathlib import Path
 from filterlab.tracking import server
+sys.executable = sys.argv[3]
 server.serve(Path(sys.argv[1]), **json.loads(sys.argv[2]))
 """
 
@@ -137,7 +138,7 @@ Serve = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
-def serving(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Serve:
+def serving(tmp_path_factory: pytest.TempPathFactory, programs: Path, free_port: Callable[[], int]) -> Serve:
     """A context with a server, as `filterlab.tracking.server.serve` starts it."""
 
     @contextmanager
@@ -152,7 +153,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], in
             "auth": False,
             "allowed_hosts": "",
         } | arguments
-        command = [sys.executable, "-c", SERVE, str(made.root), json.dumps(given)]
+        command = [sys.executable, "-c", SERVE, str(made.root), json.dumps(given), str(programs / "python")]
         environment = os.environ | {"NO_PROXY": "127.0.0.1"} | variables
         with made.log.open("wb") as log:
             process = subprocess.Popen(command, cwd=made.root, env=environment, stdout=log, stderr=log, start_new_session=True)

@@ -34,9 +34,10 @@ from filterlab.training.fit import Fitted
 from filterlab.training.history import Epoch
 
 ROOT = Path(__file__).parents[2]
-TRAIN = [sys.executable, "-m", "filterlab.cli", "stage", "train"]
+TRAIN = ["-m", "filterlab.cli", "stage", "train"]
 PARAMETERS = ["model=mlp", "model.hidden=[8]", "optimizer=adam", "trainer=cpu", "trainer.precision='32'", "trainer.batch_size=8"]
 PARAMETERS += ["trainer.max_epochs=9", "trainer.patience=9", "trainer.threads=1"]
+pytestmark = pytest.mark.usefixtures("python")
 OUTPUTS = ["models/model.safetensors", "models/model.json", "models/filters.safetensors", "results/curves.csv"]
 
 
@@ -89,7 +90,9 @@ def test_old_arrays_are_not_taken_for_what_is_asked_now(make_root: Callable[...,
 def start(root: Path) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
     environment.pop("DVC_ROOT", None)
-    return subprocess.Popen(TRAIN, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, *TRAIN], cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def train(root: Path) -> str:
@@ -292,7 +295,7 @@ def test_a_terminal_shows_a_bar(make_root: Callable) -> None:
         "COLUMNS": "120",
         "LINES": "40",
     }
-    process = subprocess.Popen(TRAIN, cwd=root, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen([sys.executable, *TRAIN], cwd=root, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
     try:

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -27,13 +26,14 @@ def free_port() -> int:
 class Server:
     """`mlflow server` on loopback, started and stopped as a test says."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, python: Path):
+        self.python = python
         self.folder, self.port = folder, free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        command = [self.python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         with (self.folder / "log").open("ab") as log:
@@ -67,8 +67,8 @@ def measured_recorders() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("server"))
+def server(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("server"), programs / "python")
     os.environ["NO_PROXY"] = "127.0.0.1"
     made.start()
     yield made

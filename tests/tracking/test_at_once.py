@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ def uri(request: pytest.FixtureRequest, prepared: Path) -> Iterator[str]:
 
 
 def test_each_run_is_its_own(
-    prepared: Path, alone: dict[int, Path], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Path, alone: dict[int, Path], uri: str, python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     words = ["tracking=server", f"tracking.uri={uri}"] if uri.startswith("http") else []
@@ -74,7 +73,7 @@ def test_each_run_is_its_own(
     before = {*(prepared / "runs").glob("*")}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "filterlab.cli", "train", f"seed={seed}", *words],
+            [python, "-m", "filterlab.cli", "train", f"seed={seed}", *words],
             cwd=prepared,
             env=environment,
             stdout=subprocess.PIPE,

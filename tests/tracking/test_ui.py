@@ -97,7 +97,7 @@ def test_a_browser_is_for_desktops(terminal: bool, display: str, expected: bool,
     assert ui.on_desktop() is expected
 
 
-def test_it_listens_on_loopback_and_knows_the_runs_wherever_they_have_moved(shown: Path, unused_port: int) -> None:
+def test_it_listens_on_loopback_and_knows_the_runs_wherever_they_have_moved(shown: Path, unused_port: int, python: Path) -> None:
     (shown / "dvc.yaml").write_text("stages: {}")
     (shown / "conf").mkdir()
     settings = schema.Tracking(backend="local", uri="", experiment="shown", system_metrics=False)
@@ -105,7 +105,7 @@ def test_it_listens_on_loopback_and_knows_the_runs_wherever_they_have_moved(show
         run.log_artifact(shown / "dvc.yaml")
         run.wait()
     root = shown.rename(shown.with_name("feature%2Fx #1?"))
-    command = [sys.executable, "-m", "filterlab.cli", "ui", "--port", str(unused_port)]
+    command = [python, "-m", "filterlab.cli", "ui", "--port", str(unused_port)]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             address = f"http://127.0.0.1:{unused_port}"

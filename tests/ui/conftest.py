@@ -73,12 +73,12 @@ def repository(browser: Browser, tmp_path_factory: pytest.TempPathFactory, reque
 
 
 @pytest.fixture(scope="module")
-def pages(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pages(repository: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address that `filterlab ui` prints for the repository, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "filterlab.cli", "ui", "--port", str(port)]
+    command = [programs / "python", "-m", "filterlab.cli", "ui", "--port", str(port)]
     said = tmp_path_factory.mktemp("ui") / "stdout"
     with (
         said.open("w") as stdout,
