@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from filterlab import tracking
@@ -78,7 +79,9 @@ def test_the_browser_opens_once_the_server_answers(tmp_path: Path, unused_port: 
     browser.write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{browser} %s")
+    before = psutil.Process().children()
     ui.open_when_up("http://somewhere/#/page", host="127.0.0.1", port=unused_port)
+    (waits,) = {*psutil.Process().children()} - {*before}
     time.sleep(0.5)
     assert not opened.exists()
     with socket.create_server(("127.0.0.1", unused_port)):
@@ -86,6 +89,7 @@ def test_the_browser_opens_once_the_server_answers(tmp_path: Path, unused_port: 
         while not opened.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
     assert opened.read_text() == "http://somewhere/#/page\n"
+    assert waits.wait(20) == 0
 
 
 @pytest.mark.parametrize(("terminal", "display", "expected"), [(True, ":0", True), (False, ":0", False), (True, "", False)])
