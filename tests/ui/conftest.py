@@ -16,8 +16,17 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["data.take=per_class", "data.take_n=50", "augment=none", "tracking.system_metrics=false"]
-SMALL += ["trainer=cpu", "trainer.max_epochs=4", "trainer.batch_size=32"]
+# What the trainings share is an experiment, so that MLflow names them by what differs.
+SMALL = """# @package _global_
+defaults:
+  - override /data: mnist
+  - override /augment: none
+  - override /trainer: cpu
+experiment: small
+data: {take: per_class, take_n: 50}
+trainer: {max_epochs: 4, batch_size: 32}
+tracking: {system_metrics: false}
+"""
 TRAININGS = [
     ["model=softmax", "optimizer.lr=0.02"],
     ["model=lenet5", "optimizer.lr=0.05"],
@@ -61,11 +70,13 @@ def repository(browser: Browser, tmp_path_factory: pytest.TempPathFactory, reque
         return Path(named).resolve()
     raw: Path = request.getfixturevalue("raw")
     root = tmp_path_factory.mktemp("repository")
-    for name in ("conf", "dvc.yaml", "params.yaml"):
+    shutil.copytree(ROOT / "conf", root / "conf")
+    (root / "conf/experiment/small.yaml").write_text(SMALL)
+    for name in ("dvc.yaml", "params.yaml"):
         (root / name).symlink_to(ROOT / name)
     (root / "data").mkdir()
     (root / "data/raw").symlink_to(raw)
-    trainings = [[*SMALL, *training] for training in TRAININGS]
+    trainings = [["experiment=small", *training] for training in TRAININGS]
     command = [sys.executable, "-c", TRAIN, str(root), json.dumps(trainings)]
     done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout

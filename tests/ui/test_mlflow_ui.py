@@ -105,6 +105,7 @@ def test_the_table_lists_every_run_with_its_accuracy(page: Page, pages: str, run
         expect(row.get_by_text(script(run.metrics[ACCURACY]), exact=True)).to_be_visible()
         names = [other.name for other in runs if other.metrics[ACCURACY] == run.metrics[ACCURACY]]
         assert row.first.get_by_role("link").inner_text() in names
+    page.set_viewport_size({"width": 1400, "height": 520})  # as much as there is to see
     page.screenshot(path=screenshots / "ui_runs.png")
 
 
@@ -172,4 +173,5 @@ def test_the_first_layers_filters_are_seen_by_epoch(page: Page, pages: str, runs
             page.wait_for_function("image => image.complete && image.naturalWidth > 100", arg=picture.element_handle())
     for run in runs[:SHOWN]:
         expect(grid.get_by_text(run.name).first).to_be_visible()
+    page.set_viewport_size({"width": 1400, "height": 600})  # as much as there is to see
     page.screenshot(path=screenshots / "ui_filters.png")
