@@ -23,8 +23,9 @@ from submitit.core.utils import UncompletedJobError
 from filterlab import seal
 from filterlab.config import compose as composition
 from filterlab.errors import UserError
+from filterlab.slurm import GONE, UNKNOWN, is_over, job_states, max_array_size
 from filterlab.sweeps.sweep import SUBMITTED
-from hydra_plugins.filterlab_launchers import job_states, slurm
+from hydra_plugins.filterlab_launchers import slurm
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,36 +51,34 @@ def test_states_of_the_queue(commands: Callable[..., None], monkeypatch: pytest.
     """Where the queue knows all, the accounting is not asked; a user's own filter hides nothing."""
     monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
     commands(squeue='[ -z "$SQUEUE_STATES" ] && printf "7_0|RUNNING\\n7_1|CANCELLED\\n8|PENDING\\n"', sacct="touch asked; exit 1")
-    assert job_states.states(["7_0", "7_1", "8"]) == {"7_0": "RUNNING", "7_1": "CANCELLED", "8": "PENDING"}
+    assert job_states(["7_0", "7_1", "8"]) == {"7_0": "RUNNING", "7_1": "CANCELLED", "8": "PENDING"}
 
 
 def test_states_that_the_queue_has_forgotten(commands: Callable[..., None]) -> None:
     asked = '[ "$5" = --jobs=7,9 ] && printf "7_0|RUNNING\\n7_1|CANCELLED by 1000\\n7_2|OUT_OF_ME+\\n"'
     commands(squeue='echo "7_0|PENDING"', sacct=asked)
-    found = job_states.states(["7_0", "7_1", "7_2", "9"])
-    assert found == {"7_0": "PENDING", "7_1": "CANCELLED", "7_2": "OUT_OF_ME", "9": job_states.GONE}
+    found = job_states(["7_0", "7_1", "7_2", "9"])
+    assert found == {"7_0": "PENDING", "7_1": "CANCELLED", "7_2": "OUT_OF_ME", "9": GONE}
 
 
 def test_states_without_accounting(commands: Callable[..., None]) -> None:
     commands(squeue="true", sacct='echo "Slurm accounting storage is disabled" >&2; exit 1')
-    assert job_states.states(["7_0"]) == {"7_0": job_states.GONE}
+    assert job_states(["7_0"]) == {"7_0": GONE}
     commands(squeue="echo unable to contact the controller >&2; exit 1")
-    assert job_states.states(["7_0"]) == {"7_0": job_states.UNKNOWN}
+    assert job_states(["7_0"]) == {"7_0": UNKNOWN}
 
 
 def test_which_states_are_an_end() -> None:
-    over = [
-        state for state in ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "UNKNOWN"] if job_states.is_over(state)
-    ]
+    over = [state for state in ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "UNKNOWN"] if is_over(state)]
     assert over == []
-    assert all(map(job_states.is_over, ["COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "GONE"]))
+    assert all(map(is_over, ["COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "GONE"]))
 
 
-def test_largest_array(commands: Callable[..., None]) -> None:
+def test_max_array_size(commands: Callable[..., None]) -> None:
     commands(scontrol='printf "MaxArraySize            = 101\\n"')
-    assert job_states.largest_array() == 101
+    assert max_array_size() == 101
     commands(scontrol="exit 1")
-    assert job_states.largest_array() == 1001
+    assert max_array_size() == 1001
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from filterlab.models import folder
 from filterlab.sweeps import desk, driver, promotion, survey
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
-from filterlab.tracking import Found, NullRun, process
+from filterlab.tracking import Found, NullRun
 
 METRIC = "best/validation/accuracy"
 
@@ -56,7 +56,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Says which jobs the scheduler holds."""
 
     def hold(*jobs: str) -> None:
-        monkeypatch.setattr(process, "queued", lambda asked: set(asked) & set(jobs))
+        monkeypatch.setattr(survey, "queued_jobs", lambda asked: set(asked) & set(jobs))
 
     return hold
 

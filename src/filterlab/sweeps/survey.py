@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from filterlab.slurm import queued_jobs
 from filterlab.study.trial import Trial
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
@@ -74,7 +75,7 @@ def not_begun(key: str, swept: dict[str, str], status: str) -> Trial:
 def queued(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
     """Key and swept values of the trainings that a scheduler holds; the key is empty where no command asked for that point."""
     jobs = {job: overrides for overrides, job in sweeps.submitted(sweep)}
-    alive = process.queued(list(jobs))
+    alive = queued_jobs(list(jobs))
     keys = {frozenset(words): key for key, words in sweep.points.items()}
     return [(keys.get(frozenset(jobs[job]), ""), sweeps.swept(jobs[job], sweep.swept)) for job in jobs if job in alive]
 

@@ -20,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from filterlab import extras
 from filterlab.errors import UserError
+from filterlab.slurm import UNKNOWN, is_over, job_states, max_array_size
 from filterlab.sweeps.sweep import VARIABLE, submit
-from hydra_plugins.filterlab_launchers import in_job, job_states
+from hydra_plugins.filterlab_launchers import in_job
 
 if TYPE_CHECKING:
     from submitit import Job
@@ -91,7 +92,7 @@ class SlurmLauncher(SubmititLauncher):
             for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
         jobs: list[Job[JobReturn]] = []
-        size = job_states.largest_array()
+        size = max_array_size()
         for start in range(0, len(calls), size):
             array = self.submit(calls[start : start + size])
             self.on_submitted([(call[0], job.job_id) for call, job in zip(calls[start:], array, strict=False)])
@@ -181,18 +182,18 @@ def wait(jobs: "Sequence[Job[JobReturn]]", *, overrides: Sequence[list[str]]) ->
     silent = False
     while len(returns) < len(jobs):
         waiting = [number for number in range(len(jobs)) if number not in returns]
-        found = job_states.states([jobs[number].job_id for number in waiting])
-        unknown = job_states.UNKNOWN in found.values()
+        found = job_states([jobs[number].job_id for number in waiting])
+        unknown = UNKNOWN in found.values()
         if unknown and not silent:
             log.warning("squeue does not answer; results are waited for")
         silent = unknown
         for number in waiting:
             state, now = found[jobs[number].job_id], time.monotonic()
-            if not job_states.is_over(state):
+            if not is_over(state):
                 over_since.pop(number, None)  # queued again
             elif now - over_since.setdefault(number, now) < GRACE:
                 state = ""
-            if state == job_states.UNKNOWN or number in over_since:
+            if state == UNKNOWN or number in over_since:
                 returned = result(jobs[number], overrides=overrides[number], state=state)
                 if returned is not None:
                     returns[number] = returned
@@ -222,7 +223,7 @@ def result(job: "Job[JobReturn]", *, overrides: list[str], state: str) -> JobRet
     if error is None and len(written) == len(tasks):
         returned: JobReturn = job.results()[0]
         return returned
-    if error is None and not job_states.is_over(state):
+    if error is None and not is_over(state):
         return None
     failed = JobReturn(overrides=overrides, status=JobStatus.FAILED)
     failed.return_value = error or UncompletedJobError(f"job {job.job_id} ended as {state} and left no result")
