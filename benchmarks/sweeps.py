@@ -1,6 +1,6 @@
 """The second half of `make bench`: what sweeps cost on this machine, as tables in docs/benchmarks_sweeps.md.
 
-The trainings are tiny (an MLP, one epoch of 900 images), so that what is around them shows. Points that only have to be in the
+The trainings are tiny (an MLP, one epoch of 900 images), so that what is around them shows. Trials that only have to be in the
 store are written there as done, rather than trained.
 """
 
@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from filterlab.config import compose
-from filterlab.sweeps import points, survey
+from filterlab.sweeps import status
 from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.trials import compose_sweep
 from run import BIN, machine, project, run
 from tables import table
 
@@ -89,7 +90,7 @@ def large(root: Path) -> str:
         train(root, *words[:3], "seed=0,1")
         write_done(root, name, seeds)
         if name == "noop":
-            rows.append(["100 points, all done: the same command again", f"{train(root, *words):.1f}", "10"])
+            rows.append(["100 trials, all done: the same command again", f"{train(root, *words):.1f}", "10"])
         else:
             wall = run([str(BIN / "filterlab"), "sweep", "collect", name], root).wall
             rows.append(["report of 1,000 children", f"{wall:.1f}", "30"])
@@ -97,16 +98,16 @@ def large(root: Path) -> str:
 
 
 def write_done(root: Path, name: str, seeds: int) -> None:
-    """The sweep's points as finished runs, with curves of EPOCHS epochs."""
+    """The sweep's trials as finished runs, with curves of EPOCHS epochs."""
     import mlflow
     from mlflow.entities import Metric, RunTag
 
     sweep = sweeps.find(root, name)
     overrides = compose.to_overrides(compose.read_parameters(root / "params.yaml"), [*SMALL, f"seed=range({seeds})"])
-    plan = points.plan(sweep.conf, overrides)
+    config = compose_sweep(sweep.conf, overrides)
     client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("filterlab").experiment_id
-    for number, (key, (overrides, _)) in enumerate(plan.points.items()):
+    for number, (key, (overrides, _)) in enumerate(config.trials.items()):
         now = time.time_ns() // 1_000_000
         made = client.create_run(experiment, run_name=f"seed={number}").info.run_id
         accuracy = 0.9 + number % 97 / 1000
@@ -115,10 +116,10 @@ def write_done(root: Path, name: str, seeds: int) -> None:
         ]
         summary = {"best/validation/accuracy": accuracy, "best_epoch": EPOCHS, "training/seconds": 1.0, "epochs": EPOCHS}
         metrics += [Metric(metric, value, now, 0) for metric, value in summary.items()]
-        tags = survey.tags(sweep, key=key, swept=sweeps.swept(overrides, ["seed"]))
+        tags = status.trial_tags(sweep, key=key, swept=sweeps.swept_values(overrides, ["seed"]))
         client.log_batch(made, metrics=metrics, tags=[RunTag(tag, value) for tag, value in tags.items()])
         client.set_terminated(made)
-    print(json.dumps({"sweep": name, "points": seeds}), flush=True)
+    print(json.dumps({"sweep": name, "trials": seeds}), flush=True)
 
 
 if __name__ == "__main__":

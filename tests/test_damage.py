@@ -113,9 +113,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
     sweep = Sweep(root / "runs/s", parent="b2" * 16, swept=["seed"], points={"a": ["seed=0"], "b": ["seed=1"]})
     sweep.save()
-    sweeps.submit(sweep.folder, [(["seed=0"], "7_0"), (["seed=1"], "7_1")])
-    frozen.freeze(sweep, [data], root=root)
-    seal.write(root / promoted.MARK, {"run": "c3" * 16, "point": resolved.key(config)})
+    sweeps.record_jobs(sweep.folder, [(["seed=0"], "7_0"), (["seed=1"], "7_1")])
+    frozen.freeze_data(sweep, [data], root=root)
+    seal.write(root / promoted.MARK, {"run": "c3" * 16, "trial": resolved.key(config)})
     return Place(root, data, sweep)
 
 
@@ -130,7 +130,7 @@ def made(place: Place) -> Any:
 
 
 def of_the_sweep(place: Place) -> Any:
-    card, *parts = frozen.training_data(place.sweep, place.data)
+    card, *parts = frozen.load_data(place.sweep, place.data)
     return card, [part.images.tolist() for part in parts]
 
 
@@ -170,7 +170,7 @@ def first_layers(place: Place) -> Any:
 
 def lineage_of(place: Place) -> Any:
     """As `filterlab lineage` begins: the model that dvc.lock names."""
-    if (locked := lineage.lock(place.root)) != folder_md5(place.root / "models"):
+    if (locked := lineage.locked_md5(place.root)) != folder_md5(place.root / "models"):
         raise UserError("not the folder that dvc.lock names")
     return locked
 
@@ -198,7 +198,7 @@ KIND: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "curves.csv": (str(curves.CURVES), lambda place: curves.read(place.root)),
     "dvc.lock": ("dvc.lock", lineage_of),
     "sweep.json": (f"{RUNS}/sweep.json", lambda place: sweeps.find(place.root, "s")),
-    "submitted.jsonl": (f"{RUNS}/submitted.jsonl", lambda place: list(sweeps.submitted(place.sweep))),
+    "submitted.jsonl": (f"{RUNS}/submitted.jsonl", lambda place: list(sweeps.submitted_jobs(place.sweep))),
     "promoted.json": (str(promoted.MARK), lambda place: promoted.tags(place.root, resolved.load(place.root))),
 }
 

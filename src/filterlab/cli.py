@@ -90,9 +90,9 @@ def dispatch(arguments: list[str]) -> None:
     sweep = verbs.add_parser("sweep", help="what `filterlab train --multirun` will do, does and did").add_subparsers(
         dest="what", required=True, metavar="what"
     )
-    plan = sweep.add_parser("plan", help="how many trainings, how long, the first points, what all share; starts nothing")
+    plan = sweep.add_parser("plan", help="how many trainings, how long, the first of them, what all share; starts nothing")
     plan.add_argument("words", nargs=argparse.REMAINDER, metavar="key=values", help="as after `filterlab train --multirun`")
-    status = sweep.add_parser("status", help="its points, from the store; without a name: all sweeps")
+    status = sweep.add_parser("status", help="its trials, from the store; without a name: all sweeps")
     status.add_argument("name", nargs="?", default="")
     collect = sweep.add_parser("collect", help="write the report of what is done, and log it to the parent run")
     collect.add_argument("name")
@@ -185,14 +185,14 @@ def dispatch(arguments: list[str]) -> None:
         from filterlab.runs import facts
         from filterlab.sweeps import lineage
 
-        lineage.show(root, run_id=facts.run_id(root))
+        lineage.print_lineage(root, run_id=facts.run_id(root))
     elif chosen.verb == "sweep":
-        from filterlab.sweeps import desk
+        from filterlab.sweeps import commands
 
         if chosen.what == "plan":
-            desk.plan(root, chosen.words)
+            commands.print_plan(root, chosen.words)
         else:
-            {"status": desk.status, "collect": desk.collect}[chosen.what](root, chosen.name)
+            {"status": commands.print_status, "collect": commands.collect_report}[chosen.what](root, chosen.name)
     else:
         from filterlab.tracking import ui as pages
 

@@ -104,7 +104,7 @@ ELSEWHERE = {
     "docs/storage.md": {"dvc push lecture/dvc.yaml": HERE},  # and all else, between two clones
     "docs/sweeps.md": {
         "filterlab train -m hydra/sweeper=optuna 'optimizer.lr=tag(log, interval(1e-3, 1))' "
-        "'trainer.batch_size=choice(64,128,256)' hydra.sweeper.n_trials=30": "tests/sweeps/test_optuna_sweeper.py",
+        "'trainer.batch_size=choice(64,128,256)' hydra.sweeper.n_trials=30": "tests/sweeps/test_sweep_runs.py",
         "filterlab train -m experiment=NAME": "tests/config/test_options.py",
     },
 }

@@ -14,7 +14,7 @@ from filterlab.study.measure import Measure
 from filterlab.study.statistics import summarize
 from filterlab.visualization.style import ORANGE
 
-SUBJECT = "models-12ab34, 12 points"
+SUBJECT = "models-12ab34, 12 trials"
 ACCURACY = Measure("validation accuracy", higher_is_better=True, share=True)
 LOSS = Measure("validation loss", higher_is_better=False, share=False)
 DRAW = np.random.default_rng(0)
@@ -47,7 +47,7 @@ def values(rows: Rows) -> np.ndarray:
 
 
 def across(rows: Rows, given: np.ndarray, measure: Measure = ACCURACY) -> Figure:
-    return parallel.figure(rows, given.tolist(), measure=measure, best=[int(np.argmax(given))], subject=SUBJECT)
+    return parallel.draw_parallel(rows, given.tolist(), measure=measure, best=[int(np.argmax(given))], subject=SUBJECT)
 
 
 def interval(given: np.ndarray) -> tuple[float, float, float]:
@@ -56,7 +56,7 @@ def interval(given: np.ndarray) -> tuple[float, float, float]:
 
 
 def single(rows: Rows, given: np.ndarray, measure: Measure = ACCURACY) -> Figure:
-    return swept_values.figure(rows, given.tolist(), measure=measure, interval=interval, subject=SUBJECT)
+    return swept_values.draw_swept_values(rows, given.tolist(), measure=measure, interval=interval, subject=SUBJECT)
 
 
 def learned(settings: int, seeds: int, epochs: int, measure: Measure = ACCURACY) -> Figure:
@@ -68,12 +68,12 @@ def learned(settings: int, seeds: int, epochs: int, measure: Measure = ACCURACY)
         )
         for place in range(settings)
     ]
-    return sweep_curves.figure(given, heading="model, lr", measure=measure, total=settings, subject=SUBJECT)
+    return sweep_curves.draw_curves(given, heading="model, lr", measure=measure, total=settings, subject=SUBJECT)
 
 
 def layers(*shapes: tuple[int, ...], image_shape: tuple[int, int, int] = (1, 28, 28), name: str = "model=cnn") -> Figure:
     given = [(name, "99.41 % ± 0.05", DRAW.normal(size=shape).astype(np.float32)) for shape in shapes]
-    return setting_filters.figure(
+    return setting_filters.draw_filters(
         given, heading="model, optimizer.lr", image_shape=image_shape, total=len(given), subject=SUBJECT
     )
 
@@ -204,7 +204,7 @@ def test_the_best_is_the_darkest_line_whichever_way_is_better() -> None:
     for measure in (ACCURACY, LOSS):
         given = np.array([0.2, 0.3, 0.8, 0.9])
         merit = measure.merit(given)
-        figure = parallel.figure(MANY[:4], given.tolist(), measure=measure, best=[int(np.argmax(merit))], subject=SUBJECT)
+        figure = parallel.draw_parallel(MANY[:4], given.tolist(), measure=measure, best=[int(np.argmax(merit))], subject=SUBJECT)
         ordinary, best = (part for part in figure.axes[0].collections if isinstance(part, LineCollection))
         shades = np.asarray(ordinary.get_array())
         assert shades.tolist() == sorted(shades)  # drawn from worst to best
@@ -225,7 +225,9 @@ def test_means_and_intervals_are_those_of_the_value() -> None:
 
 
 def test_a_curve_is_the_mean_of_its_seeds_as_far_as_all_go() -> None:
-    figure = sweep_curves.figure([("a", [[0.5, 0.6, 0.7], [0.7, 0.7]])], measure=ACCURACY, total=1, heading="", subject=SUBJECT)
+    figure = sweep_curves.draw_curves(
+        [("a", [[0.5, 0.6, 0.7], [0.7, 0.7]])], measure=ACCURACY, total=1, heading="", subject=SUBJECT
+    )
     (line,) = figure.axes[0].lines
     assert line.get_xdata().tolist() == [1, 2]
     np.testing.assert_allclose(line.get_ydata(), [0.6, 0.65])
@@ -233,7 +235,7 @@ def test_a_curve_is_the_mean_of_its_seeds_as_far_as_all_go() -> None:
 
 def test_each_row_of_filters_has_its_own_scale() -> None:
     small, large = DRAW.normal(size=(2, 4, 1, 3, 3)).astype(np.float32) * [[[[[0.01]]]], [[[[1]]]]]
-    figure = setting_filters.figure(
+    figure = setting_filters.draw_filters(
         [("a", "1", small), ("b", "2", large)], image_shape=(1, 28, 28), heading="", total=2, subject=SUBJECT
     )
     for axes, weights in zip(figure.axes, (small, large), strict=False):

@@ -39,7 +39,7 @@ override:
 
 
 @dataclass(frozen=True)
-class Lab:
+class Project:
     """A repository of its own, and what its store says."""
 
     root: Path
@@ -80,7 +80,7 @@ class Lab:
     def children(self) -> dict[str, str]:
         """Run id -> status of all trainings."""
         return dict(
-            self.ask("select r.run_uuid, status from runs r join tags t on t.run_uuid = r.run_uuid and key = 'filterlab.point'")
+            self.ask("select r.run_uuid, status from runs r join tags t on t.run_uuid = r.run_uuid and key = 'filterlab.trial'")
         )
 
     def tags(self, run_id: str) -> dict[str, str]:
@@ -102,9 +102,9 @@ def noise(root: Path, data: schema.Data) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lab]:
-    def make() -> Lab:
-        root = tmp_path_factory.mktemp("lab")
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+    def make() -> Project:
+        root = tmp_path_factory.mktemp("project")
         for part in ("conf", "src"):
             shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         (root / "dvc.yaml").write_text("stages: {}\n")
@@ -116,13 +116,13 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Lab]:
         for command in (
             ["init", "--quiet"],
             ["add", "conf", "src", "params.yaml", "dvc.yaml"],
-            ["commit", "--quiet", "-m", "lab"],
+            ["commit", "--quiet", "-m", "project"],
         ):
             who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
             subprocess.run(["git", *who, *command], cwd=root, check=True)
         environment = os.environ | {"PYTHONPATH": str(root / "src"), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         for name in ("DVC_ROOT", "FILTERLAB_SWEEP"):
             environment.pop(name, None)
-        return Lab(root, environment)
+        return Project(root, environment)
 
     return make

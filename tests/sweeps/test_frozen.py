@@ -3,9 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +14,10 @@ from filterlab.data.formats import idx as idx_format
 from filterlab.data.prepare import prepare
 from filterlab.errors import DataError
 from filterlab.seal import sha256
-from filterlab.sweeps import frozen, points
+from filterlab.sweeps import frozen
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
+from filterlab.sweeps.trials import compose_sweep
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -56,7 +55,7 @@ def sweep(root: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
 
 def digest_of(data: schema.Data, sweep: Sweep) -> str:
     """Of the training's data, as a job of the sweep has them."""
-    card, train, validation = frozen.training_data(sweep, data)
+    card, train, validation = frozen.load_data(sweep, data)
     assert card.digest == arrays.digest({"train": train, "validation": validation})
     return card.digest
 
@@ -65,10 +64,10 @@ def test_jobs_read_the_sweeps_own_copy(root: Path, data: schema.Data, sweep: Swe
     """Also a subset that a search draws later, and which nobody asked for before."""
     later = dataclasses.replace(data, take="first", take_n=100, seed=3)
     expected = [prepare(each, raw=root / "data/raw").train_card.digest for each in (data, later)]
-    frozen.freeze(sweep, [data], root=root)
+    frozen.freeze_data(sweep, [data], root=root)
     shutil.rmtree(root / "data")
     assert [digest_of(each, sweep) for each in (data, later)] == expected
-    frozen.freeze(sweep, [data, later], root=root)  # there is nothing more to keep
+    frozen.freeze_data(sweep, [data, later], root=root)  # there is nothing more to keep
     kept = sorted(path.name for path in (sweep.folder / "frozen/data/raw/MNIST").rglob("*") if path.is_file())
     assert kept == ["digests.json", *sorted(name for pair in idx_format.FILES.values() for name in (pair.images, pair.labels))]
 
@@ -81,7 +80,7 @@ def test_links_take_no_room_and_copies_come_where_there_are_none(
     kept_elsewhere = root / "cache"  # as DVC may have it
     source.rename(kept_elsewhere)
     source.symlink_to(kept_elsewhere)
-    frozen.freeze(sweep, [data], root=root)
+    frozen.freeze_data(sweep, [data], root=root)
     assert copy.samefile(kept_elsewhere) and not copy.is_symlink()
     shutil.rmtree(sweep.folder / "frozen")
 
@@ -89,7 +88,7 @@ def test_links_take_no_room_and_copies_come_where_there_are_none(
         raise OSError("no hard links here")
 
     monkeypatch.setattr(os, "link", no_links)
-    frozen.freeze(sweep, [data], root=root)
+    frozen.freeze_data(sweep, [data], root=root)
     assert not copy.samefile(source) and copy.read_bytes() == source.read_bytes()
 
 
@@ -97,7 +96,7 @@ def test_what_preprocess_made_is_kept_where_the_files_are_not_here(root: Path, d
     made = prepare(data, raw=root / "data/raw")
     arrays.save(root / "data/processed/train", {"train": made.train, "validation": made.validation}, made.train_card)
     shutil.rmtree(root / "data/raw")
-    frozen.freeze(sweep, [data], root=root)
+    frozen.freeze_data(sweep, [data], root=root)
     shutil.rmtree(root / "data")
     assert digest_of(data, sweep) == made.train_card.digest
 
@@ -106,17 +105,17 @@ def test_what_is_not_here_or_damaged_is_named_and_nothing_kept(root: Path, data:
     path = root / "data/raw/MNIST/raw/train-labels-idx1-ubyte"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"\0")
-    for act in (lambda: frozen.check([data], root=root), lambda: frozen.freeze(sweep, [data], root=root)):
+    for act in (lambda: frozen.check_data([data], root=root), lambda: frozen.freeze_data(sweep, [data], root=root)):
         with pytest.raises(DataError, match=r"train-labels-idx1-ubyte is damaged, .*; `dvc repro download` brings it anew"):
             act()
     other = dataclasses.replace(data, name="other", folder="Other")
     with pytest.raises(DataError, match=r"data/raw/Other is missing: `dvc repro preprocess` with data=other in params\.yaml"):
-        frozen.freeze(sweep, [other], root=root)
+        frozen.freeze_data(sweep, [other], root=root)
     assert not (sweep.folder / "frozen").exists()
 
 
 def test_a_link_that_is_edited_in_place_is_seen(root: Path, data: schema.Data, sweep: Sweep) -> None:
-    frozen.freeze(sweep, [data], root=root)
+    frozen.freeze_data(sweep, [data], root=root)
     with (root / "data/raw/MNIST/raw/train-labels-idx1-ubyte").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\0")
@@ -139,31 +138,16 @@ def test_a_copy_that_breaks_off_leaves_nothing_that_is_taken_for_whole(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "link", link)
-        frozen.freeze(sweep, [data], root=root)
+        frozen.freeze_data(sweep, [data], root=root)
     with pytest.raises(DataError, match=r"digests\.json is missing"):
         digest_of(data, sweep)
-    frozen.freeze(sweep, [data], root=root)
+    frozen.freeze_data(sweep, [data], root=root)
     shutil.rmtree(root / "data")
     digest_of(data, sweep)
 
 
 def test_a_plan_names_each_section_once() -> None:
-    plan = points.plan(CONF, ["seed=0,1", "data.seed=0,1", "data=mnist,fashion_mnist"])
+    plan = compose_sweep(CONF, ["seed=0,1", "data.seed=0,1", "data=mnist,fashion_mnist"])
     assert sorted((data.name, data.seed) for data in plan.data) == [
         (name, seed) for name in ("fashion_mnist", "mnist") for seed in (0, 1)
     ]
-
-
-def test_a_sweep_goes_on_after_another_data_sets_repro(make_lab: Callable[[], Any]) -> None:
-    """Begun, then data/raw and data/processed gone: more seeds, more subsets and a search train on the same data."""
-    lab = make_lab()
-    words = ["train", "-m", "--sweep", "kept", "trainer.max_epochs=1"]
-    lab.run(*words, "seed=0,1")
-    shutil.rmtree(lab.root / "data")
-    said = lab.run(*words, "seed=0,1,2")
-    assert "3 points, 2 done: 1 to run" in said
-    found = {lab.tags(run_id)["filterlab.data"] for run_id in lab.children()}
-    assert len(lab.children()) == 3 and len(found) == 1
-    said = lab.run(*words, "seed=0", "data.seed=0,1", code=3)
-    assert "data/raw/MNIST is missing: `dvc repro preprocess` with data=mnist" in said and "Traceback" not in said
-    assert len(lab.children()) == 3

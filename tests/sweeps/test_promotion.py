@@ -48,24 +48,24 @@ stages:
 
 
 @pytest.fixture(scope="module")
-def lab(make_lab: Callable[[], Any]) -> Any:
+def project(make_project: Callable[[], Any]) -> Any:
     """The sweep's trainings have one thread, `dvc repro` two: how many is left to the machine."""
-    lab = make_lab()
-    (lab.root / "params.yaml").write_text(PARAMETERS)
-    lab.run("train", "-m", "--sweep", "widths", "model.filters=2,8", "seed=3,4", "optimizer.lr=0.004", OMP_NUM_THREADS="1")
-    (lab.root / "dvc.yaml").write_text(DVC)
-    (lab.root / "results/config.yaml").unlink()
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=lab.root, env=lab.environment, check=True)
-    return lab
+    project = make_project()
+    (project.root / "params.yaml").write_text(PARAMETERS)
+    project.run("train", "-m", "--sweep", "widths", "model.filters=2,8", "seed=3,4", "optimizer.lr=0.004", OMP_NUM_THREADS="1")
+    (project.root / "dvc.yaml").write_text(DVC)
+    (project.root / "results/config.yaml").unlink()
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=project.root, env=project.environment, check=True)
+    return project
 
 
-def dvc(lab: Any, *words: str) -> str:
-    path = f"{Path(sys.executable).parent}:{lab.environment['PATH']}"
+def dvc(project: Any, *words: str) -> str:
+    path = f"{Path(sys.executable).parent}:{project.environment['PATH']}"
     command = [sys.executable, "-m", "dvc", *words]
     done = subprocess.run(
         command,
-        cwd=lab.root,
-        env=lab.environment | {"PATH": path, "OMP_NUM_THREADS": "2"},
+        cwd=project.root,
+        env=project.environment | {"PATH": path, "OMP_NUM_THREADS": "2"},
         text=True,
         capture_output=True,
         check=False,
@@ -74,9 +74,9 @@ def dvc(lab: Any, *words: str) -> str:
     return done.stdout
 
 
-def best(lab: Any) -> str:
+def best(project: Any) -> str:
     """The widths' best run by the store itself: of the better setting by its mean, the better seed."""
-    found = lab.ask(
+    found = project.ask(
         "select m.run_uuid, m.value, t.value from latest_metrics m join tags t on t.run_uuid = m.run_uuid "
         "where m.key = 'best/validation/accuracy' and t.key = 'swept.model.filters'"
     )
@@ -87,13 +87,13 @@ def best(lab: Any) -> str:
     return max((number, run_id) for run_id, number, each in found if each == setting)[1]
 
 
-def test_the_best_becomes_the_parameters(lab: Any) -> None:
-    dvc(lab, "repro", "compose")
-    winner = best(lab)
-    said = lab.here("promote", "--best", "accuracy", "--sweep", "widths")
+def test_the_best_becomes_the_parameters(project: Any) -> None:
+    dvc(project, "repro", "compose")
+    winner = best(project)
+    said = project.here("promote", "--best", "accuracy", "--sweep", "widths")
     assert winner in said
-    parameters = yaml.safe_load((lab.root / "params.yaml").read_text())
-    seed = lab.tags(winner)["swept.seed"]
+    parameters = yaml.safe_load((project.root / "params.yaml").read_text())
+    seed = project.tags(winner)["swept.seed"]
     assert (parameters["seed"], parameters["override"]["optimizer"], parameters["model"]) == (
         int(seed),
         {"lr": 0.004},
@@ -101,47 +101,47 @@ def test_the_best_becomes_the_parameters(lab: Any) -> None:
     )
     assert parameters["override"]["trainer"]["threads"] == 1, "as the run had, though it asked for one per core"
     assert f"+seed: {seed}" in said and "-seed: 0" in said, "what changes is shown"
-    assert "# noise here, under that name" in (lab.root / "params.yaml").read_text()
+    assert "# noise here, under that name" in (project.root / "params.yaml").read_text()
 
 
-def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(lab: Any) -> None:
-    dvc(lab, "repro")
-    said = lab.here("lineage")
-    assert f"promoted    {best(lab)}" in said and "sweep       widths" in said
+def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(project: Any) -> None:
+    dvc(project, "repro")
+    said = project.here("lineage")
+    assert f"promoted    {best(project)}" in said and "sweep       widths" in said
     assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in said
 
 
-def test_other_parameters_are_not_marked(lab: Any) -> None:
-    path = lab.root / "params.yaml"
+def test_other_parameters_are_not_marked(project: Any) -> None:
+    path = project.root / "params.yaml"
     kept = path.read_text()
     path.write_text(kept.replace("max_epochs: 3", "max_epochs: 2"))
-    dvc(lab, "repro")
-    assert "promoted " not in lab.here("lineage").replace("promoted to", "")
+    dvc(project, "repro")
+    assert "promoted " not in project.here("lineage").replace("promoted to", "")
     path.write_text(kept)
 
 
-def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
-    run_id, path = best(lab), lab.root / "params.yaml"
+def test_what_cannot_be_reproduced_is_refused(project: Any) -> None:
+    run_id, path = best(project), project.root / "params.yaml"
     before = path.read_text()
-    code = lab.root / "src/filterlab/models/architectures/softmax.py"
+    code = project.root / "src/filterlab/models/architectures/softmax.py"
     kept = code.read_text()
     code.write_text(kept + "\n")
-    assert "other code than what is here" in lab.run("promote", run_id, code=2)
-    lab.run("train")
-    dirty = [each for each in lab.ask("select run_uuid from tags where key = 'filterlab.dirty' and value = 'true'")][-1][0]
+    assert "other code than what is here" in project.run("promote", run_id, code=2)
+    project.run("train", "trainer.max_epochs=1")
+    dirty = [each for each in project.ask("select run_uuid from tags where key = 'filterlab.dirty' and value = 'true'")][-1][0]
     code.write_text(kept)
-    assert promoted.PROMOTED not in lab.tags(dirty), "the pipeline's own training alone is marked"
-    assert "was never committed" in lab.here("promote", dirty, code=2)
-    folder = lab.root / "data/processed/train"
+    assert promoted.PROMOTED not in project.tags(dirty), "the pipeline's own training alone is marked"
+    assert "was never committed" in project.here("promote", dirty, code=2)
+    folder = project.root / "data/processed/train"
     card, parts = arrays.load(folder)
     other = parts | {"train": dataclasses.replace(parts["train"], labels=parts["train"].labels[::-1].copy())}
     arrays.save(folder, other, card)
-    assert "the arrays are damaged, or not those that card.json describes" in lab.here("promote", run_id, code=3)
+    assert "the arrays are damaged, or not those that card.json describes" in project.here("promote", run_id, code=3)
     arrays.save(folder, other, dataclasses.replace(card, digest=arrays.digest(other)))
-    assert "learned from other data" in lab.here("promote", run_id, code=2)
+    assert "learned from other data" in project.here("promote", run_id, code=2)
     arrays.save(folder, parts, card)
-    assert "no run in this store" in lab.here("promote", "zzz", code=2)
-    assert "no choice is made on the test set" in lab.here("promote", "--best", "test/accuracy", "--sweep", "widths", code=2)
+    assert "no run in this store" in project.here("promote", "zzz", code=2)
+    assert "no choice is made on the test set" in project.here("promote", "--best", "test/accuracy", "--sweep", "widths", code=2)
     assert path.read_text() == before
 
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_reproduced_is_refused(lab: Any) -> None:
 )
 def test_any_configuration_can_be_said_as_parameters(words: list[str], tmp_path: Path) -> None:
     config = compose.compose(CONF, words)
-    text = promotion.rewrite((CONF.parent / "params.yaml").read_text(), promotion.choices(CONF, config, prefer={}))
+    text = promotion.edit_parameters((CONF.parent / "params.yaml").read_text(), promotion.to_parameters(CONF, config, prefer={}))
     (tmp_path / "params.yaml").write_text(text)
     again = compose.compose(CONF, compose.to_overrides(compose.read_parameters(tmp_path / "params.yaml")))
     assert resolved.key(again) == resolved.key(config)
@@ -181,6 +181,6 @@ def test_a_configuration_that_was_edited_in_the_store_is_refused() -> None:
     config = compose.compose(CONF, ["model=softmax"])
     text, tags = resolved.dump(config), {logging.CONFIG: resolved.key(config)}
     run = Found("a" * 32, "a", "FINISHED", started=0, ended=1, params={}, metrics={}, tags=tags)
-    assert promotion.trained_with(Kept(text), run) == config
+    assert promotion.read_config(Kept(text), run) == config
     with pytest.raises(UserError, match=r"config\.yaml of run a{32} is damaged: it is not the one that the run was trained with"):
-        promotion.trained_with(Kept(text.replace("lr: 0.", "lr: 0.0")), run)
+        promotion.read_config(Kept(text.replace("lr: 0.", "lr: 0.0")), run)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from filterlab.sweeps import pruning, search, survey
+from filterlab.sweeps.pruning import make_stopper, should_prune
+from filterlab.sweeps.status import KEY
 from filterlab.sweeps.sweep import Sweep
 from filterlab.tracking import Found, NullRun
 
@@ -27,7 +28,7 @@ class Store(NullRun):
     def search(self, where: str) -> list[Found]:
         assert "tags.`filterlab.sweep` = 'hunt'" in where and "'parent'" in where
         runs = [*STATES.items(), ("me", "RUNNING")]
-        return [Found(run, run, status, 0, 1, {}, {}, {survey.KEY: run, "swept.optimizer.lr": run}) for run, status in runs]
+        return [Found(run, run, status, 0, 1, {}, {}, {KEY: run, "swept.optimizer.lr": run}) for run, status in runs]
 
     def curves(self, run_ids: list[str], metric: str) -> dict[str, list[tuple[int, float]]]:
         assert metric == "validation/accuracy" and "me" not in run_ids
@@ -43,17 +44,13 @@ class Epoch:
 @pytest.mark.parametrize("mine", [[0.1], [0.5, 0.65], [0.55, 0.7], [0.6, 0.9], [0.2, 0.3, 0.4]], ids=str)
 def test_as_the_pruner_says(tmp_path: Path, pruner: str, mine: list[float]) -> None:
     sweep = Sweep(tmp_path / "hunt", parent="parent", swept=["optimizer.lr"], pruner=pruner, warmup=0)
-    stop = pruning.stopper(sweep)
+    stop = make_stopper(sweep)
     others = [CURVES[run] for run in CURVES if pruner == "halving" or STATES[run] == "FINISHED"]
-    expected = search.prune(mine, others, direction="maximize", pruner=pruner, warmup=0)
+    expected = should_prune(mine, others, direction="maximize", pruner=pruner, warmup=0)
     assert stop(Store(), [Epoch(0), *map(Epoch, mine)][1:]) == expected
     assert stop(Store(), [Epoch(accuracy) for accuracy in mine]) == expected, "asked again, with what it remembers"
 
 
 def test_the_median_stops_the_worse_half(tmp_path: Path) -> None:
-    stop = pruning.stopper(Sweep(tmp_path / "hunt", parent="parent", swept=["optimizer.lr"], pruner="median", warmup=0))
+    stop = make_stopper(Sweep(tmp_path / "hunt", parent="parent", swept=["optimizer.lr"], pruner="median", warmup=0))
     assert stop(Store(), [Epoch(0.45)]) and not stop(Store(), [Epoch(0.55)])
-
-
-def test_a_grid_prunes_nothing(tmp_path: Path) -> None:
-    assert pruning.stopper(Sweep(tmp_path / "grid")) is None

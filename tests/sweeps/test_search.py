@@ -1,339 +1,271 @@
-"""Ask and tell against Optuna's own studies: the same points, the same best, the same decisions to stop."""
+"""A search trial by trial, with a launcher that fails in every way."""
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from hydra.core.utils import JobReturn, JobStatus
+from optuna.samplers import TPESampler
+from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 
+from filterlab.config import compose
 from filterlab.errors import ConfigError, UserError
-from filterlab.sweeps import objective
-from filterlab.sweeps.search import Best, Outcome, Search, prune
-from filterlab.sweeps.space import space
+from filterlab.sweeps import search
+from filterlab.sweeps.ask_tell import Best, Outcome, Search
+from filterlab.sweeps.objective import direction_of
+from filterlab.sweeps.space import read_space
+from filterlab.sweeps.trials import compose_sweep
+from hydra_plugins.filterlab_sweepers.sweepers import OptunaConf
 
-PARSER = OverridesParser.create()
-WORDS = ["lr=tag(log,interval(1e-4,1))", "optimizer=sgd,adam", "size=range(16,129,16)", "decay=interval(0,0.5)"]
-SPACE = space(PARSER.parse_overrides(WORDS))[0]
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-}
+CONF = Path(__file__).parents[2] / "conf"
+METRIC = "best/validation/accuracy"
 
 
-@pytest.fixture(autouse=True)
-def silent() -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+class Launcher:
+    """Gives back what `outcome` says of each job's values, or raises what it gives for a batch."""
+
+    def __init__(self, outcome: Callable[[int, dict[str, Any]], Any]):
+        self.outcome = outcome
+        self.batches: list[list[int]] = []
+        self.values: dict[int, dict[str, Any]] = {}
+        self.words: list[Sequence[str]] = []
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        returned, lost = [], None
+        numbers = list(range(initial_job_idx, initial_job_idx + len(job_overrides)))
+        self.batches.append(numbers)
+        for number, words in zip(numbers, job_overrides, strict=True):
+            self.words.append(words)
+            parsed = OverridesParser.create().parse_overrides(list(words))
+            self.values[number] = {override.get_key_element(): override.value() for override in parsed}
+            outcome = self.outcome(number, self.values[number])
+            if isinstance(outcome, (UncompletedJobError, BrokenExecutor, FailedSubmissionError, KeyboardInterrupt)):
+                lost = outcome
+            status = JobStatus.FAILED if isinstance(outcome, BaseException) else JobStatus.COMPLETED
+            job = JobReturn(overrides=words, status=status)
+            job.return_value = outcome
+            returned.append(job)
+        if lost:
+            raise lost
+        return returned
 
 
-def values(overrides: Sequence[str]) -> dict[str, Any]:
-    return {override.get_key_element(): override.value() for override in PARSER.parse_overrides(list(overrides))}
-
-
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    return {
-        "lr": trial.suggest_float("lr", 1e-4, 1, log=True),
-        "optimizer": trial.suggest_categorical("optimizer", ["sgd", "adam"]),
-        "size": trial.suggest_int("size", 16, 128, step=16),
-        "decay": trial.suggest_float("decay", 0, 0.5),
-    }
-
-
-def accuracy(given: dict[str, Any]) -> float:
-    best = {"sgd": -1.0, "adam": -2.5}[given["optimizer"]]
-    return 1 - (math.log10(given["lr"]) - best) ** 2 / 10 - (given["size"] - 64) ** 2 / 1e5 - given["decay"] ** 2
-
-
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_the_points_are_optunas_own(sampler: str, direction: str) -> None:
-    """Trials that fail and trials that are pruned among them."""
-
-    def curve(number: int, given: dict[str, Any]) -> list[float]:
-        return [accuracy(given) * share for share in (0.5, 0.8)]
-
-    def target(trial: optuna.Trial) -> float:
-        given = suggest(trial)
-        if trial.number % 7 == 3:
-            raise OSError
-        if trial.number % 5 == 4:
-            for step, value in enumerate(curve(trial.number, given)):
-                trial.report(value, step)
-            raise optuna.TrialPruned
-        return accuracy(given)
-
-    study = optuna.create_study(direction=direction, sampler=SAMPLERS[sampler](5))
-    study.optimize(target, n_trials=40, catch=OSError)
-    search = Search(SPACE, direction=direction, sampler=sampler, seed=5)
-    for expected in study.trials:
-        asked = search.ask()
-        assert asked is not None
-        number, overrides = asked
-        given = values(overrides)
-        assert (number, given) == (expected.number, expected.params)
-        if number % 7 == 3:
-            search.tell(number, None, "failed")
-        elif number % 5 == 4:
-            search.tell(number, curve(number, given)[-1], "pruned", curve=curve(number, given))
-        else:
-            search.tell(number, accuracy(given), "done")
-    assert [trial.state for trial in search.study.trials] == [trial.state for trial in study.trials]
-    best = search.best()
-    assert best is not None
-    assert (best.number, values(best.overrides), best.value) == (
-        study.best_trial.number,
-        study.best_params,
-        study.best_value,
+def run(
+    launcher: Launcher,
+    words: Sequence[str],
+    *,
+    known: Callable[[], list[Outcome]] = list,
+    metric: str = METRIC,
+    n_trials: int = 20,
+    n_jobs: int = 1,
+    seed: int = 0,
+) -> Best:
+    space, fixed = read_space(OverridesParser.create().parse_overrides(list(words)))
+    asked = Search(space, direction=direction_of(metric), sampler="tpe", seed=seed, known=known())
+    return search.run_search(
+        asked, fixed=fixed, metric=metric, n_trials=n_trials, n_jobs=n_jobs, launch=launcher.launch, known=known
     )
 
 
-def test_batches_are_optunas_own() -> None:
-    """Four asked before the first of them is told."""
-    study = optuna.create_study(direction="maximize", sampler=TPESampler(seed=2))
-    search = Search(SPACE, direction="maximize", sampler="tpe", seed=2)
-    for _ in range(8):
-        theirs = [study.ask(SPACE) for _ in range(4)]
-        ours = [search.ask() for _ in range(4)]
-        for trial, asked in zip(theirs, ours, strict=True):
-            assert asked is not None
-            number, overrides = asked
-            assert (number, values(overrides)) == (trial.number, trial.params)
-            study.tell(trial, accuracy(trial.params))
-            search.tell(number, accuracy(values(overrides)), "done")
+def good(number: int, values: dict[str, Any]) -> dict[str, Any]:
+    return {METRIC: 1 - values["x"] ** 2, "best/validation/loss": values["x"] ** 2, "state": "done"}
 
 
-def test_what_is_drawn_again_is_told_and_not_asked() -> None:
-    """The distinct points of Optuna's own study, in its order; the search ends when nothing new comes up."""
-    few = space(PARSER.parse_overrides(["x=range(4)", "y=a,b"]))[0]
-
-    def height(given: dict[str, Any]) -> float:
-        return float(given["x"]) + 10 * (given["y"] == "b")
-
-    study = optuna.create_study(direction="maximize", sampler=TPESampler(seed=1))
-    study.optimize(lambda trial: height({"x": trial.suggest_int("x", 0, 3), "y": trial.suggest_categorical("y", ["a", "b"])}), 60)
-    expected = list(dict.fromkeys(tuple(trial.params.items()) for trial in study.trials))
-    search = Search(few, direction="maximize", sampler="tpe", seed=1)
-    found = []
-    for number in itertools.count():
-        if (asked := search.ask()) is None:
-            break
-        assert asked[0] == number
-        given = values(asked[1])
-        found.append(tuple(given.items()))
-        search.tell(number, height(given), "done")
-    assert found[: len(expected)] == expected
-    assert len(found) == len(set(found)) <= 8
-    assert search.begun == len(found)
-    assert search.best() == Best(found.index((("x", 3), ("y", "b"))), ["x=3", "y=b"], 13.0)
-
-
-def test_what_is_drawn_again_before_it_is_told() -> None:
-    two = space(PARSER.parse_overrides(["x=a,b"]))[0]
-    search = Search(two, direction="minimize", sampler="random", seed=0)
-    asked = [search.ask(), search.ask(), search.ask()]
-    assert asked[2] is None
-    assert {tuple(one[1]) for one in asked if one} == {("x=a",), ("x=b",)}
-    search.tell(0, 1.0, "done")
-    search.tell(1, None, "failed")
-    assert asked[0] is not None
-    first = values(asked[0][1])["x"]
-    states = {(trial.params["x"] == first, trial.state) for trial in search.study.trials}
-    assert states == {(True, TrialState.COMPLETE), (False, TrialState.FAIL)}
-
-
-@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-def test_no_number_is_a_failure(value: float | None) -> None:
-    search = Search(SPACE, direction="maximize", sampler="tpe", seed=0)
-    search.ask()
-    search.tell(0, value, "done")
-    assert search.study.trials[0].state == TrialState.FAIL
-    assert search.best() is None
-    again = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Outcome(search.outcomes[0].values, "done", value)])
-    assert again.study.trials[0].state == TrialState.FAIL
-    assert again.ask() is not None
-
-
-def begun(count: int) -> list[Outcome]:
-    search = Search(SPACE, direction="maximize", sampler="random", seed=9)
-    trials = []
-    for _ in range(count):
-        asked = search.ask()
-        assert asked is not None
-        given = values(asked[1])
-        trials.append(Outcome(given, "done", accuracy(given)))
-    return trials
-
-
-def test_a_search_goes_on_from_what_is_known() -> None:
-    """As Optuna goes on with a study of its own, made by another sampler; the trials' numbers go on too."""
+def test_settings_are_those_that_optuna_itself_tries(capsys: pytest.CaptureFixture[str]) -> None:
+    launcher = Launcher(good)
+    run(launcher, ["x=interval(-1,1)", "kind=plain,odd"], n_trials=14, seed=3)
 
     def target(trial: optuna.Trial) -> float:
-        given = suggest(trial)
-        if trial.number == 3:
-            raise OSError
-        if trial.number == 4:
-            trial.report(0.3, 0)
-            trial.report(0.4, 1)
-            raise optuna.TrialPruned
-        return accuracy(given)
+        x = trial.suggest_float("x", -1, 1)
+        trial.suggest_categorical("kind", ["plain", "odd"])
+        return 1 - x**2
 
-    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=9))
-    study.optimize(target, n_trials=15, catch=OSError)
-    study.sampler = TPESampler(seed=int(np.random.SeedSequence([0, 15]).generate_state(1)[0]))
-    known = begun(15)
-    assert [trial.values for trial in known] == [trial.params for trial in study.trials]
-    known[3] = Outcome(known[3].values, "failed")
-    known[4] = Outcome(known[4].values, "pruned", 0.4, [0.3, 0.4])
-    search = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known)
-    assert search.begun == 15
-    asked = search.ask()
-    assert asked is not None
-    assert asked[0] == 15
-    assert values(asked[1]) == study.ask(SPACE).params
+    study = optuna.create_study(direction="maximize", sampler=TPESampler(seed=3))
+    study.optimize(target, n_trials=14)
+    assert list(launcher.values.items()) == [(trial.number, trial.params) for trial in study.trials]
+    best = f"x={study.best_params['x']} kind={study.best_params['kind']}"
+    assert f"best of 14 (14 done): {best}  {METRIC} {study.best_value:.6g}" in capsys.readouterr().out.splitlines()
 
 
-def test_a_search_that_goes_on_asks_other_points() -> None:
-    first = Search(SPACE, direction="maximize", sampler="tpe", seed=0)
-    before = []
-    for _ in range(3):
-        asked = first.ask()
-        assert asked is not None
-        before.append(asked[1])
-        first.tell(asked[0], 1.0, "done")
-    known = [Outcome(values(overrides), "done", 1.0) for overrides in before]
-    second = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known)
-    after = [asked[1] for _ in range(3) if (asked := second.ask())]
-    assert len(after) == 3
-    assert not any(overrides in before for overrides in after)
+def test_batches_and_numbers() -> None:
+    launcher = Launcher(good)
+    best = run(launcher, ["model=mlp", "x=interval(-1,1)"], n_trials=8, n_jobs=3)
+    assert launcher.batches == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert all(words[0] == "model=mlp" for words in launcher.words)
+    top = max(launcher.values, key=lambda number: good(number, launcher.values[number])[METRIC])
+    assert best == Best(top, [f"x={launcher.values[top]['x']}"], 1 - launcher.values[top]["x"] ** 2)
 
 
-def test_what_was_interrupted_comes_first() -> None:
-    known = begun(4)
-    known[1] = Outcome(known[1].values, "interrupted")
-    known[2] = Outcome(known[2].values, "interrupted", 0.3, [0.3])
-    search = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known)
-    assert search.begun == 2
-    asked = [search.ask() for _ in range(3)]
-    assert [one[0] for one in asked if one] == [2, 3, 4]
-    assert [values(one[1]) for one in asked if one][:2] == [known[1].values, known[2].values]
-    search.tell(2, 5.0, "done")
-    best = search.best()
-    assert best is not None and (best.number, best.value) == (2, 5.0)
+def test_minimize() -> None:
+    launcher = Launcher(good)
+    best = run(launcher, ["x=interval(-1,1)"], metric="best/validation/loss", n_trials=6)
+    assert best.value == min(values["x"] ** 2 for values in launcher.values.values())
 
 
-def test_what_runs_elsewhere_is_counted_and_not_asked() -> None:
-    two = space(PARSER.parse_overrides(["x=a,b"]))[0]
-    search = Search(two, direction="minimize", sampler="random", seed=0, known=[Outcome({"x": "a"}, "running")])
-    assert search.begun == 1
-    assert search.ask() == (1, ["x=b"])
-    assert search.ask() is None
+def test_a_trial_that_fails_is_told_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """It neither ends the search nor counts as a result, whatever it raises; nor does one without a finite metric."""
+
+    def outcome(number: int, values: dict[str, Any]) -> Any:
+        if number == 2:
+            return RuntimeError("out of memory")
+        return good(number, values) | ({METRIC: float("nan")} if number == 3 else {})
+
+    launcher = Launcher(outcome)
+    with caplog.at_level("WARNING"):
+        best = run(launcher, ["x=interval(-1,1)"], n_trials=6)
+    assert [len(batch) for batch in launcher.batches] == [1] * 6
+    assert best.number not in (2, 3)
+    assert caplog.messages == [
+        "trial 2 failed: RuntimeError: out of memory",
+        "trial 3 failed: best/validation/accuracy is nan",
+    ]
 
 
-def test_known_values_may_be_text() -> None:
-    typed = begun(12)
-    texts = [Outcome({key: str(value) for key, value in trial.values.items()}, trial.state, trial.value) for trial in typed]
-    asked = [Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=known).ask() for known in (typed, texts)]
-    assert asked[0] == asked[1]
+def test_pruned_trials_are_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    def outcome(number: int, values: dict[str, Any]) -> Any:
+        curves = {"validation/accuracy": [8.0, 9.0], "validation/loss": [0.2, 0.1]}
+        pruned = {METRIC: 9.0, "best/validation/loss": 0.1, "state": "pruned", "curves": curves}
+        return pruned if number == 1 else good(number, values)
+
+    assert run(Launcher(outcome), ["x=interval(-1,1)"], n_trials=4).value <= 1
+    assert "best of 4 (3 done, 1 pruned): " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("change", [{"lr": 3.0}, {"optimizer": "adadelta"}, {"size": 17}, {"decay": "much"}])
-@pytest.mark.parametrize("state", ["done", "interrupted"])
-def test_another_space_is_another_search(change: dict[str, Any], state: str) -> None:
-    (trial,) = begun(1)
-    with pytest.raises(UserError, match="another space is another search"):
-        Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Outcome(trial.values | change, state, 0.5)])
-    with pytest.raises(UserError, match="another space is another search"):
-        Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=[Outcome({"lr": 0.1}, state, 0.5)])
-
-
-PRUNERS: dict[str, Callable[[int], BasePruner]] = {
-    "median": lambda warmup: MedianPruner(n_warmup_steps=warmup),
-    "halving": lambda warmup: SuccessiveHalvingPruner(min_resource=max(1, warmup)),
-}
-
-
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("pruner", ["median", "halving"])
-@pytest.mark.parametrize("warmup", [0, 1, 3])
-@pytest.mark.filterwarnings("ignore:All-NaN slice")
-def test_the_pruner_decides_as_in_a_study(pruner: str, direction: str, warmup: int) -> None:
-    """One trial after the other, stopped where Optuna stops it: each decision on the way is the same."""
-    random = np.random.default_rng(0)
-    study = optuna.create_study(direction=direction, pruner=PRUNERS[pruner](warmup))
-    finished: list[list[float]] = []
-    every: list[list[float]] = []
-    answers = []
-    for number in range(24):
-        trial, curve = study.ask(), []
-        level = random.normal()
-        for step in range(8):
-            curve.append(math.nan if number == 20 else level + random.normal(scale=0.5))
-            trial.report(curve[-1], step)
-            others = finished if pruner == "median" else every
-            expected = trial.should_prune()
-            assert prune(curve, others, direction=direction, pruner=pruner, warmup=warmup) == expected
-            answers.append(expected)
-            if expected:
-                study.tell(trial, state=TrialState.PRUNED)
-                break
-        else:
-            study.tell(trial, curve[-1])
-            finished.append(curve)
-        every.append(curve)
-        assert len(curve) > warmup
-    assert {True, False} == set(answers)
-
-
-def test_no_pruner_stops_nothing() -> None:
-    assert not prune([0.0], [[1.0]] * 10, direction="maximize", pruner="none", warmup=0)
-    assert prune([0.0], [[1.0]] * 10, direction="maximize", pruner="median", warmup=0)
-    assert not prune([], [[1.0]] * 10, direction="maximize", pruner="median", warmup=0)
-
-
-def test_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    optuna.logging.set_verbosity(optuna.logging.INFO)
-    search = Search(SPACE, direction="maximize", sampler="tpe", seed=0, known=begun(2))
-    search.ask()
-    search.tell(2, None, "failed")
-    prune([0.0], [[1.0]] * 10, direction="maximize", pruner="median", warmup=0)
-    assert capfd.readouterr() == ("", "")
+@pytest.mark.parametrize(("metric", "curve"), [("accuracy", [0.5, 0.6]), ("loss", [0.2, 0.3])])
+def test_the_sampler_learns_from_the_objectives_curve(monkeypatch: pytest.MonkeyPatch, metric: str, curve: list[float]) -> None:
+    """Whatever metric the training chose its epoch by."""
+    curves = {"validation/accuracy": [0.5, 0.6], "validation/loss": [0.2, 0.3]}
+    seen = []
+    tell = Search.tell
+    monkeypatch.setattr(Search, "tell", lambda self, number, outcome: (seen.append(outcome.curve), tell(self, number, outcome)))
+    launcher = Launcher(lambda number, values: good(number, values) | {"curves": curves, "state": "pruned" if number else "done"})
+    run(launcher, ["x=interval(-1,1)"], metric=f"best/validation/{metric}", n_trials=2)
+    assert seen == [curve] * 2
 
 
 @pytest.mark.parametrize(
-    ("metric", "direction"),
-    [
-        ("best/validation/accuracy", "maximize"),
-        ("validation/accuracy", "maximize"),
-        ("best/validation/loss", "minimize"),
-        ("validation/loss", "minimize"),
-    ],
+    "error", [UncompletedJobError("job 7_1 was cancelled"), FailedJobError("killed"), BrokenExecutor("killed")]
 )
-def test_validation_metrics_choose(metric: str, direction: str) -> None:
-    """By the name under which a training returns them."""
-    assert objective.check(metric, direction=direction) == f"best/validation/{metric.rpartition('/')[2]}"
+def test_a_killed_job_costs_its_trial_alone(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher gives nothing back for the whole batch; the store knows what became of the others, once they have ended."""
+    monkeypatch.setattr(search, "POLL", 0.0)
+    launcher = Launcher(lambda number, values: error if number == 1 else good(number, values))
+    looks = []
+
+    def known() -> list[Outcome]:
+        looks.append(len(launcher.batches))
+        if not launcher.batches:
+            return []
+        trials = [Outcome({"x": str(values["x"])}, "done", 1 - values["x"] ** 2) for values in launcher.values.values()]
+        trials[1] = Outcome(trials[1].swept, "interrupted")
+        if len(looks) == 2:
+            trials[2] = Outcome(trials[2].swept, "running")
+        return trials
+
+    best = run(launcher, ["x=interval(-1,1)"], n_trials=7, n_jobs=3, known=known)
+    assert launcher.batches == [[0, 1, 2], [3, 4, 5], [6]]
+    assert looks == [0, 1, 1]
+    values = {number: 1 - given["x"] ** 2 for number, given in launcher.values.items() if number != 1}
+    assert best.value == max(values.values())
+
+
+def test_what_the_store_does_not_know_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    launcher = Launcher(lambda number, values: UncompletedJobError("gone") if number == 0 else good(number, values))
+    run(launcher, ["x=interval(-1,1)"], n_trials=4, n_jobs=2)
+    assert "best of 4 (2 failed, 2 done): " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), FailedSubmissionError("sbatch: invalid partition")])
+def test_what_ends_a_search(error: BaseException) -> None:
+    launcher = Launcher(lambda number, values: error if number == 1 else good(number, values))
+    with pytest.raises(type(error)):
+        run(launcher, ["x=interval(-1,1)"], n_trials=5)
+    assert launcher.batches == [[0], [1]]
+
+
+def test_a_search_goes_on() -> None:
+    """n_trials counts the known ones, and what was interrupted is asked before anything new."""
+    launcher = Launcher(good)
+    known = [
+        Outcome({"x": "0.5"}, "done", 0.75),
+        Outcome({"x": "0.25"}, "interrupted"),
+        Outcome({"x": "0.001"}, "done", 0.999999),
+        Outcome({"x": "-0.5"}, "failed"),
+    ]
+    best = run(launcher, ["x=interval(-1,1)"], n_trials=6, known=lambda: known)
+    assert launcher.batches == [[3], [4], [5]]
+    assert launcher.values[3] == {"x": 0.25}
+    assert best == Best(1, ["x=0.001"], 0.999999)
+
+
+def test_a_search_that_is_over_launches_nothing() -> None:
+    launcher = Launcher(good)
+    known = [Outcome({"x": "0.5"}, "done", 0.75), Outcome({"x": "0.25"}, "done", 0.9)]
+    assert run(launcher, ["x=interval(-1,1)"], n_trials=2, known=lambda: known) == Best(1, ["x=0.25"], 0.9)
+    assert launcher.batches == []
+
+
+def test_a_small_space_ends_the_search() -> None:
+    launcher = Launcher(good)
+    assert run(launcher, ["x=0,1"], n_trials=100, n_jobs=2).value == 1
+    assert sorted(values["x"] for values in launcher.values.values()) == [0, 1]
+
+
+def test_nothing_done_is_an_error() -> None:
+    launcher = Launcher(lambda number, values: OSError("no space left"))
+    with pytest.raises(
+        UserError, match="no training of this search was done: 3 failed; the last failure: OSError: no space left"
+    ):
+        run(launcher, ["x=interval(-1,1)"], n_trials=3)
 
 
 @pytest.mark.parametrize(
-    ("metric", "direction", "complaint"),
+    ("returned", "there"), [(None, "NoneType"), ({"best/validation/loss": 1.0, "state": "done"}, "best/validation/loss, state")]
+)
+def test_a_metric_that_no_training_returns(returned: Any, there: str) -> None:
+    with pytest.raises(UserError, match=f"'{METRIC}', and a training does not return it, but: {there}"):
+        run(Launcher(lambda number, values: returned), ["x=interval(-1,1)"], n_trials=3)
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
     [
-        ("test/accuracy", "maximize", "no choice is made on the test set"),
-        ("best/test/accuracy", "maximize", "no choice is made on the test set"),
-        ("validation/test_accuracy", "maximize", "no choice is made on the test set"),
-        ("train/accuracy", "maximize", "learnt by heart"),
-        ("training/seconds", "minimize", "learnt by heart"),
-        ("accuracy", "maximize", "expected best/validation/accuracy or best/validation/loss"),
-        ("best/validation/macro_f1", "maximize", "expected best/validation/accuracy or best/validation/loss"),
-        ("best/validation/accuracy", "minimize", "expected maximize"),
-        ("best/validation/loss", "maximize", "expected minimize"),
-        ("best/validation/loss", "down", "expected maximize or minimize"),
+        ("metric=test/accuracy", "no choice is made on the test set"),
+        ("metric=train/accuracy", "learnt by heart"),
+        ("metric=best/validation/macro_f1", "macro_f1"),
+        ("n_trials=0", "hydra.sweeper.n_trials is 0, expected >= 1"),
+        ("n_jobs=0", "hydra.sweeper.n_jobs is 0, expected >= 1"),
+        ("seed=-1", "hydra.sweeper.seed is -1, expected >= 0"),
+        ("sampler=grid", "hydra.sweeper.sampler is 'grid', expected one of tpe, random"),
+        ("pruner=hyperband", "hydra.sweeper.pruner is 'hyperband', expected one of none, median, halving"),
     ],
 )
-def test_what_no_choice_is_made_by(metric: str, direction: str, complaint: str) -> None:
+def test_a_searchs_settings_are_checked_with_its_trials(word: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        objective.check(metric, direction=direction)
+        compose_sweep(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.5)", f"hydra.sweeper.{word}"])
+
+
+def test_the_ready_search_composes() -> None:
+    """As one training, without the search's keys in it; and Hydra finds the sweeper with its sweeps."""
+    config = compose.compose(CONF, ["experiment=search"])
+    fast = compose.compose(CONF, ["experiment=fast"])
+    assert (config.model, config.trainer) == (fast.model, fast.trainer)
+    assert ConfigStore.instance().load("hydra/sweeper/optuna.yaml").node["_target_"] == OptunaConf._target_
+
+
+def test_the_ready_search_names_values_that_there_are() -> None:
+    """At its corners and where it trains; a value on the command line replaces the experiment's."""
+    config = compose_sweep(CONF, ["experiment=search", "optimizer.weight_decay=0.001"])
+    assert sorted(config.space) == ["optimizer.lr", "trainer.batch_size"] and "optimizer.weight_decay=0.001" in config.fixed
+    launcher = Launcher(lambda number, values: {METRIC: 0.9, "state": "done"})
+    asked = Search(config.space, direction="maximize", sampler="tpe", seed=0)
+    search.run_search(asked, fixed=config.fixed, metric=config.metric, n_trials=3, n_jobs=1, launch=launcher.launch, known=list)
+    for words in [*(overrides for overrides, _ in config.trials.values()), *launcher.words]:
+        trial = compose.compose(CONF, words)
+        assert trial.trainer.batch_size in (64, 128, 256)
+        assert 0.01 <= trial.optimizer.lr <= 1 and trial.optimizer.weight_decay == 0.001

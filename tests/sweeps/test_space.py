@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from filterlab.errors import ConfigError
-from filterlab.sweeps.space import ends, read, space, text
+from filterlab.sweeps.space import corners, read_space, read_value, to_text
+from filterlab.sweeps.sweep import swept_values
 
 PARSER = OverridesParser.create()
 OPTIONS = ["cnn", "lenet5", "mlp", "softmax"]
 
 
 def searched(*words: str) -> dict[str, BaseDistribution]:
-    return space(PARSER.parse_overrides(list(words)), options={"model": OPTIONS}.get)[0]
+    return read_space(PARSER.parse_overrides(list(words)), options=lambda group: OPTIONS if group == "model" else [])[0]
 
 
 def fault(*words: str) -> str:
@@ -77,13 +78,13 @@ def test_what_is_not_swept_stays_as_it_was_said() -> None:
         "~schedule",
         "+note='a, b'",
     ]
-    found, fixed = space(PARSER.parse_overrides(words))
+    found, fixed = read_space(PARSER.parse_overrides(words))
     assert list(found) == ["optimizer.lr"]
     assert fixed == [word for word in words if "interval" not in word]
 
 
 def test_the_later_of_two_counts() -> None:
-    found, fixed = space(PARSER.parse_overrides(["a=interval(0,1)", "b=interval(0,1)", "a=interval(2,3)", "b=0.5"]))
+    found, fixed = read_space(PARSER.parse_overrides(["a=interval(0,1)", "b=interval(0,1)", "a=interval(2,3)", "b=0.5"]))
     assert found == {"a": FloatDistribution(2, 3)}
     assert fixed == ["b=0.5"]
 
@@ -141,9 +142,9 @@ def test_all_faults_are_told_together() -> None:
 def test_hydra_reads_numbers_back_to_the_bit(low: float, factor: float, share: float) -> None:
     kind = FloatDistribution(low, low * factor, log=True)
     value = math.exp(math.log(low) + share * math.log(factor))
-    (override,) = PARSER.parse_overrides([f"key={text(kind, value)}"])
+    (override,) = PARSER.parse_overrides([f"key={to_text(kind, value)}"])
     assert override.value() == value
-    assert read(kind, text(kind, value)) == value
+    assert read_value(kind, to_text(kind, value)) == value
 
 
 @pytest.mark.parametrize(
@@ -160,9 +161,9 @@ def test_hydra_reads_choices_back(choices: str, expected: list[object]) -> None:
     """Choices that Python holds equal (1, 1.0 and True) stay apart, and so do numbers from their names."""
     kind = searched(f"key={choices}")["key"]
     assert isinstance(kind, CategoricalDistribution)
-    said = [PARSER.parse_override(f"key={text(kind, choice)}").value() for choice in kind.choices]
+    said = [PARSER.parse_override(f"key={to_text(kind, choice)}").value() for choice in kind.choices]
     assert [(type(value), value) for value in said] == [(type(value), value) for value in expected]
-    assert [read(kind, choice) for choice in kind.choices] == list(kind.choices)
+    assert [read_value(kind, choice) for choice in kind.choices] == list(kind.choices)
 
 
 @pytest.mark.parametrize(
@@ -170,38 +171,49 @@ def test_hydra_reads_choices_back(choices: str, expected: list[object]) -> None:
     [
         ("'a, b',c", "a, b", "'a, b'"),
         ("'a, b',c", "c", "c"),
-        ("1e-3,1e-2", 0.001, "0.001"),
-        ("1e-3,1e-2", "1e-3", "0.001"),
-        ("true,false", True, "True"),
-        ("true,false", "false", "False"),
-        ("null,3", None, "null"),
-        ("[8],[8,16]", [8, 16], "[8,16]"),
-        ("1,true", True, "True"),
+        ("1e-3,1e-2", "0.001", "0.001"),
+        ("true,false", "False", "False"),
+        ("null,3", "null", "null"),
+        ("[8],[8,16]", "[8,16]", "[8,16]"),
+        ("1,true", "True", "True"),
+        ("1,'2'", "2", "'2'"),
         ("int(interval(1,8))", "3", 3),
         ("interval(0,1)", "1e-3", 0.001),
     ],
 )
-def test_what_a_store_gives_back(sweep: str, stored: object, expected: object) -> None:
-    found = read(searched(f"key={sweep}")["key"], stored)
+def test_what_a_store_gives_back(sweep: str, stored: str, expected: object) -> None:
+    found = read_value(searched(f"key={sweep}")["key"], stored)
     assert (type(found), found) == (type(expected), expected)
+
+
+@pytest.mark.parametrize(
+    "sweep", ["1e-3,0.01,TRUE,false,'a, b',\"it's\",[8, 16],{a: 1},x y", "choice(1e-3,true,'a, b',[8, 16],{a: 1})"]
+)
+def test_what_a_grid_trained_a_search_of_these_choices_knows(sweep: str) -> None:
+    """By the text that the store keeps of a grid's trials, in which quotes are taken off."""
+    (override,) = PARSER.parse_overrides([f"key={sweep}"])
+    kind = searched(f"key={sweep}")["key"]
+    assert isinstance(kind, CategoricalDistribution)
+    stored = [swept_values([f"key={value}"], ["key"])["key"] for value in override.sweep_string_iterator()]
+    assert [read_value(kind, text) for text in stored] == list(kind.choices)
 
 
 @pytest.mark.parametrize(("sweep", "stored"), [("1,2", "3"), ("int(interval(1,8))", "2.5"), ("interval(0,1)", "mlp")])
 def test_what_a_store_cannot_have(sweep: str, stored: str) -> None:
     kind = searched(f"key={sweep}")["key"]
     with pytest.raises(ValueError):
-        read(kind, stored)
+        read_value(kind, stored)
 
 
 def test_steps_are_the_numbers_that_were_written() -> None:
     """0.30000000000000004 is what the binary numbers give."""
     kind = searched("key=range(0,1,0.1)")["key"]
-    assert [text(kind, index * 0.1) for index in range(10)] == [f"0.{index}" for index in range(10)]
+    assert [to_text(kind, index * 0.1) for index in range(10)] == [f"0.{index}" for index in range(10)]
 
 
-def test_ends_hold_every_choice_and_both_ends() -> None:
+def test_corners_hold_every_choice_and_both_ends() -> None:
     found = searched("lr=tag(log,interval(1e-3,1))", "model=choice(mlp,cnn,softmax)", "trainer.max_epochs=int(interval(1,8))")
-    assert ends(found) == [
+    assert corners(found) == [
         ["lr=0.001", "model=mlp", "trainer.max_epochs=1"],
         ["lr=1.0", "model=cnn", "trainer.max_epochs=8"],
         ["lr=1.0", "model=softmax", "trainer.max_epochs=8"],

@@ -12,33 +12,32 @@ from filterlab.study.trial import Trial
 from filterlab.sweeps import report
 
 METRIC = "best/validation/accuracy"
-TABLES = ["points.csv", "settings.csv", "comparison.json", "summary.txt"]
+TABLES = ["trials.csv", "settings.csv", "comparison.json", "summary.txt"]
 FIGURES = ["parallel.png", "swept_values.png", "curves.png", "filters.png"]
 
 
-def point(number: int, swept: dict[str, str], value: float, status: str = "done") -> Trial:
+def trial(number: int, swept: dict[str, str], value: float, status: str = "done") -> Trial:
     metrics = {METRIC: value, "best/validation/loss": 1 - value, "best_epoch": 2.0} if status == "done" else {}
     return Trial(f"{number:016x}", swept, status, f"run{number}", metrics, 60.0 if status == "done" else None)
 
 
 def grid(models: int, seeds: int, *, failed: int = 0) -> list[Trial]:
-    points = []
+    trials = []
     for number, (model, seed) in enumerate(product(range(models), range(seeds))):
         value = 0.9 + 0.01 * model + 0.001 * seed * (1 + model % 2)
-        points.append(point(number, {"model": f"m{model}", "seed": str(seed)}, value, "failed" if number < failed else "done"))
-    return points
+        trials.append(trial(number, {"model": f"m{model}", "seed": str(seed)}, value, "failed" if number < failed else "done"))
+    return trials
 
 
-def write(points: list[Trial], folder: Path, *, metric: str = METRIC, direction: str = "max") -> list[str]:
-    done = [point for point in points if point.status == "done"]
+def write(trials: list[Trial], folder: Path, *, metric: str = METRIC) -> list[str]:
+    done = [trial for trial in trials if trial.status == "done"]
     draw = np.random.default_rng(0)
     paths = report.write(
-        points,
+        trials,
         name="models-12ab34",
         metric=metric,
-        direction=direction,
-        curves={point.run_id: [0.5, 0.8, point.metrics[METRIC]] for point in done},
-        first_layers={point.key: draw.normal(size=(4, 1, 3, 3)).astype(np.float32) for point in done[:100]},
+        curves={trial.run_id: [0.5, 0.8, trial.metrics[METRIC]] for trial in done},
+        first_layers={trial.key: draw.normal(size=(4, 1, 3, 3)).astype(np.float32) for trial in done[:100]},
         image_shape=(1, 28, 28),
         folder=folder,
     )
@@ -50,7 +49,7 @@ def write(points: list[Trial], folder: Path, *, metric: str = METRIC, direction:
 def test_a_grid_over_seeds(tmp_path: Path) -> None:
     assert write(grid(3, 4, failed=1), tmp_path / "report") == [*TABLES, *FIGURES]
     text = (tmp_path / "report/summary.txt").read_text(encoding="utf-8")
-    assert text.splitlines()[0] == "sweep models-12ab34: 12 points (11 done, 1 failed)"
+    assert text.splitlines()[0] == "sweep models-12ab34: 12 trials (11 done, 1 failed)"
     heading, *settings = text.splitlines()[2:6]
     assert heading.split("  ")[1:] and "validation accuracy [%]" in heading
     assert [line.split()[1] for line in settings] == ["m2", "m1", "m0"]
@@ -67,7 +66,7 @@ def test_a_grid_over_seeds(tmp_path: Path) -> None:
 
 
 def test_by_loss_the_order_turns(tmp_path: Path) -> None:
-    write(grid(3, 2), tmp_path, metric="best/validation/loss", direction="min")
+    write(grid(3, 2), tmp_path, metric="best/validation/loss")
     assert json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))["settings"][0]["name"] == "model=m2"
 
 
@@ -75,18 +74,18 @@ def test_where_nothing_is_done_it_says_so_and_earlier_figures_go(tmp_path: Path)
     write(grid(2, 2), tmp_path)
     assert write(grid(2, 2, failed=4), tmp_path) == TABLES
     text = (tmp_path / "summary.txt").read_text(encoding="utf-8")
-    assert "no point is done: no figures" in text
-    assert "No point has a validation accuracy yet." in text
+    assert "no trial is done: no figures" in text
+    assert "No trial has a validation accuracy yet." in text
     assert json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))["settings"] == []
 
 
-def test_no_points_at_all(tmp_path: Path) -> None:
+def test_no_trials_at_all(tmp_path: Path) -> None:
     assert write([], tmp_path) == TABLES
 
 
 def test_without_seeds_there_is_no_spread(tmp_path: Path) -> None:
-    points = [point(number, {"optimizer.lr": lr}, 0.9 + number / 100) for number, lr in enumerate(["0.1", "1", "10"])]
-    assert write(points, tmp_path) == [*TABLES, *FIGURES]
+    trials = [trial(number, {"optimizer.lr": lr}, 0.9 + number / 100) for number, lr in enumerate(["0.1", "1", "10"])]
+    assert write(trials, tmp_path) == [*TABLES, *FIGURES]
     text = (tmp_path / "summary.txt").read_text(encoding="utf-8")
     assert "±" not in text and "interval" not in text.split("\n\n")[1]
     assert "can't be told" in text.replace("\n", " ")
@@ -95,37 +94,37 @@ def test_without_seeds_there_is_no_spread(tmp_path: Path) -> None:
 
 
 def test_one_setting_over_seeds(tmp_path: Path) -> None:
-    points = [point(seed, {"seed": str(seed)}, 0.9 + seed / 1000) for seed in range(3)]
-    assert write(points, tmp_path) == [*TABLES, *FIGURES]
+    trials = [trial(seed, {"seed": str(seed)}, 0.9 + seed / 1000) for seed in range(3)]
+    assert write(trials, tmp_path) == [*TABLES, *FIGURES]
     assert "nothing to compare" in (tmp_path / "summary.txt").read_text(encoding="utf-8")
 
 
-def test_one_point_with_nothing_swept(tmp_path: Path) -> None:
-    assert write([point(0, {}, 0.9)], tmp_path) == [*TABLES, "curves.png", "filters.png"]
+def test_one_trial_with_nothing_swept(tmp_path: Path) -> None:
+    assert write([trial(0, {}, 0.9)], tmp_path) == [*TABLES, "curves.png", "filters.png"]
 
 
-def test_a_done_point_without_a_number_is_counted(tmp_path: Path) -> None:
-    write([*grid(2, 2), point(9, {"model": "m0", "seed": "9"}, math.nan)], tmp_path)
+def test_a_done_trial_without_a_number_is_counted(tmp_path: Path) -> None:
+    write([*grid(2, 2), trial(9, {"model": "m0", "seed": "9"}, math.nan)], tmp_path)
     assert "1 done without a finite validation accuracy: left out" in (tmp_path / "summary.txt").read_text(encoding="utf-8")
 
 
 def test_a_rewritten_report_is_the_same_to_the_bit(tmp_path: Path) -> None:
-    points = grid(2, 2)
-    names = write(points, tmp_path / "a")
-    write(points, tmp_path / "b")
+    trials = grid(2, 2)
+    names = write(trials, tmp_path / "a")
+    write(trials, tmp_path / "b")
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
 
 
-def test_a_thousand_points_take_seconds(tmp_path: Path) -> None:
+def test_a_thousand_trials_take_seconds(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
-    points = [
-        point(number, {"optimizer.lr": repr(10 ** draw.uniform(-5, 0)), "model": f"m{number % 7}"}, draw.uniform(0.1, 1))
+    trials = [
+        trial(number, {"optimizer.lr": repr(10 ** draw.uniform(-5, 0)), "model": f"m{number % 7}"}, draw.uniform(0.1, 1))
         for number in range(1000)
     ]
     begun = time.process_time()
-    assert write(points, tmp_path) == [*TABLES, *FIGURES]
+    assert write(trials, tmp_path) == [*TABLES, *FIGURES]
     assert time.process_time() - begun < 20
-    with (tmp_path / "points.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 1000
     text = (tmp_path / "summary.txt").read_text(encoding="utf-8")
     assert "the first 20 of 1000 settings" in text

@@ -18,83 +18,84 @@ GRID = ["train", "-m", "--sweep", "grid", "model.hidden=[4],[8]", "seed=0,1"]
 
 
 @pytest.fixture(scope="module")
-def lab(make_lab: Callable[[], Any]) -> Any:
-    lab = make_lab()
-    said = lab.run(*GRID)
-    assert "4 points: 4 to run" in said
-    return lab
+def project(make_project: Callable[[], Any]) -> Any:
+    project = make_project()
+    said = project.run(*GRID)
+    assert "4 trials: 4 to run" in said
+    return project
 
 
-def test_every_point_is_a_child_of_one_finished_parent(lab: Any) -> None:
-    children = lab.children()
+def test_every_point_is_a_child_of_one_finished_parent(project: Any) -> None:
+    children = project.children()
     assert sorted(children.values()) == ["FINISHED"] * 4
-    found = [lab.tags(run_id) for run_id in children]
+    found = [project.tags(run_id) for run_id in children]
     swept = sorted((tags["swept.model.hidden"], tags["swept.seed"]) for tags in found)
     assert swept == [("[4]", "0"), ("[4]", "1"), ("[8]", "0"), ("[8]", "1")]
     (parent,) = {tags["mlflow.parentRunId"] for tags in found}
-    assert lab.ask("select status, name from runs where run_uuid = ?", parent) == [("FINISHED", "grid")]
-    assert lab.tags(parent)["filterlab.points"] == "4 done"
+    assert project.ask("select status, name from runs where run_uuid = ?", parent) == [("FINISHED", "grid")]
+    assert project.tags(parent)["filterlab.trials"] == "4 done"
     assert {tags["filterlab.dirty"] for tags in found} == {"false"}
 
 
-def test_its_report_lies_in_the_folder_and_in_the_parent(lab: Any) -> None:
-    report = lab.root / "runs/grid/report"
-    assert {"points.csv", "settings.csv", "summary.txt"} <= {path.name for path in report.iterdir()}
-    assert len((report / "points.csv").read_text().splitlines()) == 5
+def test_its_report_lies_in_the_folder_and_in_the_parent(project: Any) -> None:
+    report = project.root / "runs/grid/report"
+    assert {"trials.csv", "settings.csv", "summary.txt"} <= {path.name for path in report.iterdir()}
+    assert len((report / "trials.csv").read_text().splitlines()) == 5
     assert len((report / "settings.csv").read_text().splitlines()) == 3
-    parent = json.loads((lab.root / "runs/grid/sweep.json").read_text())["parent"]
-    stored = {path.name for path in (lab.root / "mlartifacts").glob(f"*/{parent}/artifacts/**/*") if path.is_file()}
-    assert {"points.csv", "points.json", "settings.csv"} <= stored
-    assert parents_pictures(lab, "grid") == [f"sweep~{path.stem}+step+0" for path in sorted(report.glob("*.png"))] != []
+    parent = json.loads((project.root / "runs/grid/sweep.json").read_text())["parent"]
+    stored = {path.name for path in (project.root / "mlartifacts").glob(f"*/{parent}/artifacts/**/*") if path.is_file()}
+    assert {"trials.csv", "trials.json", "settings.csv"} <= stored
+    assert parents_pictures(project, "grid") == [f"sweep~{path.stem}+step+0" for path in sorted(report.glob("*.png"))] != []
 
 
-def parents_pictures(lab: Any, sweep: str) -> list[str]:
+def parents_pictures(project: Any, sweep: str) -> list[str]:
     """Key and step of each of the pictures that a sweep's run holds; MLflow's pages open on step 0."""
-    parent = json.loads((lab.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
-    pictures = lab.root.glob(f"mlartifacts/*/{parent}/artifacts/images/*.png")
+    parent = json.loads((project.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
+    pictures = project.root.glob(f"mlartifacts/*/{parent}/artifacts/images/*.png")
     return sorted(path.name.partition("+timestamp")[0] for path in pictures)
 
 
-def parents_table(lab: Any, sweep: str) -> list[dict[str, Any]]:
-    """A row for each of a sweep's points."""
-    parent = json.loads((lab.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
-    assert json.loads(lab.tags(parent)["mlflow.loggedArtifacts"]) == [{"path": "points.json", "type": "table"}]
-    (path,) = (lab.root / "mlartifacts").glob(f"*/{parent}/artifacts/points.json")
+def parents_table(project: Any, sweep: str) -> list[dict[str, Any]]:
+    """A row for each of a sweep's trials."""
+    parent = json.loads((project.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
+    assert json.loads(project.tags(parent)["mlflow.loggedArtifacts"]) == [{"path": "trials.json", "type": "table"}]
+    (path,) = (project.root / "mlartifacts").glob(f"*/{parent}/artifacts/trials.json")
     table = json.loads(path.read_text())
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
-def test_again_there_is_nothing_to_run(lab: Any) -> None:
-    before = lab.children()
-    assert "4 points, 4 done: 0 to run" in lab.run(*GRID)
-    assert lab.children() == before
+def test_again_there_is_nothing_to_run(project: Any) -> None:
+    before = project.children()
+    assert "4 trials, 4 done: 0 to run" in project.run(*GRID)
+    assert project.children() == before
 
 
-def test_more_points_run_with_the_conf_and_the_code_it_began_with(lab: Any) -> None:
-    option, code = lab.root / "conf/optimizer/adam.yaml", lab.root / "src/filterlab/stages/train.py"
+def test_more_trials_run_with_the_conf_and_the_code_it_began_with(project: Any) -> None:
+    option, code = project.root / "conf/optimizer/adam.yaml", project.root / "src/filterlab/stages/train.py"
     kept = {path: path.read_text() for path in (option, code)}
     option.write_text(kept[option].replace("lr: 1.0e-3", "lr: 7.0e-3"))
     code.write_text(kept[code] + "\n\ndef line(*a, **b):\n    return 'edited'\n")
-    said = lab.run(*GRID[:-1], "seed=0,1,2")
+    said = project.run(*GRID[:-1], "seed=0,1,2")
     for path, text in kept.items():
         path.write_text(text)
-    assert "6 points, 4 done: 2 to run" in said and "epoch 3/3" in said and "edited" not in said
-    assert len(lab.children()) == 6
+    assert "6 trials, 4 done: 2 to run" in said and "epoch 3/3" in said and "edited" not in said
+    assert len(project.children()) == 6
     rates = {
-        lab.ask("select value from params where run_uuid = ? and key = 'optimizer.lr'", run_id)[0] for run_id in lab.children()
+        project.ask("select value from params where run_uuid = ? and key = 'optimizer.lr'", run_id)[0]
+        for run_id in project.children()
     }
     assert rates == {("0.001",)}
-    assert len({lab.tags(run_id)["filterlab.code"] for run_id in lab.children()}) == 1
-    rows = [(row["model.hidden"], row["seed"]) for row in parents_table(lab, "grid")]
+    assert len({project.tags(run_id)["filterlab.code"] for run_id in project.children()}) == 1
+    rows = [(row["model.hidden"], row["seed"]) for row in parents_table(project, "grid")]
     assert sorted(rows) == [(width, seed) for width in ("[4]", "[8]") for seed in "012"], "each once"
 
 
-def test_interrupted_and_gone_on_with(lab: Any) -> None:
+def test_interrupted_and_gone_on_with(project: Any) -> None:
     """Ctrl-C in the second of two trainings: the first is not run again, the second goes on under its id, no epoch twice."""
-    words = ["train", "-m", "--sweep", "broken", "seed=0,1", "trainer.max_epochs=12", "trainer.patience=12"]
-    process = lab.start(*words)
+    words = ["train", "-m", "--sweep", "broken", "seed=0,1", "trainer.max_epochs=20", "trainer.patience=20"]
+    process = project.start(*words)
     seen = 0
-    while seen < 14:  # two epochs into the second training
+    while seen < 22:  # two epochs into the second training
         line = process.stdout.readline()
         assert line, process.communicate()
         seen += line.startswith("epoch ")
@@ -103,48 +104,46 @@ def test_interrupted_and_gone_on_with(lab: Any) -> None:
     assert process.returncode == 130 and "the same command runs the rest" in errors
     mine = "select r.run_uuid, status from runs r join tags t on t.run_uuid = r.run_uuid "
     mine += "where key = 'filterlab.sweep' and value = 'broken'"
-    assert sorted(status for _, status in lab.ask(mine)) == ["FINISHED", "KILLED", "KILLED"], "a child, the other, the parent"
-    before = {run_id for run_id, _ in lab.ask(mine)}
-    assert "broken: 1 done, 1 interrupted" in lab.here("sweep", "status", "broken")
-    said = lab.run(*words)
-    assert "2 points, 1 done: 1 to run" in said and "\ngoes on after epoch " in said
-    assert {run_id for run_id, _ in lab.ask(mine)} == before
-    assert {status for _, status in lab.ask(mine)} == {"FINISHED"}
-    steps = lab.ask(
+    assert sorted(status for _, status in project.ask(mine)) == ["FINISHED", "KILLED", "KILLED"], "a child, the other, the parent"
+    before = {run_id for run_id, _ in project.ask(mine)}
+    assert "broken: 1 done, 1 interrupted" in project.here("sweep", "status", "broken")
+    said = project.run(*words)
+    assert "2 trials, 1 done: 1 to run" in said and "\ngoes on after epoch " in said
+    assert {run_id for run_id, _ in project.ask(mine)} == before
+    assert {status for _, status in project.ask(mine)} == {"FINISHED"}
+    steps = project.ask(
         "select m.run_uuid, step from metrics m join tags t on t.run_uuid = m.run_uuid "
         "where t.key = 'filterlab.sweep' and t.value = 'broken' and m.key = 'validation/accuracy' order by 1, 2"
     )
-    assert [step for _, step in steps] == [*range(1, 13)] * 2
+    assert [step for _, step in steps] == [*range(1, 21)] * 2
 
 
-def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(lab: Any) -> None:
+def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(project: Any) -> None:
     words = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e-3,1e6"]
-    said = lab.run(*words, code=6)
+    said = project.run(*words, code=6)
     assert "1 failed of sweep lr-" in said and "the training diverged" in said and "--retry-failed" in said
-    assert "1 done: 1 to run" in lab.run(*words, "--retry-failed", code=6)
-    assert list(lab.children().values()).count("FAILED") == 1
-    listed = lab.here("sweep", "status")
+    assert "1 done: 1 to run" in project.run(*words, "--retry-failed", code=6)
+    assert list(project.children().values()).count("FAILED") == 1
+    listed = project.here("sweep", "status")
     (name,) = [line.partition(":")[0] for line in listed.splitlines() if "1 done, 1 failed" in line]
-    heading, *rows = lab.here("sweep", "status", name).splitlines()[1:]
+    heading, *rows = project.here("sweep", "status", name).splitlines()[1:]
     assert heading.split("  ")[1].strip() == "status" and heading.split()[1:] == [
         "validation",
         "accuracy",
         "lr",
         "run,",
         "or",
-        "what",
-        "it",
-        "said",
+        "error",
     ]
     assert {row.split()[0] for row in rows} == {"done", "failed"} and "the training diverged" in "".join(rows)
     assert "1 done, 1 failed" in listed and "grid: 6 done" in listed and "broken: 2 done" in listed
 
 
-def test_two_processes_a_training_give_what_one_gives(lab: Any) -> None:
+def test_two_processes_a_training_give_what_one_gives(project: Any) -> None:
     """One after the other in one process, which has to forget the first one's group; every image counted once, one run each."""
-    lab.run("train", "-m", "--sweep", "pairs", "trainer=ddp", "trainer.accelerator=cpu", "model.hidden=[8]", "seed=0,1")
+    project.run("train", "-m", "--sweep", "pairs", "trainer=ddp", "trainer.accelerator=cpu", "model.hidden=[8]", "seed=0,1")
     found = {
-        sweep: lab.ask(
+        sweep: project.ask(
             "select s.value, m.value from latest_metrics m join tags t on t.run_uuid = m.run_uuid "
             "join tags s on s.run_uuid = m.run_uuid join params p on p.run_uuid = m.run_uuid "
             "where t.key = 'filterlab.sweep' and t.value = ? and s.key = 'swept.seed' "
@@ -159,58 +158,60 @@ def test_two_processes_a_training_give_what_one_gives(lab: Any) -> None:
         assert loss == pytest.approx(alone[seed], abs=1e-5)
 
 
-def test_plan_counts_and_estimates_and_starts_nothing(lab: Any) -> None:
-    before = lab.children()
-    said = lab.here("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
+def test_plan_counts_and_estimates_and_starts_nothing(project: Any) -> None:
+    before = project.children()
+    said = project.here("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
     assert "10 trainings: every combination of model.hidden, seed" in said
     assert "of training one after another" in said and "more" not in said
     lines = said.splitlines()
     start = lines.index(next(line for line in lines if "model.hidden" in line and "trainings" not in line))
     assert [line.split() for line in lines[start : start + 3]] == [["model.hidden", "seed"], ["1", "[4]", "0"], ["2", "[4]", "1"]]
     assert "trainer.max_epochs" in said and "data.name" not in said, "what differs from conf/, and not what is its default"
-    assert len(lines) < 35 and "and 10 more" in lab.here("sweep", "plan", "seed=range(20)")
-    assert "can't be estimated" in lab.here("sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "seed=0")
+    assert len(lines) < 35 and "and 10 more" in project.here("sweep", "plan", "seed=range(20)")
+    assert "can't be estimated" in project.here("sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "seed=0")
     flags = ["-m", "--sweep", "x", "--retry-failed", "--detach"]
-    said = lab.here("sweep", "plan", *flags, "hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)", "hydra.sweeper.n_trials=7")
+    said = project.here(
+        "sweep", "plan", *flags, "hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)", "hydra.sweeper.n_trials=7"
+    )
     assert "a search of 7 trainings over optimizer.lr" in said and "What is searched lies between these" in said
     assert [line.split()[-1] for line in said.splitlines() if line.startswith(("1 ", "2 "))] == ["0.001", "1.0"]
-    assert lab.children() == before
+    assert project.children() == before
 
 
-def test_collect_by_itself(lab: Any) -> None:
-    report = lab.root / "runs/grid/report/points.csv"
+def test_collect_by_itself(project: Any) -> None:
+    report = project.root / "runs/grid/report/trials.csv"
     written = report.read_text()
     report.unlink()
-    lab.here("sweep", "collect", "grid")
+    project.here("sweep", "collect", "grid")
     assert report.read_text() == written
-    assert len(parents_table(lab, "grid")) == 6
-    pictures = parents_pictures(lab, "grid")
+    assert len(parents_table(project, "grid")) == 6
+    pictures = parents_pictures(project, "grid")
     assert len(pictures) == len(set(pictures)) == len(list(report.parent.glob("*.png"))), "one of each, over the earlier report's"
 
 
-def test_status_and_a_report_while_it_runs(lab: Any) -> None:
+def test_status_and_a_report_while_it_runs(project: Any) -> None:
     """By what the driver wrote down: nobody else composes from the frozen conf/. The parent run is left to the driver."""
-    report, conf = lab.root / "runs/grid/report/points.csv", lab.root / "runs/grid/frozen/conf"
+    report, conf = project.root / "runs/grid/report/trials.csv", project.root / "runs/grid/frozen/conf"
     written = report.read_text()
     report.unlink()
     query = "select run_uuid, value, step from metrics where key = 'best/validation/accuracy'"
-    before = lab.ask(query)
+    before = project.ask(query)
     conf.rename(conf.with_name("away"))
-    with FileLock(lab.root / "runs/grid/driver.lock"):
-        assert "MLflow gets the one of its end" in lab.here("sweep", "collect", "grid")
-        assert "grid: 6 done" in lab.here("sweep", "status", "grid")
+    with FileLock(project.root / "runs/grid/driver.lock"):
+        assert "MLflow gets the one of its end" in project.here("sweep", "collect", "grid")
+        assert "grid: 6 done" in project.here("sweep", "status", "grid")
         conf.with_name("away").rename(conf)
-        assert "sweep grid is being run by another process" in lab.run(*GRID, code=2)
+        assert "sweep grid is being run by another process" in project.run(*GRID, code=2)
     assert report.read_text() == written
-    assert lab.ask(query) == before
+    assert project.ask(query) == before
 
 
-def test_detached_it_outlives_its_shell(lab: Any) -> None:
+def test_detached_it_outlives_its_shell(project: Any) -> None:
     words = [sys.executable, "-m", "filterlab.cli", "train", "-m", "--sweep", "away", "--detach", "seed=0,1"]
     shell = subprocess.Popen(
         ["sh", "-c", f"{shlex.join(words)}; sleep 300"],
-        cwd=lab.root,
-        env=lab.environment,
+        cwd=project.root,
+        env=project.environment,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -220,59 +221,83 @@ def test_detached_it_outlives_its_shell(lab: Any) -> None:
     os.killpg(shell.pid, signal.SIGKILL)
     shell.communicate()
     assert "sweep away runs in the background" in said
-    log, deadline = lab.root / "runs/away/driver.log", time.monotonic() + 240
+    log, deadline = project.root / "runs/away/driver.log", time.monotonic() + 240
     while "report  runs/away/report/" not in (told := log.read_text()):
         assert time.monotonic() < deadline, told
         time.sleep(0.5)
-    with FileLock(lab.root / "runs/away/driver.lock", timeout=60):  # it has gone
-        assert "away: 2 done" in lab.here("sweep", "status", "away")
+    with FileLock(project.root / "runs/away/driver.lock", timeout=60):  # it has gone
+        assert "away: 2 done" in project.here("sweep", "status", "away")
 
 
-def test_without_slurm_nothing_is_frozen(lab: Any, tmp_path: Path) -> None:
-    runs, folders = lab.ask("select count(*) from runs"), sorted((lab.root / "runs").iterdir())
+def test_without_slurm_nothing_is_frozen(project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, folders = project.ask("select count(*) from runs"), sorted((project.root / "runs").iterdir())
     for more in ([], ["--detach"]):
         words = ["train", "-m", "hydra/launcher=slurm", "seed=0,1", "optimizer.lr=0.5", *more]
-        assert "sbatch, srun, squeue not found on the PATH" in lab.run(*words, code=2, PATH=str(tmp_path))
-    assert (lab.ask("select count(*) from runs"), sorted((lab.root / "runs").iterdir())) == (runs, folders)
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", str(tmp_path))
+            assert "sbatch, srun, squeue not found on the PATH" in project.here(*words, code=2)
+    assert (project.ask("select count(*) from runs"), sorted((project.root / "runs").iterdir())) == (runs, folders)
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("words", "code", "expected"),
     [
-        (["train", "-m", "seed=range(0)"], "no value in it"),
-        (["train", "-m", "model=mlp"], "no key has several values"),
-        (["train", "-m", "hydra/launcher=sulrm", "seed=0,1"], "Did you mean slurm?"),
-        (["train", "-m", "optimizer.lr=interval(1e-3,.1)"], "add hydra/sweeper=optuna"),
-        (["train", "-m", "optimizer.lr=0,1", "model=mpl,mlp"], "model: no option 'mpl'"),
-        (["train", "-m", "tracking=off", "seed=0,1"], "a sweep is remembered by its store"),
-        (["train", "-m", "tracking=server", "tracking.uri=http://127.0.0.1:9", "seed=0,1"], "the MLflow store"),
-        (["train", "-m", "--sweep", "../up", "seed=0,1"], "sweep '../up'"),
-        (["train", "-m", "data=fashion_mnist", "seed=0,1"], "data/raw/FashionMNIST is missing"),
-        (["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.metric=test/accuracy", "optimizer.lr=interval(0,1)"], "test set"),
-        (["sweep", "status", "nothing"], "there is no sweep 'nothing'"),
+        (["train", "-m", "seed=range(0)"], 2, "no value in it"),
+        (["train", "-m", "model=mlp"], 2, "no key has several values"),
+        (["train", "-m", "hydra/launcher=sulrm", "seed=0,1"], 2, "Did you mean slurm?"),
+        (["train", "-m", "optimizer.lr=interval(1e-3,.1)"], 2, "add hydra/sweeper=optuna"),
+        (["train", "-m", "optimizer.lr=0,1", "model=mpl,mlp"], 2, "model: no option 'mpl'"),
+        (["train", "-m", "tracking=off", "seed=0,1"], 2, "a sweep is remembered by its store"),
+        (["train", "-m", "--sweep", "../up", "seed=0,1"], 2, "sweep '../up'"),
+        (["train", "-m", "data=fashion_mnist", "seed=0,1"], 3, "data/raw/FashionMNIST is missing"),
+        (
+            ["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.metric=test/accuracy", "optimizer.lr=interval(0,1)"],
+            2,
+            "test set",
+        ),
+        (["sweep", "status", "nothing"], 2, "there is no sweep 'nothing'"),
     ],
     ids=lambda part: " ".join(part[-2:]) if isinstance(part, list) else "",
 )
-def test_bad_input_launches_nothing(lab: Any, words: list[str], expected: str) -> None:
-    before = lab.children()
-    process = lab.start(*words)
+def test_bad_input_launches_nothing(project: Any, words: list[str], code: int, expected: str) -> None:
+    runs, folders = project.children(), sorted((project.root / "runs").iterdir())
+    assert expected in project.here(*words, code=code)
+    assert (project.children(), sorted((project.root / "runs").iterdir())) == (runs, folders)
+
+
+def test_without_its_store_nothing_is_launched(project: Any) -> None:
+    before = project.children()
+    process = project.start("train", "-m", "tracking=server", "tracking.uri=http://127.0.0.1:9", "seed=0,1")
     said, errors = process.communicate(timeout=120)
     assert process.returncode not in (0, 1), said + errors
-    assert expected in errors and "Traceback" not in errors
-    assert lab.children() == before
+    assert "the MLflow store" in errors and "Traceback" not in errors
+    assert project.children() == before
 
 
-def test_a_search_goes_on_where_it_ended(lab: Any) -> None:
+def test_it_goes_on_after_another_data_sets_repro(project: Any) -> None:
+    """data/raw and data/processed are gone: more seeds train on the same data, and other data are missed before a launch."""
+    (project.root / "data").rename(project.root / "away")
+    before = project.children()
+    said = project.run(*GRID[:-1], "seed=3")
+    missing = project.run(*GRID[:-1], "seed=0", "data.seed=0,1", code=3)
+    (project.root / "away").rename(project.root / "data")
+    assert "2 trials: 2 to run" in said
+    found = {project.tags(run_id)["filterlab.data"] for run_id in project.children()}
+    assert len(project.children()) == len(before) + 2 and len(found) == 1
+    assert "data/raw/MNIST is missing: `dvc repro preprocess` with data=mnist" in missing and "Traceback" not in missing
+
+
+def test_a_search_goes_on_where_it_ended(project: Any) -> None:
     words = ["train", "-m", "--sweep", "hunt", "hydra/sweeper=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))"]
-    said = lab.run(*words, "hydra.sweeper.n_trials=2")
+    said = project.run(*words, "hydra.sweeper.n_trials=2")
     assert "best of 2 (2 done)" in said
-    before = lab.children()
-    assert "best of 3 (3 done)" in lab.run(*words, "hydra.sweeper.n_trials=3")
-    assert len(lab.children()) == len(before) + 1
-    rates = lab.ask(
+    before = project.children()
+    assert "best of 3 (3 done)" in project.run(*words, "hydra.sweeper.n_trials=3")
+    assert len(project.children()) == len(before) + 1
+    rates = project.ask(
         "select distinct p.value from params p join tags t on t.run_uuid = p.run_uuid "
         "where p.key = 'optimizer.lr' and t.key = 'filterlab.sweep' and t.value = 'hunt'"
     )
     assert len(rates) == 3 and all(1e-4 <= float(rate) <= 1e-1 for (rate,) in rates)
-    assert "trainer.max_epochs is 9 (was 3)" in lab.run(*words, "trainer.max_epochs=9", code=2)
-    assert len(lab.children()) == len(before) + 1
+    assert "trainer.max_epochs is 9 (was 3)" in project.run(*words, "trainer.max_epochs=9", code=2)
+    assert len(project.children()) == len(before) + 1

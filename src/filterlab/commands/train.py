@@ -13,7 +13,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig
 
 from filterlab import console, files, garbage
@@ -22,7 +22,7 @@ from filterlab.errors import ConfigError, UserError, explain
 from filterlab.repository import find_root
 from filterlab.runs import facts, folder
 from filterlab.stages.train import train
-from filterlab.sweeps import frozen, objective, points, pruning, survey
+from filterlab.sweeps import frozen, status, trials
 from filterlab.sweeps import sweep as sweeps
 from filterlab.training import devices
 
@@ -45,7 +45,7 @@ Flags
   --cfg job           print the configuration, with every key there is, and train nothing
   -m, --multirun      a training for each combination of values; given again, it runs what is missing
   --sweep NAME        the sweep's name (default: made from what is swept)
-  --retry-failed      run the points that failed again, too
+  --retry-failed      run the trials that failed again, too
   --detach            in the background: it outlives this terminal
   --hydra-help        Hydra's other flags
   -sc install=bash    tab completion: eval "$(filterlab train -sc install=bash)"
@@ -91,14 +91,14 @@ def main(arguments: Sequence[str]) -> None:
             return
     if given.shell_completion:  # of what follows the program's name, so the verb goes
         os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace(" train ", " ", 1)
-    start(conf)
+    start(conf, job)
 
 
-def start(conf: Path) -> None:
-    """Hydra, on the words in sys.argv."""
+def start(conf: Path, task: TaskFunction) -> None:
+    """Start Hydra, on the words in sys.argv."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the command line, which explains them
     try:
-        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(task)()
     except HydraException as error:
         raise ConfigError([compose.explanation(error)]) from error
 
@@ -131,29 +131,24 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
     from filterlab.sweeps import driver, launch
 
     if (sweep := sweeps.current()) is None:
-        overrides = points.with_parameters(root / "conf", compose.read_parameters(root / "params.yaml"), given.overrides)
-        launch.launch(root, overrides, named=ours.sweep, retry_failed=ours.retry_failed, detach=ours.detach)
+        overrides = trials.add_parameters(root / "conf", compose.read_parameters(root / "params.yaml"), given.overrides)
+        launch.launch_sweep(root, overrides, name=ours.sweep, retry_failed=ours.retry_failed, detach=ours.detach)
         return
-    plan = points.plan(sweep.conf, given.overrides)
-    points.check_launcher(plan)
-    if plan.searched:
-        asked = plan.settings
-        sweep.metric = objective.check(asked.metric, direction=asked.direction)
-        sweep.direction = asked.direction.removesuffix("imize")
-        sweep.pruner, sweep.warmup = asked.pruner, asked.warmup
-    sweep.swept = list(dict.fromkeys([*sweep.swept, *plan.keys]))
+    config = trials.compose_sweep(sweep.conf, given.overrides)
+    trials.check_launcher(config)
+    if config.space is not None:
+        sweep.metric, sweep.pruner, sweep.warmup = config.metric, config.sweeper.pruner, config.sweeper.warmup
+    sweep.swept = list(dict.fromkeys([*sweep.swept, *config.keys]))
     sweep.commands.append(list(given.overrides))
     places = [f"hydra.sweep.dir='{sweep.folder}'", "hydra.sweep.subdir='jobs/${hydra.job.num}'", "hydra.output_subdir=null"]
     places.append(f"hydra.run.dir='{sweep.folder}/jobs/ranks'")  # where Lightning sends the other processes of ddp
     sys.argv = [sys.argv[0], "--multirun", *given.overrides, *places]
-    driver.run(
+    driver.run_sweep(
         sweep,
-        {} if plan.searched else plan.points,
-        data=plan.data,
-        settings=plan.tracking,
+        config,
         root=root,
         retry_failed=ours.retry_failed,
-        launch=lambda: start(sweep.conf),
+        start=lambda run_trials: start(sweep.conf, driver.SweepTask(job, run_trials)),
     )
 
 
@@ -170,7 +165,7 @@ def summary(config: schema.Config, out: Path, result: Mapping[str, Any]) -> str:
 
 
 def job(composed: DictConfig) -> dict[str, Any]:
-    """What Hydra runs: once, or once for each point of a sweep. Gives what `train` does."""
+    """Hydra's task function: one training, or one trial of a sweep. Gives what `train` does."""
     console.keep_going()
     garbage.tune()  # a launcher's processes have not been through the command line
     config = compose.to_config(composed)
@@ -180,10 +175,13 @@ def job(composed: DictConfig) -> dict[str, Any]:
     out, tags, title, conf, stop = Path(job.runtime.output_dir), None, "", None, None
     if sweep := sweeps.current():
         key = resolved.key(config)
-        values = sweeps.swept(job.overrides.task, sweep.swept)
+        values = sweeps.swept_values(job.overrides.task, sweep.swept)
         sweeps.check_frozen(sweep)
-        out, tags = sweep.point(key), survey.tags(sweep, key=key, swept=values)
-        conf, stop = sweep.conf, pruning.stopper(sweep)
+        conf, out, tags = sweep.conf, sweep.trial_folder(key), status.trial_tags(sweep, key=key, swept=values)
+        if sweep.pruner != "none":
+            from filterlab.sweeps.pruning import make_stopper
+
+            stop = make_stopper(sweep)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     try:
         with folder.alone(out) if main else contextlib.nullcontext():
@@ -191,7 +189,7 @@ def job(composed: DictConfig) -> dict[str, Any]:
                 if not swept:
                     folder.check(out, resolved.dump(config))
                 files.write(out / resolved.RESOLVED, resolved.dump(config))
-            images = frozen.training_data(sweep, config.data) if sweep else None
+            images = frozen.load_data(sweep, config.data) if sweep else None
             result = train(config, root=Path.cwd(), out=out, images=images, tags=tags, title=title, conf=conf, stop=stop)
         if main and not swept:
             print(summary(config, out, result), flush=True)

@@ -113,8 +113,9 @@ def plot_variants(nine: Trained) -> Figure:
         best = max(outcomes.values(), key=lambda outcome: outcome.best("validation/accuracy"))
         name = f"{setting.filters} of {size(setting.kernel, setting.kernel)}"
         rows.append((name, f"validation {summarize(best_validation(outcomes)).mean:.1%}", best.first_layers[best.best_epoch]))
-    drawn = setting_filters.figure(rows, heading="filters", image_shape=(1, 28, 28), total=len(rows), subject="The nine variants")
-    return drawn
+    return setting_filters.draw_filters(
+        rows, heading="filters", image_shape=(1, 28, 28), total=len(rows), subject="The nine variants"
+    )
 
 
 def recalls(outcome: Outcome) -> np.ndarray:

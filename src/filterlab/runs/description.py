@@ -46,7 +46,7 @@ def describe(config: schema.Config, conf: Path) -> Description:
         if usual.get(key) != leaf and key.partition(".")[0] not in ("tracking", "experiment", "seed")
     }
     seed = {} if config.seed == base.seed else {"seed": config.seed}
-    ends = table.short(list(differing))
+    ends = table.short_keys(list(differing))
     words = [] if config.experiment == "none" else [config.experiment]
     words += [f"{group}=none" if option == "none" else option for group, option in chosen.items() if group != "model"]
     words += [f"{ends.get(key, key)}={_brief(leaf)}" for key, leaf in (differing | seed).items()]
@@ -79,7 +79,7 @@ def shell(word: str) -> str:
 
 
 def _brief(leaf: Any) -> str:
-    text = table.brief(str(leaf))
+    text = table.short_value(str(leaf))
     if len(text) <= WORD:
         return text
     return "[…]" if isinstance(leaf, list) else text[: WORD - 1] + "…"

@@ -11,7 +11,7 @@ PROMOTED = "filterlab.promoted_from"  # the tag of the run that was promoted
 
 def mark(root: Path, run_id: str, config: schema.Config) -> None:
     """Record that the run, which had this configuration, was promoted. Raises DataError where it can't be written."""
-    seal.write(root / MARK, {"run": run_id, "point": resolved.key(config)})
+    seal.write(root / MARK, {"run": run_id, "trial": resolved.key(config)})
 
 
 def tags(root: Path, config: schema.Config) -> dict[str, str]:
@@ -20,4 +20,4 @@ def tags(root: Path, config: schema.Config) -> dict[str, str]:
         return {}
     remedy = "`filterlab promote` writes it anew, or remove it: a training is then marked with no other"
     found = seal.read(root / MARK, remedy=remedy)
-    return {PROMOTED: found["run"]} if found["point"] == resolved.key(config) else {}
+    return {PROMOTED: found["run"]} if found["trial"] == resolved.key(config) else {}

@@ -1,4 +1,4 @@
-"""What settings are compared by: how it is written, and on which scale it is drawn."""
+"""The metric that settings are compared by: its format and its axis scale."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which choices lead where: a line a point, through all that was chosen for it, to what came out."""
+"""Parallel coordinates of a sweep: a line a trial, through its values to its result."""
 
 import itertools
 import textwrap
@@ -21,12 +21,12 @@ NONE = -0.14  # where a line passes an axis that its point has no value of
 MERIT = LinearSegmentedColormap.from_list("merit", ["#d5dde5", "#7fb2d6", BLUE, "#06304f"])  # worst to best
 
 
-def figure(
+def draw_parallel(
     rows: Sequence[Mapping[str, str]], values: Sequence[float], *, measure: Measure, best: Collection[int], subject: str
 ) -> Figure:
     """One vertical axis a swept key and one for the measure; numbers lie on a linear or logarithmic axis, names evenly spaced.
 
-    rows: for each of N points its value, as text, of each swept key, at least one; values: N finite numbers, the lines' color;
+    rows: for each of N trials its value, as text, of each swept key, at least one; values: N finite numbers, the lines' color;
     best: indices of the lines that are drawn in orange.
     """
     given = np.asarray(values, np.float64)

@@ -1,4 +1,4 @@
-"""Where numbers and names lie on an axis, and which of them are written beside it."""
+"""Axis scales and tick labels for numbers and names."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +23,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Swept:
-    """Where the N points lie on the axis of a swept key.
+    """Where the N trials lie on the axis of a swept key.
 
     Attributes:
-        places: (N,), in [0, 1]; nan where a point has no value of the key.
+        places: (N,), in [0, 1]; nan where a trial has no value of the key.
         ticks: by place; of numbers the smallest first, of names the worst first.
         kind: "linear", "log" or "named".
     """
@@ -135,7 +135,7 @@ def shortened(text: str, *, limit: int) -> str:
 
 
 def spread(places: NDArray[np.float64], merit: NDArray[np.float64], *, width: float) -> NDArray[np.float64]:
-    """(N,) distances, at most width / 2, that fan out points of the same place, the best highest; 0 where one is alone."""
+    """(N,) distances, at most width / 2, that fan out trials of the same place, the best highest; 0 where one is alone."""
     moved = np.zeros(len(places))
     for here in _together(places, merit):
         moved[here] = np.linspace(-0.5, 0.5, len(here)) * width if len(here) > 1 else 0.0

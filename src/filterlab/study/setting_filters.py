@@ -1,4 +1,4 @@
-"""What the settings of a sweep learned to look for: first layers below each other, a row a setting."""
+"""First-layer filters of a sweep's settings, a row a setting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.study.scale import shortened
+from filterlab.study.table import describe_selection
 from filterlab.visualization.filters import strongest
 from filterlab.visualization.mosaic import mosaic
 from filterlab.visualization.style import HEADER, INK, MARGIN, MUTED, SIGNED, bare, panel, sheet, size
@@ -27,7 +28,7 @@ class _Row:
     tiles: NDArray[np.floating]
 
 
-def figure(
+def draw_filters(
     settings: Sequence[tuple[str, str, Weights]], *, heading: str, image_shape: tuple[int, int, int], total: int, subject: str
 ) -> Figure:
     """The first-layer weights of each setting's best training, each on its own scale symmetric about 0.
@@ -43,10 +44,9 @@ def figure(
     heading = shortened(heading, limit=44)
     words = 0.25 + max(0.078 * len(heading), *(0.102 * len(row.name) for row in rows), *(0.08 * len(row.about) for row in rows))
     across = max(len(row.tiles) for row in rows) * tile * 9 / 8
-    some = f"The best {len(rows)} of {total} settings, best first" if len(rows) < total else f"All {total} settings, best first"
     drawn = sheet(
         "What the settings learned to look for",
-        caption=f"{subject}. {some if total > 1 else 'One setting'}: strongest first-layer filters of each one's best training",
+        caption=f"{subject}. {describe_selection(len(rows), total)}: strongest first-layer filters of each one's best training",
         width=words + across + 2 * MARGIN,
         height=above + len(rows) * pitch + below + MARGIN,
     )

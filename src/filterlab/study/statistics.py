@@ -1,4 +1,4 @@
-"""How sure a mean over seeds is, and a difference between two of them."""
+"""Confidence interval of a mean over seeds, and the paired t-test of a difference."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""How the settings of a sweep learned, epoch by epoch."""
+"""Learning curves of a sweep's settings."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from filterlab.study.measure import Measure
 from filterlab.study.scale import shortened, thinned
+from filterlab.study.table import describe_selection
 from filterlab.visualization.style import FAINT, INK, MARGIN, MUTED, panel, sheet
 
 SETTINGS = 10
@@ -15,7 +16,7 @@ SETTINGS = 10
 COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1b1f24"]
 
 
-def figure(
+def draw_curves(
     settings: Sequence[tuple[str, Sequence[Sequence[float]]]], *, heading: str, measure: Measure, total: int, subject: str
 ) -> Figure:
     """A line a setting, the mean of its trainings, in a band from the least to the greatest of them.
@@ -34,14 +35,7 @@ def figure(
     several = any(len(curve) > 1 for curve in curves)
     drawn = sheet(
         f"How the settings learned: {measure.name} by epoch",
-        caption=f"{subject}. "
-        + (
-            f"The best {len(shown)} of {total} settings, best first"
-            if len(shown) < total
-            else f"All {total} settings, best first"
-            if total > 1
-            else "One setting"
-        )
+        caption=f"{subject}. {describe_selection(len(shown), total)}"
         + ("; lines: mean over seeds, bands: from worst to best seed" if several else "")
         + (f"; {word}" if word else ""),
         width=MARGIN + 0.75 + 7.2 + 0.6 + 0.082 * max(map(len, [*names, heading[:50]])) + MARGIN,

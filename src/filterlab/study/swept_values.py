@@ -1,4 +1,4 @@
-"""What each swept value does: a panel a key."""
+"""The metric against each swept key: a panel a key."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -21,14 +21,14 @@ Ends = tuple[float, float, float]  # place, and the ends of the interval there
 Interval = Callable[[NDArray[np.float64]], tuple[float, float, float]]
 
 
-def figure(rows: Rows, values: Sequence[float], *, measure: Measure, interval: Interval, subject: str) -> Figure:
+def draw_swept_values(rows: Rows, values: Sequence[float], *, measure: Measure, interval: Interval, subject: str) -> Figure:
     """Every training a dot, and for each value of a key the mean over all trainings that have it, whatever else was swept.
 
     Thin lines join the means of settings that differ in this key alone. A number that was searched rather than chosen, with
-    more than 12 values that rarely come twice, has the median and the middle half of neighboring points instead. The panels
+    more than 12 values that rarely come twice, has the median and the middle half of neighboring trials instead. The panels
     share one vertical scale.
 
-    rows: for each of N points its value, as text, of each swept key, at least one; values: N finite numbers; interval: from some
+    rows: for each of N trials its value, as text, of each swept key, at least one; values: N finite numbers; interval: from some
     of them to their mean and its 95 % interval, whose ends may be nan.
     """
     given = np.asarray(values, np.float64)

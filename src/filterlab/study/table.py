@@ -1,4 +1,4 @@
-"""The points of a sweep, put together by setting: everything that was swept, but for the seed."""
+"""The trials of a sweep, grouped by setting: everything that was swept, but for the seed."""
 
 import dataclasses
 import math
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filterlab import tables
 from filterlab.study.measure import Measure
+from filterlab.study.scale import numbers
 from filterlab.study.statistics import Paired, Summary, paired, summarize
 from filterlab.study.trial import STATUSES, Trial
 
@@ -18,51 +19,46 @@ LEAST = 3  # seeds that an interval takes: of two, Student's is 13 times as wide
 
 @dataclass(frozen=True)
 class Setting:
-    """All points with the same swept values but for the seed.
+    """All trials with the same swept values but for the seed.
 
     Attributes:
         swept: those values, by key.
-        values: the metric of each done point that has a finite one, by seed; without seeds, by the point's key.
+        values: the metric of each done trial that has a finite one, by seed; without seeds, by the trial's key.
         summary: of `values`; see `summary_of`.
-        counts: number of points by status.
-        points: the points of `values`, the best first.
+        counts: number of trials by status.
+        trials: the trials of `values`, the best first.
     """
 
     swept: dict[str, str]
     values: dict[str, float]
     summary: Summary
     counts: dict[str, int]
-    points: list[Trial]
+    trials: list[Trial]
 
 
-def settings(points: Iterable[Trial], *, metric: str, direction: str) -> list[Setting]:
-    """The settings, best mean first; those without any value come last, in the order of their first point.
-
-    direction: "max" or "min". Raises ValueError for anything else.
-    """
-    if direction not in ("max", "min"):
-        raise ValueError(f"direction must be 'max' or 'min', got {direction!r}")
-    sign = -1 if direction == "max" else 1
+def group(trials: Iterable[Trial], *, metric: str) -> list[Setting]:
+    """The settings, best mean first; those without any value come last, in the order of their first trial."""
+    compared = measure(metric)
+    sign = -1 if compared.higher_is_better else 1
     groups: dict[tuple[tuple[str, str | float], ...], list[Trial]] = {}
-    for point in points:
-        groups.setdefault(tuple(sorted((key, _value(text)) for key, text in point.swept.items() if key != SEED)), []).append(
-            point
-        )
+    for trial in trials:
+        setting = sorted((key, _value(text)) for key, text in trial.swept.items() if key != SEED)
+        groups.setdefault(tuple(setting), []).append(trial)
     found = []
-    for group in groups.values():
-        measured = [point for point in group if point.status == "done" and math.isfinite(point.metrics.get(metric, math.nan))]
+    for same in groups.values():
+        measured = [trial for trial in same if trial.status == "done" and math.isfinite(trial.metrics.get(metric, math.nan))]
         values: dict[str, float] = {}
-        for point in measured:
-            seed = point.swept.get(SEED, point.key)
+        for trial in measured:
+            seed = trial.swept.get(SEED, trial.key)
             # A seed may come twice where commands of one sweep differ in a value that neither sweeps.
-            values[f"{seed} {point.key}" if seed in values else seed] = point.metrics[metric]
+            values[f"{seed} {trial.key}" if seed in values else seed] = trial.metrics[metric]
         found.append(
             Setting(
-                swept={key: text for key, text in group[0].swept.items() if key != SEED},
+                swept={key: text for key, text in same[0].swept.items() if key != SEED},
                 values=values,
-                summary=summary_of(values.values(), share=measure(metric, direction).share),
-                counts=dict(Counter(point.status for point in group)),
-                points=sorted(measured, key=lambda point: sign * point.metrics[metric]),
+                summary=summary_of(values.values(), share=compared.share),
+                counts=dict(Counter(trial.status for trial in same)),
+                trials=sorted(measured, key=lambda trial: sign * trial.metrics[metric]),
             )
         )
     return sorted(found, key=lambda setting: sign * setting.summary.mean if setting.values else math.inf)
@@ -85,7 +81,7 @@ def _value(text: str) -> str | float:
     return number if math.isfinite(number) else text
 
 
-def comparison(settings: Sequence[Setting]) -> Paired | None:
+def compare_best(settings: Sequence[Setting]) -> Paired | None:
     """The first setting against the second; None where there are no two, or fewer than LEAST seeds that both have."""
     best = settings[:2]
     if len(best) < 2 or len(best[0].values.keys() & best[1].values.keys()) < LEAST:
@@ -93,23 +89,23 @@ def comparison(settings: Sequence[Setting]) -> Paired | None:
     return paired(best[0].values, best[1].values)
 
 
-def measure(metric: str, direction: str) -> Measure:
-    """How the metric is written and drawn: best/validation/accuracy is the validation accuracy, in percent."""
+def measure(metric: str) -> Measure:
+    """How the metric is compared, written and drawn: best/validation/accuracy is the validation accuracy, in percent."""
     name = metric.removeprefix("best/").replace("/", " ").replace("_", " ")
-    return Measure(name, higher_is_better=direction == "max", share=metric.endswith("accuracy"))
+    return Measure(name, higher_is_better=not metric.endswith("loss"), share=metric.endswith("accuracy"))
 
 
-def sentence(settings: Sequence[Setting], measure: Measure) -> str:
-    """What can be said of the best two of the settings, best first: which is better, or that these seeds can't tell."""
+def describe_best(settings: Sequence[Setting], measure: Measure) -> str:
+    """A sentence that compares the best two settings: which is better, or that these seeds can't tell."""
     measured = [setting for setting in settings if setting.values]
     if not measured:
-        return f"No point has a {measure.name} yet."
+        return f"No trial has a {measure.name} yet."
     if len(measured) == 1:
         return "There is one setting with a result: nothing to compare."
-    first, second = named(settings)[:2]
+    first, second = setting_names(settings)[:2]
     unit = f"points of {measure.name}" if measure.share else measure.name
     sign = 1 if measure.higher_is_better else -1
-    found = comparison(settings)
+    found = compare_best(settings)
     if found is None:
         lead = sign * (measured[0].summary.mean - measured[1].summary.mean)
         ahead = f"is ahead of {second} by {measure.difference(lead)[0]} {unit}" if lead else f"and {second} are level"
@@ -138,13 +134,13 @@ def sentence(settings: Sequence[Setting], measure: Measure) -> str:
     return f"{first} beats {second} by {shown}.{chosen}"
 
 
-def columns(points: Iterable[Trial]) -> list[str]:
+def swept_keys(trials: Iterable[Trial] | Iterable[Setting]) -> list[str]:
     """The swept keys in the order they appear in; the seed last."""
-    keys = dict.fromkeys(key for point in points for key in point.swept)
+    keys = dict.fromkeys(key for trial in trials for key in trial.swept)
     return [key for key in keys if key != SEED] + [SEED] * (SEED in keys)
 
 
-def short(keys: Sequence[str]) -> dict[str, str]:
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
     """By key, the end of it that no other key ends with: optimizer.lr -> lr."""
     found = {}
     for key in keys:
@@ -155,54 +151,79 @@ def short(keys: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def brief(text: str) -> str:
+def short_value(text: str) -> str:
     """A number that was drawn rather than chosen, in three digits."""
     value = _value(text)
     return f"{value:.3g}" if isinstance(value, float) and len(text) > 7 else text
 
 
-def named(settings: Sequence[Setting]) -> list[str]:
+def setting_names(settings: Sequence[Setting]) -> list[str]:
     """What each setting is called, e.g. "model=cnn lr=0.003"."""
-    ends = short(list(dict.fromkeys(key for setting in settings for key in setting.swept)))
+    ends = short_keys(swept_keys(settings))
     return [
-        " ".join(f"{ends[key]}={brief(text)}" for key, text in setting.swept.items()) or "the only setting"
+        " ".join(f"{ends[key]}={short_value(text)}" for key, text in setting.swept.items()) or "the only setting"
         for setting in settings
     ]
 
 
-def write_points(points: Sequence[Trial], path: Path) -> None:
-    """CSV: a row a point, a column each swept key, then status, seconds, the metrics, run_id and key."""
-    swept = columns(points)
-    metrics = sorted({name for point in points for name in point.metrics})
+def describe_selection(shown: int, total: int) -> str:
+    """Which settings a figure shows, for its caption."""
+    if total == 1:
+        return "One setting"
+    return f"The best {shown} of {total} settings, best first" if shown < total else f"All {total} settings, best first"
+
+
+def align(cells: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a text table, columns of equal width; the first row is the heading. Numbers are aligned to the right."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [numbers([cell for cell in column[1:] if cell]) is not None for column in columns]
+    lines = (
+        "  ".join(cell.rjust(width) if to else cell.ljust(width) for cell, width, to in zip(row, widths, right, strict=True))
+        for row in cells
+    )
+    return [line.rstrip() for line in lines]
+
+
+def trial_columns(trials: Sequence[Trial], *, metric: str) -> dict[str, list[object]]:
+    """A table for MLflow, a row a trial."""
+    columns: dict[str, list[object]] = {key: [trial.swept.get(key, "") for trial in trials] for key in swept_keys(trials)}
+    columns |= {"status": [trial.status for trial in trials], metric: [trial.metrics.get(metric) for trial in trials]}
+    return columns | {"run": [trial.run_id for trial in trials], "key": [trial.key for trial in trials]}
+
+
+def write_trials(trials: Sequence[Trial], path: Path) -> None:
+    """CSV: a row a trial, a column each swept key, then status, seconds, the metrics, run_id and key."""
+    swept = swept_keys(trials)
+    metrics = sorted({name for trial in trials for name in trial.metrics})
     rows = [
         [
-            *[point.swept.get(key, "") for key in swept],
-            point.status,
-            "" if point.seconds is None else point.seconds,
-            *[point.metrics.get(name, "") for name in metrics],
-            point.run_id,
-            point.key,
+            *[trial.swept.get(key, "") for key in swept],
+            trial.status,
+            "" if trial.seconds is None else trial.seconds,
+            *[trial.metrics.get(name, "") for name in metrics],
+            trial.run_id,
+            trial.key,
         ]
-        for point in points
+        for trial in trials
     ]
     tables.write(path, [*swept, "status", "seconds", *metrics, "run_id", "key"], rows)
 
 
 def write_settings(settings: Sequence[Setting], path: Path) -> None:
-    """CSV: a row a setting, best first: its swept values, n, mean, std, low and high of the metric, its points by status, and
-    the run id of its best point. low and high: the mean's 95 % interval, see `summary_of`. What n values can't tell is empty."""
-    swept = list(dict.fromkeys(key for setting in settings for key in setting.swept))
+    """CSV: a row a setting, best first: its swept values, n, mean, std, low and high of the metric, its trials by status, and
+    the run id of its best trial. low and high: the mean's 95 % interval, see `summary_of`. What n values can't tell is empty."""
+    swept = swept_keys(settings)
     rows = []
     for setting in settings:
-        summary = setting.summary
-        numbers = [summary.mean, summary.std, summary.low, summary.high]
+        found = setting.summary
         rows.append(
             [
                 *[setting.swept.get(key, "") for key in swept],
-                summary.n,
-                *["" if math.isnan(number) else number for number in numbers],
+                found.n,
+                *["" if math.isnan(number) else number for number in (found.mean, found.std, found.low, found.high)],
                 *[setting.counts.get(status, 0) for status in STATUSES],
-                setting.points[0].run_id if setting.points else "",
+                setting.trials[0].run_id if setting.trials else "",
             ]
         )
     tables.write(path, [*swept, "n", "mean", "std", "low", "high", *STATUSES, "best_run_id"], rows)

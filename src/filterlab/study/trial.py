@@ -1,6 +1,6 @@
 """A trial: one training of a sweep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 STATUSES = ("done", "running", "queued", "failed", "interrupted", "pruned", "not started")
 
@@ -21,6 +21,6 @@ class Trial:
     key: str
     swept: dict[str, str]
     status: str
-    run_id: str
-    metrics: dict[str, float]
-    seconds: float | None
+    run_id: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float | None = None

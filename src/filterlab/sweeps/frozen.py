@@ -14,59 +14,55 @@ from pathlib import Path
 from filterlab.config import schema
 from filterlab.data import arrays, published
 from filterlab.data.arrays import Card, LabelledImages
-from filterlab.data.prepare import is_prepared, made_from
-from filterlab.data.prepare import training_data as prepared_or_made
+from filterlab.data.prepare import is_prepared, made_from, training_data
 from filterlab.errors import DataError
 from filterlab.files import blaming
 from filterlab.sweeps.sweep import Sweep
 
 
-def sections(configs: Iterable[schema.Config]) -> list[schema.Data]:
+def unique_data(configs: Iterable[schema.Config]) -> list[schema.Data]:
     """The data sections of these configurations, each once."""
     return list({made_from(config.data): config.data for config in configs}.values())
 
 
-def check(asked: Iterable[schema.Data], *, root: Path) -> None:
-    """Raises DataError where one of them is not here, or damaged."""
-    for data in asked:
-        _source(data, root)
+def check_data(sections: Iterable[schema.Data], *, root: Path) -> None:
+    """Raises DataError where one of these data sets is not here, or damaged."""
+    for data in sections:
+        find_source(data, root)
 
 
-def freeze(sweep: Sweep, asked: Iterable[schema.Data], *, root: Path) -> None:
-    """Keep what is not kept yet. Raises DataError as `check` does, or where it can't be written; what is kept is whole."""
-    for data in asked:
-        if not is_prepared(data, _processed(sweep, data)) and not (_raw(sweep) / data.folder).exists():
-            source = _source(data, root)
+def freeze_data(sweep: Sweep, sections: Iterable[schema.Data], *, root: Path) -> None:
+    """Copy the data sets that are not in the sweep's folder yet. Raises DataError: not here, damaged, or can't be written."""
+    for data in sections:
+        raw = raw_folder(sweep) / data.folder
+        if not is_prepared(data, processed_folder(sweep, data)) and not raw.exists():
+            source = find_source(data, root)
             prepared = source.parent == root / "data/processed"
-            _link(source, _processed(sweep, data) / "train" if prepared else _raw(sweep) / data.folder)
+            link_files(source, processed_folder(sweep, data) / "train" if prepared else raw)
 
 
-def training_data(sweep: Sweep, data: schema.Data) -> tuple[Card, LabelledImages, LabelledImages]:
-    """Card, training and validation images, from what the sweep keeps alone. Raises DataError: it is missing or damaged."""
+def load_data(sweep: Sweep, data: schema.Data) -> tuple[Card, LabelledImages, LabelledImages]:
+    """Card, training and validation images, from the sweep's folder alone. Raises DataError: they are missing or damaged."""
     try:
-        return prepared_or_made(data, raw=_raw(sweep), processed=_processed(sweep, data))
+        return training_data(data, raw=raw_folder(sweep), processed=processed_folder(sweep, data))
     except DataError as error:
         error.add_note(
-            f"sweep {sweep.name} reads its own copy of the data: remove {_place(sweep)} once data/raw is sound, and the command "
-            "that began the sweep copies it anew"
+            f"sweep {sweep.name} reads its own copy of the data: remove {sweep.folder / 'frozen/data'} once data/raw is sound, "
+            "and the command that began the sweep copies it anew"
         )
         raise
 
 
-def _place(sweep: Sweep) -> Path:
-    return sweep.folder / "frozen/data"
+def raw_folder(sweep: Sweep) -> Path:
+    return sweep.folder / "frozen/data/raw"
 
 
-def _raw(sweep: Sweep) -> Path:
-    return _place(sweep) / "raw"
+def processed_folder(sweep: Sweep, data: schema.Data) -> Path:
+    return sweep.folder / "frozen/data/processed" / made_from(data)[:16]
 
 
-def _processed(sweep: Sweep, data: schema.Data) -> Path:
-    return _place(sweep) / "processed" / made_from(data)[:16]
-
-
-def _source(data: schema.Data, root: Path) -> Path:
-    """The folder to keep: of the files or, where they are not here, of what preprocess made. Raises DataError."""
+def find_source(data: schema.Data, root: Path) -> Path:
+    """The folder to copy: the data set's files or, where they are not here, what preprocess made. Raises DataError."""
     raw, processed = root / "data/raw", root / "data/processed"
     if (raw / data.folder).exists():
         published.check(raw, data)
@@ -77,8 +73,8 @@ def _source(data: schema.Data, root: Path) -> Path:
     raise DataError(f"data/raw/{data.folder} is missing: `dvc repro preprocess` with data={data.name} in params.yaml brings it")
 
 
-def _link(source: Path, target: Path) -> None:
-    """All files but the gzipped ones, whole or not at all."""
+def link_files(source: Path, target: Path) -> None:
+    """Link or copy all files but the gzipped ones, whole or not at all."""
     partial = target.with_name(f"{target.name}.partial")
     with blaming(target, verb="write"):
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""From the pipeline's model to its run, and from the run to where it came from; each step checked both ways."""
+"""`filterlab lineage`: from the pipeline's model to its run, and from the run to the one it was promoted from."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from filterlab.config import compose, resolved
 from filterlab.errors import UserError
 from filterlab.repository import folder_md5
 from filterlab.runs import promoted
-from filterlab.sweeps import promotion, survey
+from filterlab.sweeps import promotion, status
 from filterlab.tracking import Found, NullRun
 from filterlab.tracking.store import MODELS as TRAINED
 from filterlab.tracking.store import RESTORED
@@ -17,7 +17,7 @@ from filterlab.tracking.store import RESTORED
 MODELS = "models"  # train's output, which results/run.json names the run of
 
 
-def show(root: Path, *, run_id: str) -> None:
+def print_lineage(root: Path, *, run_id: str) -> None:
     """Print the steps from dvc.lock back to the sweep.
 
     Args:
@@ -27,7 +27,7 @@ def show(root: Path, *, run_id: str) -> None:
         UserError: a step does not hold: the files are not those of dvc.lock, the store does not know the run, or the run
             was trained with another configuration than results/config.yaml says.
     """
-    locked = lock(root)
+    locked = locked_md5(root)
     if folder_md5(root / MODELS) != locked:
         raise UserError(
             f"{MODELS}/ is not the folder that dvc.lock names (md5 {locked}): `dvc repro` or `dvc checkout` brings them together"
@@ -36,23 +36,23 @@ def show(root: Path, *, run_id: str) -> None:
     if not run_id:
         raise UserError("the pipeline's model was trained with tracking off: it has no run")
     with tracking.reading(config.tracking, root=root) as store:
-        run = known(store, run_id)
-        trained = promotion.trained_with(store, run)
+        run = find_run(store, run_id)
+        trained = promotion.read_config(store, run)
         if resolved.key(trained) != resolved.key(config):
             raise UserError(f"run {run.id} was trained with another configuration than {resolved.RESOLVED} says: run `dvc repro`")
         print(f"dvc.lock      {MODELS} md5 {locked}.dir")
-        print(f"  run         {describe(run)}")
+        print(f"  run         {describe_run(run)}")
         if origin := run.tags.get(promoted.PROMOTED):
-            source = known(store, origin)
-            print(f"  promoted    {describe(source)}")
-            print(f"  same        {agreement(run, source)}")
-            if name := source.tags.get(survey.SWEEP):
+            source = find_run(store, origin)
+            print(f"  promoted    {describe_run(source)}")
+            print(f"  same        {compare_metrics(run, source)}")
+            if name := source.tags.get(status.SWEEP):
                 print(f"  sweep       {name} (parent run {source.tags['mlflow.parentRunId']})")
         for later in store.search(f"tags.`{promoted.PROMOTED}` = '{run.id}'"):
-            print(f"  promoted to {describe(later)}")
+            print(f"  promoted to {describe_run(later)}")
 
 
-def lock(root: Path) -> str:
+def locked_md5(root: Path) -> str:
     """MD5 of models/ by dvc.lock, without its ending .dir."""
     path = root / "dvc.lock"
     if not path.exists():
@@ -68,7 +68,7 @@ def lock(root: Path) -> str:
     return str(outs[MODELS]).removesuffix(".dir")
 
 
-def known(store: NullRun, run_id: str) -> Found:
+def find_run(store: NullRun, run_id: str) -> Found:
     """The run; by the MD5 of its models/, the last one that trained them; or the one that was restored from it."""
     for where in (f"attributes.run_id = '{run_id}'", f"tags.`{TRAINED}` = '{run_id}'", f"tags.`{RESTORED}` = '{run_id}'"):
         if found := store.search(where):
@@ -76,22 +76,14 @@ def known(store: NullRun, run_id: str) -> Found:
     raise UserError(f"this store does not know run {run_id}: `filterlab pipeline` restores it from results/")
 
 
-def describe(run: Found) -> str:
+def describe_run(run: Found) -> str:
     number = run.metrics.get("best/validation/accuracy")
     commit = run.tags.get("mlflow.source.git.commit", "")[:10]
-    return ", ".join(
-        filter(
-            None,
-            [
-                f"{run.id} {run.name}",
-                f"validation accuracy {number:.4%}" if number is not None else "",
-                f"commit {commit}" if commit else "",
-            ],
-        )
-    )
+    accuracy = "" if number is None else f", validation accuracy {number:.4%}"
+    return f"{run.id} {run.name}{accuracy}" + (f", commit {commit}" if commit else "")
 
 
-def agreement(run: Found, source: Found) -> str:
+def compare_metrics(run: Found, source: Found) -> str:
     """Which of the best epoch's metrics the two share to the last bit."""
     names = sorted(name for name in run.metrics if name.startswith("best/") and name in source.metrics)
     differ = [name for name in names if run.metrics[name] != source.metrics[name]]

@@ -1,31 +1,31 @@
-"""What settings are compared by: always a validation metric."""
+"""The objective of a sweep: a validation metric."""
 
 import re
 
 from filterlab.errors import ConfigError
 
-USUAL = {"accuracy": "maximize", "loss": "minimize"}
+DIRECTIONS = {"accuracy": "maximize", "loss": "minimize"}
 EXAMPLE = "best/validation/accuracy"
 
 
-def check(metric: str, *, direction: str) -> str:
+def check_objective(metric: str) -> str:
     """The metric's full name, by which a training returns it: validation/loss is short for best/validation/loss.
 
-    Raises ConfigError: the metric is not of the validation set, or the direction ("maximize", "minimize") is not its own.
+    Raises ConfigError: the metric is not of the validation set.
     """
-    faults = []
-    parts = re.split(r"\W|_", metric)
-    if "test" in parts:
-        faults.append(f"the metric is {metric!r}: no choice is made on the test set; name a validation metric, e.g. {EXAMPLE}")
-    elif "train" in parts or "training" in parts:
-        faults.append(f"the metric is {metric!r}: what was learnt by heart scores best; name a validation metric, e.g. {EXAMPLE}")
-    elif not re.fullmatch(rf"(best/)?validation/({'|'.join(USUAL)})", metric):
-        faults.append(f"the metric is {metric!r}, expected {' or '.join(f'best/validation/{name}' for name in USUAL)}")
-    expected = USUAL.get(parts[-1])
-    if direction not in USUAL.values():
-        faults.append(f"the direction is {direction!r}, expected {' or '.join(USUAL.values())}")
-    elif expected and direction != expected:
-        faults.append(f"the direction is {direction!r}, expected {expected} for {metric}")
-    if faults:
-        raise ConfigError(faults)
+    if "test" in (parts := re.split(r"\W|_", metric)):
+        raise ConfigError(
+            [f"the metric is {metric!r}: no choice is made on the test set; name a validation metric, e.g. {EXAMPLE}"]
+        )
+    if "train" in parts or "training" in parts:
+        raise ConfigError(
+            [f"the metric is {metric!r}: what was learnt by heart scores best; name a validation metric, e.g. {EXAMPLE}"]
+        )
+    if not re.fullmatch(rf"(best/)?validation/({'|'.join(DIRECTIONS)})", metric):
+        raise ConfigError([f"the metric is {metric!r}, expected {' or '.join(f'best/validation/{name}' for name in DIRECTIONS)}"])
     return f"best/{metric.removeprefix('best/')}"
+
+
+def direction_of(metric: str) -> str:
+    """The direction in which a metric that `check_objective` gave is better: "maximize" or "minimize"."""
+    return DIRECTIONS[metric.rpartition("/")[2]]

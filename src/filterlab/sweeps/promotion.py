@@ -1,4 +1,4 @@
-"""From a run to the pipeline's next parameters, and the mark that leads back."""
+"""`filterlab promote`: writes a run's configuration into params.yaml, and a mark that leads back to the run."""
 
 import dataclasses
 import difflib
@@ -15,8 +15,9 @@ from filterlab.errors import ConfigError, UserError
 from filterlab.runs import promoted
 from filterlab.runs.logging import CONFIG, THREADS
 from filterlab.study import table
-from filterlab.sweeps import objective, survey
+from filterlab.sweeps import status
 from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.objective import DIRECTIONS, check_objective
 from filterlab.tracking import Found, NullRun, provenance
 
 GROUPS = [group for group in schema.FAMILIES if group != "tracking"]  # where the history lives is no choice of a run's
@@ -32,27 +33,25 @@ def promote(root: Path, *, run: str, best: str, sweep: str) -> None:
         UserError: there is no such run, or it can't be reproduced: its code was not committed or is not the code that is
             here, its data are not the data that are here. Nothing has been written then.
     """
-    settings = sweeps.find(root, sweep).settings() if sweep else compose.compose(root / "conf", from_parameters(root)).tracking
+    settings = (
+        sweeps.find(root, sweep).tracking_settings() if sweep else compose.compose(root / "conf", from_parameters(root)).tracking
+    )
     with tracking.reading(settings, root=root) as store:
-        found = winner(root, store, sweep=sweep, metric=best) if best else one(store, run)
-        check(root, found)
-        config = repeated(found, trained_with(store, found))
+        found = best_run(root, store, sweep=sweep, metric=best) if best else find_run(store, run)
+        check_run(root, found)
+        config = with_threads(found, read_config(store, found))
     check_data(root, found, config)
     path = root / "params.yaml"
-    made = choices(root / "conf", config, prefer=compose.read_parameters(path))
+    made = to_parameters(root / "conf", config, prefer=compose.read_parameters(path))
     before = path.read_text(encoding="utf-8")
-    after = rewrite(before, made)
+    after = edit_parameters(before, made)
     files.write(path, after)
     promoted.mark(root, found.id, config)
-    print(
-        "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml", n=0)), end=""
-    )
+    difference = difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml", n=0)
+    print("".join(difference), end="")
     number = found.metrics.get("best/validation/accuracy")
-    print(
-        f"run {found.id} ({found.name}"
-        + (f", validation accuracy {number:.2%}" if number is not None else "")
-        + ") is in params.yaml now"
-    )
+    accuracy = "" if number is None else f", validation accuracy {number:.2%}"
+    print(f"run {found.id} ({found.name}{accuracy}) is in params.yaml now")
     print("  dvc repro    trains it again, to the same bits on this kind of machine")
 
 
@@ -60,7 +59,7 @@ def from_parameters(root: Path) -> list[str]:
     return compose.to_overrides(compose.read_parameters(root / "params.yaml"))
 
 
-def trained_with(store: NullRun, run: Found) -> schema.Config:
+def read_config(store: NullRun, run: Found) -> schema.Config:
     """The configuration a run was trained with. Raises UserError: its resolved config in the store is damaged."""
     try:
         config = resolved.from_text(store.read_artifact(run.id, resolved.RESOLVED.name))
@@ -73,8 +72,8 @@ def trained_with(store: NullRun, run: Found) -> schema.Config:
     return config
 
 
-def one(store: NullRun, run: str) -> Found:
-    """The run whose id begins so."""
+def find_run(store: NullRun, run: str) -> Found:
+    """The run whose id begins with `run`. Raises UserError: there is none, or there are several."""
     found = [each for each in store.search("") if each.id.startswith(run)]
     if len(found) != 1:
         what = "no run" if not found else f"{len(found)} runs"
@@ -84,24 +83,22 @@ def one(store: NullRun, run: str) -> Found:
     return found[0]
 
 
-def winner(root: Path, store: NullRun, *, sweep: str, metric: str) -> Found:
+def best_run(root: Path, store: NullRun, *, sweep: str, metric: str) -> Found:
     """The best run of the setting with the best mean over seeds.
 
     Raises:
         ConfigError: `metric` is none of validation.
         UserError: no training is done with a finite one.
     """
-    direction = objective.USUAL.get(metric.rpartition("/")[2], "maximize")
-    # "accuracy" is short for validation's
-    metric = objective.check(f"validation/{metric}" if metric in objective.USUAL else metric, direction=direction)
-    points = survey.begun(sweeps.find(root, sweep), store)
-    ranked = table.settings(points, metric=metric, direction=direction.removesuffix("imize"))
-    if not ranked or not ranked[0].points:
+    short = metric in DIRECTIONS  # "accuracy" is short for validation's
+    metric = check_objective(f"validation/{metric}" if short else metric)
+    ranked = table.group(status.started_trials(sweeps.find(root, sweep), store), metric=metric)
+    if not ranked or not ranked[0].trials:
         raise UserError(f"no training of sweep {sweep} is done with a finite {metric}: filterlab sweep status {sweep}")
-    return one(store, ranked[0].points[0].run_id)
+    return find_run(store, ranked[0].trials[0].run_id)
 
 
-def check(root: Path, run: Found) -> None:
+def check_run(root: Path, run: Found) -> None:
     """Raises UserError: the run is not finished, or its code is not to be had."""
     if run.status != "FINISHED":
         raise UserError(f"run {run.id} is {run.status}, expected FINISHED: only a finished training can be promoted")
@@ -125,8 +122,7 @@ def check_data(root: Path, run: Found, config: schema.Config) -> None:
     """Raises UserError where the data that are prepared here for that configuration are not those the run learned from."""
     from filterlab.data.prepare import training_data
 
-    card, _, _ = training_data(config.data, raw=root / "data/raw", processed=root / "data/processed")
-    here = card.digest
+    here = training_data(config.data, raw=root / "data/raw", processed=root / "data/processed")[0].digest
     if run.tags.get("filterlab.data") != here:
         raise UserError(
             f"run {run.id} learned from other data ({run.tags.get('filterlab.data', 'unknown')[:12]}) than {config.data.name} "
@@ -134,7 +130,7 @@ def check_data(root: Path, run: Found, config: schema.Config) -> None:
         )
 
 
-def repeated(run: Found, config: schema.Config) -> schema.Config:
+def with_threads(run: Found, config: schema.Config) -> schema.Config:
     """The run's configuration, with the threads it had where it left their number to the machine, a launcher or a scheduler.
 
     Sums over other threads come in another order, and end in other bits.
@@ -144,7 +140,7 @@ def repeated(run: Found, config: schema.Config) -> schema.Config:
     return dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, threads=int(run.tags[THREADS])))
 
 
-def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> dict[str, Any]:
+def to_parameters(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that compose to `config`: of each group the option that is nearest, and what differs from it as overrides.
 
     Args:
@@ -153,13 +149,13 @@ def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> 
     wanted = dataclasses.asdict(config)
     made: dict[str, Any] = {}
     override: dict[str, Any] = {}
-    for group, sections in offered(conf).items():
+    for group, sections in read_options(conf).items():
         ranked = [
-            (difference(dataclasses.asdict(sections[option]), wanted[group]), option)
+            (differing(dataclasses.asdict(sections[option]), wanted[group]), option)
             for option in sorted(sections, key=lambda option: option != prefer.get(group))
             if type(sections[option]) is type(getattr(config, group))
         ]
-        nearest, made[group] = min(ranked, key=lambda entry: size(entry[0]))
+        nearest, made[group] = min(ranked, key=lambda entry: count_leaves(entry[0]))
         if nearest:
             override[group] = nearest
     made |= {"experiment": "none", "seed": config.seed, "override": override}
@@ -168,7 +164,7 @@ def choices(conf: Path, config: schema.Config, *, prefer: Mapping[str, Any]) -> 
     return made
 
 
-def offered(conf: Path) -> dict[str, dict[str, Any]]:
+def read_options(conf: Path) -> dict[str, dict[str, Any]]:
     """Config group -> option -> its section. Hydra composes an option of every group at a time, which need not go together."""
     options = {group: compose.options(conf, group) for group in GROUPS}
     found: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
@@ -183,23 +179,23 @@ def offered(conf: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def difference(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def differing(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """What of `wanted` differs from `base`, as a tree of the same keys."""
     found: dict[str, Any] = {}
     for name, leaf in wanted.items():
         if isinstance(leaf, dict) and isinstance(base[name], dict) and leaf.keys() == base[name].keys():
-            if inner := difference(base[name], leaf):
+            if inner := differing(base[name], leaf):
                 found[name] = inner
         elif leaf != base[name]:
             found[name] = leaf
     return found
 
 
-def size(tree: Any) -> int:
-    return sum(map(size, tree.values())) if isinstance(tree, dict) else 1
+def count_leaves(tree: Any) -> int:
+    return sum(map(count_leaves, tree.values())) if isinstance(tree, dict) else 1
 
 
-def rewrite(text: str, made: Mapping[str, Any]) -> str:
+def edit_parameters(text: str, made: Mapping[str, Any]) -> str:
     """params.yaml's text with these values; comments and the order of lines are kept."""
     yaml_12 = YAML()
     yaml_12.preserve_quotes = True

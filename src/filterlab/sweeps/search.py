@@ -1,45 +1,32 @@
-"""A search by ask and tell: Optuna proposes settings, the store remembers what became of them.
+"""A search: trains what `ask_tell.Search` asks for, and tells it what came out."""
 
-The study lives in memory; a search that goes on is rebuilt from the trials that the store knows.
-"""
-
+import logging
 import math
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from textwrap import shorten
 from typing import Any
 
-import numpy as np
-import optuna
-from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from hydra.core.utils import JobReturn, JobStatus
 
 from filterlab.errors import ConfigError, UserError
-from filterlab.sweeps import objective
-from filterlab.sweeps.space import Space, read, text
+from filterlab.sweeps.ask_tell import SAMPLERS, Best, Outcome, Search
+from filterlab.sweeps.objective import check_objective
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-}
+log = logging.getLogger(__name__)
+
 PRUNERS = ["none", "median", "halving"]
-STATES = {
-    "done": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "running": TrialState.RUNNING,
-    "interrupted": TrialState.WAITING,
-}
-DIRECTIONS = {"maximize": StudyDirection.MAXIMIZE, "minimize": StudyDirection.MINIMIZE}
-REPEATS = 100  # draws in a row that bring nothing new
+POLL = 10.0  # seconds between two looks at trainings whose launcher has given up on them
+
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]  # of the trials' overrides and the first one's number
 
 
-def check(settings: Any) -> str:
-    """Raises ConfigError with every fault of hydra.sweeper; gives the full name of the metric.
+def check_settings(settings: Any) -> str:
+    """The full name of the metric. Raises ConfigError with every fault of hydra.sweeper.
 
-    settings: with the attributes of the sweeper's OptunaSweeperConf.
+    settings: with the attributes of the sweeper's OptunaConf.
     """
     faults = []
     # Optuna's samplers take 32 bits of a seed.
@@ -56,7 +43,7 @@ def check(settings: Any) -> str:
             faults.append(f"hydra.sweeper.{name} is {given!r}, expected one of {', '.join(known)}")
     metric = ""
     try:
-        metric = objective.check(settings.metric, direction=settings.direction)
+        metric = check_objective(settings.metric)
     except ConfigError as error:
         faults += [f"hydra.sweeper: {fault}" for fault in error.faults]
     if faults:
@@ -64,189 +51,105 @@ def check(settings: Any) -> str:
     return metric
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What is known of one setting.
+def run_search(
+    search: Search,
+    *,
+    fixed: list[str],
+    metric: str,
+    n_trials: int,
+    n_jobs: int,
+    launch: Launch,
+    known: Callable[[], Sequence[Outcome]],
+) -> Best:
+    """Train what the search asks for, tell it what came out, print and give the best setting.
 
-    Attributes:
-        values: by swept key, as text or as what it stands for.
-        state: done, pruned or failed; running (elsewhere: it is neither asked again nor waited for); interrupted (it is
-            asked again before anything new).
-        value: of the objective; a trial that is done without a finite one has failed.
-        curve: the objective after each epoch, the first one first. Of a pruned trial the sampler learns by it.
-    """
-
-    values: dict[str, Any]
-    state: str
-    value: float | None = None
-    curve: Sequence[float] = ()
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best trial that is done: its number, its swept values as overrides, and the objective."""
-
-    number: int
-    overrides: list[str]
-    value: float
-
-
-class Search:
-    """Settings that are worth a training, one after the other.
-
-    A setting is trained once: where the sampler draws one again, it is told what became of it and draws anew. Trials are
-    numbered in the order they are asked, after the known ones.
+    A training that fails, is stopped or is killed by its scheduler is a trial of that kind; only an interruption from
+    outside, or a mistake that no training could survive, ends the search.
 
     Args:
-        space: what is searched.
-        direction: "maximize" or "minimize".
-        sampler: "tpe" (Optuna's default, with its defaults) or "random".
-        seed: of the sampler. A search that goes on mixes the number of known trials into it, and so draws other points.
-        known: earlier trials of this search, in the order they were begun.
-
-    Attributes:
-        begun: trials so far, but for those that were interrupted and not yet asked again.
+        fixed: overrides that all trials share.
+        metric: the objective, as a training returns it.
+        n_trials: settings tried in all, those of earlier starts included.
+        n_jobs: trainings launched at once; the search learns from them when all of them have ended.
+        launch: trains some trials.
+        known: the trials of this search that the store knows, in the order they were started. Asked for what became of
+            trainings whose launcher gave up on them.
 
     Raises:
-        UserError: a known trial lies outside of the space.
+        UserError: no trial was done in the end, or a training returned something else than its metrics.
     """
-
-    def __init__(self, space: Space, *, direction: str, sampler: str, seed: int, known: Sequence[Outcome] = ()):
-        quiet()
-        if known:
-            seed = int(np.random.SeedSequence([seed, len(known)]).generate_state(1)[0])
-        self.space = dict(space)
-        self.study = optuna.create_study(direction=DIRECTIONS[direction], sampler=SAMPLERS[sampler](seed))
-        self.begun = 0
-        self.numbers: dict[tuple[str, ...], int] = {}  # by overrides
-        self.outcomes: dict[int, Outcome] = {}
-        self.asked: dict[int, list[optuna.Trial]] = {}  # not yet told: Optuna's trials with the overrides of that number
-        for trial in known:
-            frozen = self.frozen(trial)
-            if trial.state == "interrupted":
-                self.study.enqueue_trial(frozen.params)
+    error = ""
+    while batch := next_batch(search, n_trials=n_trials, n_jobs=n_jobs):
+        for number, outcome in zip(batch, train_batch(search, batch, fixed, metric, launch, known), strict=True):
+            search.tell(number, outcome)
+            if outcome.status == "failed":
+                error = outcome.error
+                log.warning("trial %d failed: %s", number, error)
             else:
-                self.study.add_trial(frozen)
-                self.outcomes[self.number(self.overrides(frozen.params))] = trial
-
-    def ask(self) -> tuple[int, list[str]] | None:
-        """The next trial's number and its swept values as overrides; None where nothing new comes up any more."""
-        for _ in range(REPEATS):
-            trial = self.study.ask(self.space)
-            overrides, before = self.overrides(trial.params), self.begun
-            number = self.number(overrides)
-            if number == before:
-                self.asked[number] = [trial]
-                return number, overrides
-            if number in self.asked:
-                self.asked[number].append(trial)
-            else:
-                self.finish(trial, self.outcomes[number])
-        return None
-
-    def tell(self, number: int, value: float | None, state: str, *, curve: Sequence[float] = ()) -> None:
-        """What became of a trial that was asked: see `Outcome`. One that was interrupted or killed counts as failed."""
-        trials = self.asked.pop(number)
-        outcome = Outcome(trials[0].params, state, value, curve)
-        self.outcomes[number] = outcome
-        for trial in trials:
-            self.finish(trial, outcome)
-
-    def best(self) -> Best | None:
-        """None as long as no trial is done."""
-        if not self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-            return None
-        trial = self.study.best_trial
-        overrides = self.overrides(trial.params)
-        assert trial.value is not None
-        return Best(self.numbers[tuple(overrides)], overrides, trial.value)
-
-    def overrides(self, values: dict[str, Any]) -> list[str]:
-        """Values of the space, as they stand on a command line; they may be text already."""
-        return [f"{key}={text(kind, read(kind, values[key]))}" for key, kind in self.space.items()]
-
-    def number(self, overrides: list[str]) -> int:
-        """A new number for what is new."""
-        number = self.numbers.setdefault(tuple(overrides), self.begun)
-        self.begun = max(self.begun, number + 1)
-        return number
-
-    def frozen(self, trial: Outcome) -> FrozenTrial:
-        """A known trial as Optuna's."""
-        state = STATES[trial.state]
-        if state == TrialState.COMPLETE and not finite(trial.value):
-            state = TrialState.FAIL
-        try:
-            return create_trial(
-                state=TrialState.RUNNING if state == TrialState.WAITING else state,
-                value=trial.value if state == TrialState.COMPLETE else None,
-                params={key: read(kind, trial.values[key]) for key, kind in self.space.items()},
-                distributions=self.space,
-                intermediate_values={step: float(number) for step, number in enumerate(trial.curve)},
-            )
-        except (KeyError, ValueError) as error:
-            given = ", ".join(f"{key}={value}" for key, value in trial.values.items())
-            raise UserError(
-                f"a trial of this search was {given}, which is not in the space asked for now ({error}): another space is"
-                " another search, so give it a name of its own"
-            ) from error
-
-    def finish(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        state = STATES[outcome.state]
-        if state == TrialState.COMPLETE and finite(outcome.value):
-            self.study.tell(trial, outcome.value)
-        elif state == TrialState.PRUNED:
-            for step, number in enumerate(outcome.curve):
-                trial.report(number, step)
-            self.study.tell(trial, state=state)
-        elif state != TrialState.RUNNING:
-            self.study.tell(trial, state=TrialState.FAIL)
+                best = search.best()
+                so_far = f"; best so far {best.value:.6g} (trial {best.number})" if best else ""
+                log.info("trial %d %s: %s %.6g%s", number, outcome.status, metric, outcome.value, so_far)
+    best = search.best()
+    if best is None:
+        last = f"; the last failure: {error}" if error else ""
+        raise UserError(f"no training of this search was done: {search.counts()}{last}")
+    print(f"best of {search.started} ({search.counts()}): {' '.join(best.overrides)}  {metric} {best.value:.6g}", flush=True)
+    return best
 
 
-def prune(curve: Sequence[float], others: Sequence[Sequence[float]], *, direction: str, pruner: str, warmup: int) -> bool:
-    """Whether Optuna's pruner stops a training whose objective went like `curve`, an element an epoch.
-
-    Args:
-        curve: of this training, up to now.
-        others: "median": of the trainings that are done (not the pruned ones: the median would rise with each).
-            "halving": of all other trainings, running and pruned ones too.
-        direction: "maximize" or "minimize".
-        pruner: "median" stops a training whose best is worse than the median of the others at the same epoch, once five
-            are done; "halving" (Li and others, arXiv 1810.05934) lets the best quarter go on, after warmup, 4 warmup,
-            16 warmup, ... epochs; "none".
-        warmup: epochs in which nothing is stopped.
-    """
-    if pruner == "none":
-        return False
-    quiet()
-    method: BasePruner = MedianPruner(n_warmup_steps=warmup)
-    if pruner == "halving":
-        method = SuccessiveHalvingPruner(min_resource=max(1, warmup))
-    study = optuna.create_study(direction=DIRECTIONS[direction], pruner=method, sampler=RandomSampler(seed=0))
-    for other in others:
-        if pruner == "halving":  # it judges by notes that it makes at each step
-            replay(study.ask(), other)
-        else:  # it looks at no final value
-            values = {step: float(number) for step, number in enumerate(other)}
-            study.add_trial(create_trial(value=0.0, intermediate_values=values))
-    return replay(study.ask(), curve)
+def next_batch(search: Search, *, n_trials: int, n_jobs: int) -> dict[int, list[str]]:
+    """The next trials' overrides by their numbers; empty where the search is over."""
+    batch: dict[int, list[str]] = {}
+    while len(batch) < n_jobs and search.started < n_trials:
+        if (asked := search.ask()) is None:
+            log.info("nothing new comes up any more: all settings that the sampler draws have been tried")
+            break
+        number, overrides = asked
+        batch[number] = overrides
+    return batch
 
 
-def replay(trial: optuna.Trial, curve: Sequence[float]) -> bool:
-    """Report a curve from its start; the pruner's answer after its last element."""
-    stop = False
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # such a trial is stopped
-        for step, number in enumerate(curve):
-            trial.report(number, step)
-            stop = trial.should_prune()
-    return stop
+def train_batch(
+    search: Search,
+    batch: Mapping[int, list[str]],
+    fixed: list[str],
+    metric: str,
+    launch: Launch,
+    known: Callable[[], Sequence[Outcome]],
+) -> list[Outcome]:
+    """What became of each trial of a batch; see `run_search`."""
+    try:
+        returned = launch([fixed + overrides for overrides in batch.values()], next(iter(batch)))
+        return [read_result(result, metric) for result in returned]
+    except (BrokenExecutor, scheduler_error()) as error:  # the scheduler, or the system, has killed a process
+        log.warning("a training was killed: %s", str(error).strip().partition("\n")[0])
+    while True:
+        # Of several with the same values the last one is this search's.
+        stored = {tuple(search.overrides(search.params(outcome))): outcome for outcome in known()}
+        found = [stored.get(tuple(overrides)) for overrides in batch.values()]
+        if not any(outcome and outcome.status == "running" for outcome in found):
+            killed = Outcome({}, "failed", error="killed")
+            return [outcome if outcome and outcome.status in ("done", "pruned") else killed for outcome in found]
+        time.sleep(POLL)
 
 
-def finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def read_result(result: JobReturn, metric: str) -> Outcome:
+    """The outcome of a training, from what it returned. Raises UserError: that is something else than its metrics."""
+    if result.status != JobStatus.COMPLETED:
+        raised = result._return_value  # return_value would raise it
+        return Outcome({}, "failed", error=shorten(f"{type(raised).__name__}: {raised}", 300))
+    returned = result.return_value
+    if not isinstance(returned, Mapping) or metric not in returned:
+        there = ", ".join(map(str, returned)) if isinstance(returned, Mapping) else type(returned).__name__
+        raise UserError(f"hydra.sweeper.metric is {metric!r}, and a training does not return it, but: {there}")
+    value = float(returned[metric])
+    if not math.isfinite(value):
+        return Outcome({}, "failed", error=f"{metric} is {value}")
+    curve = returned.get("curves", {}).get(metric.removeprefix("best/"), ())
+    return Outcome({}, str(returned.get("state", "done")), value, curve)
 
 
-def quiet() -> None:
-    """Optuna tells of each study and each trial on stderr; those who ask and tell say it themselves."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+def scheduler_error() -> type[Exception]:
+    """What a launcher on submitit raises where the scheduler has killed a job; without submitit no launcher raises it."""
+    submitit = sys.modules.get("submitit.core.utils")
+    return submitit.UncompletedJobError if submitit else BrokenExecutor

@@ -13,17 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    Glob,
-    IntervalSweep,
-    Override,
-    Quote,
-    QuotedString,
-    RangeSweep,
-    Sweep,
-    Transformer,
-)
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Quote, QuotedString, RangeSweep, Transformer
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -32,8 +22,8 @@ from filterlab.errors import ConfigError
 Space = Mapping[str, BaseDistribution]
 
 
-def space(
-    overrides: Sequence[Override], *, options: Callable[[str], list[str]] | None = None
+def read_space(
+    overrides: Sequence[Override], *, options: Callable[[str], list[str]] = lambda group: []
 ) -> tuple[dict[str, BaseDistribution], list[str]]:
     """What is searched, and what stays: a distribution for each swept key, and the other overrides as text.
 
@@ -53,8 +43,8 @@ def space(
             continue
         try:
             searched[key] = distribution(key, override.value(), options)
-        except ConfigError as error:
-            faults += error.faults
+        except ValueError as error:
+            faults.append(f"{key}: {error}")
     if not searched and not faults:
         faults.append("nothing to search: give a key several values, e.g. 'optimizer.lr=tag(log, interval(1e-3, 1))'")
     if faults:
@@ -62,87 +52,80 @@ def space(
     return searched, fixed
 
 
-def distribution(key: str, swept: Any, options: Callable[[str], list[str]] | None) -> BaseDistribution:
+def distribution(key: str, swept: Any, options: Callable[[str], list[str]]) -> BaseDistribution:
+    """The distribution of a swept key. Raises ValueError: it can't be searched."""
     if key.lstrip("+").split(".")[-1] == "seed":
-        raise ConfigError(
-            [f"{key}: a seed is not searched, it is repeated: give one, and repeat the best setting with {key}=0,1,2 in a grid"]
+        raise ValueError(
+            f"a seed is not searched, it is repeated: give one, and repeat the best setting with {key}=0,1,2 in a grid"
         )
     if isinstance(swept, Glob):
-        return globbed(key, swept, options)
+        if not (offered := options(key)):
+            raise ValueError(f"glob() chooses from a config group, and {key} is none; list the values, e.g. {key}=a,b")
+        if not (names := swept.filter(offered)):
+            raise ValueError(f"glob() matches none of {', '.join(offered)}")
+        return CategoricalDistribution([to_word(name) for name in names])
     if getattr(swept, "shuffle", False):
-        raise ConfigError([f"{key}: shuffle() means nothing in a search, which has an order of its own; leave it out"])
-    log = logarithmic(key, swept)
-    if isinstance(swept, ChoiceSweep):
-        return chosen(key, swept, log)
-    return stepped(key, swept, log) if isinstance(swept, RangeSweep) else continuous(key, swept, log)
-
-
-def logarithmic(key: str, swept: Sweep) -> bool:
+        raise ValueError("shuffle() means nothing in a search, which has an order of its own; leave it out")
     if unknown := swept.tags - {"log"}:
-        raise ConfigError([f"{key}: no tag {', '.join(sorted(unknown))}; there is: log"])
-    return "log" in swept.tags
-
-
-def chosen(key: str, swept: ChoiceSweep, log: bool) -> BaseDistribution:
-    texts = [word(item) for item in swept.list]
+        raise ValueError(f"no tag {', '.join(sorted(unknown))}; there is: log")
+    log = "log" in swept.tags
+    if isinstance(swept, RangeSweep):
+        return stepped(swept, log)
+    if isinstance(swept, IntervalSweep):
+        return continuous(swept, log)
+    texts = [to_word(item) for item in swept.list]
     if log:
-        raise ConfigError([f"{key}: choices have no scale, so tag(log, ...) fits only interval() and range()"])
+        raise ValueError("choices have no scale, so tag(log, ...) fits only interval() and range()")
     if twice := [text for text in dict.fromkeys(texts) if texts.count(text) > 1]:
-        raise ConfigError([f"{key}: {', '.join(twice)} stands there more than once"])
+        raise ValueError(f"{', '.join(twice)} stands there more than once")
     return CategoricalDistribution(texts)
 
 
-def word(item: Any) -> str:
+def to_word(item: Any) -> str:
     """A choice as it was written; choice() loses the quotes of a text, so they are put back where it needs them."""
     written = Transformer.str(item)
-    if isinstance(item, str) and not (readable(written) and same(meaning(written), item)):
-        return QuotedString(item, Quote.single).with_quotes()
-    return written
+    try:
+        value = OverridesParser.create().parse_override(f"key={written}").value()
+    except HydraException:
+        value = None
+    return QuotedString(item, Quote.single).with_quotes() if isinstance(item, str) and value != item else written
 
 
-def globbed(key: str, pattern: Glob, options: Callable[[str], list[str]] | None) -> BaseDistribution:
-    offered = options(key) if options else []
-    if not offered:
-        raise ConfigError([f"{key}: glob() chooses from a config group, and {key} is none; list the values, e.g. {key}=a,b"])
-    if not (names := pattern.filter(offered)):
-        raise ConfigError([f"{key}: glob() matches none of {', '.join(offered)}"])
-    return CategoricalDistribution([word(name) for name in names])
-
-
-def stepped(key: str, swept: RangeSweep, log: bool) -> BaseDistribution:
+def stepped(swept: RangeSweep, log: bool) -> BaseDistribution:
     # The decimal numbers that were written, not the binary ones next to them: 0.3 is three steps of 0.1.
     start, stop, step = (Decimal(str(number)) for number in (swept.start, swept.stop, swept.step))
     given = f"range({start}, {stop}, {step})"
     if not all(number.is_finite() for number in (start, stop, step)) or step == 0:
-        raise ConfigError([f"{key}: {given} has no end: expected finite numbers and a step other than 0"])
+        raise ValueError(f"{given} has no end: expected finite numbers and a step other than 0")
     if (count := math.ceil((stop - start) / step)) < 1:
-        raise ConfigError([f"{key}: {given} is empty: expected start < stop, or start > stop with a negative step"])
+        raise ValueError(f"{given} is empty: expected start < stop, or start > stop with a negative step")
     low, high = sorted([start, start + (count - 1) * step])
     if log and low <= 0:
-        raise ConfigError([f"{key}: {given} is logarithmic and reaches {low}: expected numbers > 0"])
+        raise ValueError(f"{given} is logarithmic and reaches {low}: expected numbers > 0")
     whole = all(isinstance(number, int) for number in (swept.start, swept.stop, swept.step))
     if log and not (whole and step in (1, -1)):
-        raise ConfigError([f"{key}: {given} is logarithmic and has steps; write tag(log, interval({low}, {high}))"])
+        raise ValueError(f"{given} is logarithmic and has steps; write tag(log, interval({low}, {high}))")
     if whole:
         return IntDistribution(int(low), int(high), log=log, step=abs(int(step)))
     return FloatDistribution(float(low), float(high), step=float(abs(step)))
 
 
-def continuous(key: str, swept: IntervalSweep, log: bool) -> BaseDistribution:
+def continuous(swept: IntervalSweep, log: bool) -> BaseDistribution:
     low, high = swept.start, swept.end
     assert low is not None and high is not None
+    given = f"interval({low}, {high})"
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ConfigError([f"{key}: interval({low}, {high}) is endless: expected two finite numbers"])
+        raise ValueError(f"{given} is endless: expected two finite numbers")
     if low >= high:
-        raise ConfigError([f"{key}: interval({low}, {high}) is empty: expected the lower end first"])
+        raise ValueError(f"{given} is empty: expected the lower end first")
     if log and low <= 0:
-        raise ConfigError([f"{key}: interval({low}, {high}) is logarithmic and reaches {low}: expected numbers > 0"])
+        raise ValueError(f"{given} is logarithmic and reaches {low}: expected numbers > 0")
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=log)
     return FloatDistribution(low, high, log=log)
 
 
-def text(kind: BaseDistribution, value: Any) -> str:
+def to_text(kind: BaseDistribution, value: Any) -> str:
     """A value of that distribution as it stands behind `key=`; Hydra reads the same number back, to the last bit."""
     if isinstance(kind, CategoricalDistribution):
         return str(value)
@@ -154,18 +137,20 @@ def text(kind: BaseDistribution, value: Any) -> str:
     return repr(float(value))
 
 
-def read(kind: BaseDistribution, given: Any) -> Any:
-    """The value of that distribution that a store gave back, as text or as what it stood for.
+def read_value(kind: BaseDistribution, text: str) -> Any:
+    """The value of that distribution that the store keeps as `text`, see `sweep.swept_values`.
 
     Raises:
         ValueError: it is none of the choices, or no number.
     """
     if isinstance(kind, CategoricalDistribution):
-        for choice in kind.choices:
-            if given == choice or same(meaning(str(choice)), given) or same(meaning(str(choice)), meaning(str(given))):
-                return choice
-        raise ValueError(f"expected one of {', '.join(map(str, kind.choices))}")
-    number = float(given)
+        choices = list(map(str, kind.choices))
+        if text in choices:
+            return text
+        if text in (plain := [choice.strip("'") for choice in choices]):
+            return choices[plain.index(text)]
+        raise ValueError(f"expected one of {', '.join(choices)}")
+    number = float(text)
     if isinstance(kind, IntDistribution):
         if not number.is_integer():
             raise ValueError("expected a whole number")
@@ -173,33 +158,16 @@ def read(kind: BaseDistribution, given: Any) -> Any:
     return number
 
 
-def meaning(written: str) -> Any:
-    """What Hydra reads where this is a value; the text itself where that is none (its quotes were taken off)."""
-    return OverridesParser.create().parse_override(f"key={written}").value() if readable(written) else written
+def corners(space: Space) -> list[list[str]]:
+    """The overrides of a few settings that hold, between them, every choice and both ends of every interval.
 
-
-def readable(written: str) -> bool:
-    try:
-        OverridesParser.create().parse_override(f"key={written}")
-    except HydraException:
-        return False
-    return True
-
-
-def same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
-
-
-def ends(searched: Space) -> list[list[str]]:
-    """The overrides of a few points that hold, between them, every choice and both ends of every interval.
-
-    Where they compose, every point in between does too, unless values disagree with each other.
+    Where they compose, every setting in between does too, unless values disagree with each other.
     """
     texts: dict[str, list[str]] = {}
-    for key, kind in searched.items():
+    for key, kind in space.items():
         if isinstance(kind, CategoricalDistribution):
-            texts[key] = [text(kind, choice) for choice in kind.choices]
+            texts[key] = [to_text(kind, choice) for choice in kind.choices]
         elif isinstance(kind, (IntDistribution, FloatDistribution)):
-            texts[key] = [text(kind, kind.low), text(kind, kind.high)]
+            texts[key] = [to_text(kind, kind.low), to_text(kind, kind.high)]
     rows = max((len(column) for column in texts.values()), default=0)
     return [[f"{key}={column[min(row, len(column) - 1)]}" for key, column in texts.items()] for row in range(rows)]

@@ -1,11 +1,11 @@
-"""A sweep's folder, runs/<name>: what its jobs run is frozen there when it begins.
+"""The folder of a sweep, runs/<name>, and its record.
 
-sweep.json          the parent run, the swept keys, the commands given, the points asked for, the revision of the code
-frozen/conf, src    the config groups and the packages as they were; every job composes from the one and imports the other
+sweep.json          the record: parent run, swept keys, commands given, trials asked for, revision of the code
+frozen/conf, src    copies of the config groups and the packages; every job composes from the one and imports the other
 frozen/data         the data that the jobs read; see `frozen`
-points/<key>/       what a training leaves, by the key of its configuration
+trials/<key>/       what a training leaves, by the key of its configuration
 submitted.jsonl     jobs handed to a scheduler
-report/             tables and figures, written by `collect`
+report/             tables and figures; see `report`
 """
 
 import hashlib
@@ -41,17 +41,16 @@ class Sweep:
 
     Attributes:
         folder: runs/<name>, absolute.
-        frozen: digest of conf/ and the code as they were frozen.
         id: of the sweep, 32 hex digits, made when it begins: by it its MLflow run is found again.
+        frozen: digest of frozen/conf and frozen/src.
         parent: id of the MLflow run whose children the trainings are; empty before it exists.
         swept: keys with several values, in the order given.
-        commands: what was given at each start, as lists of words.
-        points: the overrides of each point that a command asked for, by its key; a search asks for none beforehand.
+        commands: the overrides given at each start.
+        trials: the overrides of each trial that a command asked for, by its key; a search asks for none beforehand.
         tags: provenance of the frozen code, as each of its runs gets it.
         tracking: how to reach the store: the section of the configuration.
-        metric, direction: what points are compared by; "max" or "min".
-        pruner, warmup: which of a search's trainings are stopped early, and after how many epochs at the earliest; see
-            `search.prune`.
+        metric: what trials are compared by.
+        pruner, warmup: which of a search's trainings are stopped early, and after how many epochs at the earliest; see `pruning`.
     """
 
     folder: Path
@@ -60,11 +59,10 @@ class Sweep:
     parent: str = ""
     swept: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
-    points: dict[str, list[str]] = field(default_factory=dict)
+    trials: dict[str, list[str]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     tracking: dict[str, Any] = field(default_factory=dict)
     metric: str = "best/validation/accuracy"
-    direction: str = "max"
     pruner: str = "none"
     warmup: int = 0
 
@@ -81,22 +79,30 @@ class Sweep:
         """To stand first in PYTHONPATH."""
         return self.folder / "frozen/src"
 
-    def settings(self) -> schema.Tracking:
+    def tracking_settings(self) -> schema.Tracking:
         return schema.Tracking(**self.tracking)
 
-    def point(self, key: str) -> Path:
-        return self.folder / "points" / key
+    def trial_folder(self, key: str) -> Path:
+        return self.folder / "trials" / key
 
     def save(self) -> None:
-        values = {name: given for name, given in asdict(self).items() if name != "folder"}
-        seal.write(self.folder / RECORD, values)
+        values = asdict(self)
+        del values["folder"]
+        seal.write(self.folder / RECORD, {"name": self.name, **values})
 
 
 def load(folder: Path) -> Sweep:
-    """Raises DataError: sweep.json is missing, damaged or of another version."""
+    """The sweep of a folder. Raises DataError: sweep.json is missing, damaged, of another version, or of another folder."""
     path, remedy = folder / RECORD, "bring it back from a copy, or begin another sweep: --sweep NAME"
+    values = seal.read(path, remedy=remedy)
+    name = values.pop("name", folder.name)
+    if name != folder.name:
+        raise DataError(
+            f"{folder} is a copy of the folder of sweep {name}, or was renamed: the store knows its trainings as {name}'s. "
+            f"Rename it back or remove it; --sweep NAME begins another sweep"
+        )
     try:
-        return Sweep(folder=folder, **seal.read(path, remedy=remedy))
+        return Sweep(folder=folder, **values)
     except TypeError as error:
         raise DataError(f"{path} is of another version of filterlab ({error}); {remedy}") from error
 
@@ -112,14 +118,14 @@ def current() -> Sweep | None:
     return load(Path(named))
 
 
-def digest(sweep: Sweep) -> str:
-    """Of conf/'s files and the code's, as they are in the sweep's folder now."""
+def frozen_digest(sweep: Sweep) -> str:
+    """Digest of conf/ and the code, as they are in the sweep's folder now."""
     return f"{folder_md5(sweep.conf)} {provenance.code_digest(sweep.code)}"
 
 
 def check_frozen(sweep: Sweep) -> None:
-    """Raises UserError where what the sweep froze is not what it was: other trainings would go by the same name."""
-    if digest(sweep) != sweep.frozen:
+    """Raises UserError where frozen/conf or frozen/src has been edited: other trainings would go by the same name."""
+    if frozen_digest(sweep) != sweep.frozen:
         raise UserError(
             f"{sweep.conf.parent} has been edited since the sweep began: its trainings would be others under the same name. "
             "Put it back, or begin another sweep: --sweep NAME"
@@ -127,7 +133,7 @@ def check_frozen(sweep: Sweep) -> None:
 
 
 def refuse_outside() -> None:
-    """Raises UserError where a command that is no sweep's own finds itself in one, by a variable that was left behind."""
+    """Raises UserError where the sweep's variable is set for a command that is no sweep's own: it was left behind."""
     if os.environ.get(VARIABLE):
         raise UserError(
             f"{VARIABLE} is set, by which a sweep's own processes know their sweep, and this is none: unset {VARIABLE}"
@@ -135,15 +141,15 @@ def refuse_outside() -> None:
 
 
 def find(root: Path, name: str) -> Sweep:
-    """Raises UserError: there is no sweep of that name; says which there are."""
+    """The sweep of that name. Raises UserError: there is none; DataError as `load` does."""
     folder = root / FOLDER / check_name(name)
     if not (folder / RECORD).exists():
-        raise UserError(f"there is no sweep {name!r} below {FOLDER}/; there are: {', '.join(names(root)) or 'none'}")
+        raise UserError(f"there is no sweep {name!r} below {FOLDER}/; there are: {', '.join(list_names(root)) or 'none'}")
     return load(folder)
 
 
-def names(root: Path) -> list[str]:
-    """Of all sweeps, the latest first."""
+def list_names(root: Path) -> list[str]:
+    """Names of all sweeps, the latest first."""
     found = (root / FOLDER).glob(f"*/{RECORD}")
     return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
 
@@ -160,7 +166,7 @@ def begin(root: Path, name: str) -> Sweep:
     if has_begun(root, name):
         return load(folder)
     sweep = Sweep(folder=folder, tags=provenance.tags(root))
-    with alone(sweep):
+    with locked(sweep):
         if (folder / RECORD).exists():  # it may have a run, of which it has not heard
             sweep.id = load(folder).id
         # Put in place whole: a driver that the same command has just started may be about to import it.
@@ -176,14 +182,14 @@ def begin(root: Path, name: str) -> Sweep:
             (folder / "frozen").rename(earlier)
         partial.rename(folder / "frozen")
         shutil.rmtree(earlier, ignore_errors=True)
-        sweep.frozen = digest(sweep)
+        sweep.frozen = frozen_digest(sweep)
         sweep.save()
     return sweep
 
 
 @contextmanager
-def alone(sweep: Sweep) -> Iterator[None]:
-    """Keeps other drivers of the sweep away for the time of the block. Raises BusyError where there is one."""
+def locked(sweep: Sweep) -> Iterator[None]:
+    """Hold the sweep's lock: one process runs a sweep at a time. Raises BusyError where another one holds it."""
     busy = BusyError(
         f"sweep {sweep.name} is being run by another process: `filterlab sweep status {sweep.name}` shows how far it is, "
         "--sweep NAME begins another one"
@@ -192,19 +198,19 @@ def alone(sweep: Sweep) -> Iterator[None]:
         yield
 
 
-def title(words: Sequence[str], *, swept: Sequence[str]) -> str:
-    """The name of a sweep that was given none: what is swept, and a digest of all that was said; the same words, the same name.
+def default_name(overrides: Sequence[str], *, swept: Sequence[str]) -> str:
+    """The name of a sweep that was given none: what is swept, and a digest of the overrides.
 
     How the jobs are launched is no part of it: a sweep that began on one machine may go on on a cluster; nor is how many
     trials a search makes, at once or in all: it may be given more.
     """
     other = r"[+~]*(hydra[./](launcher|job|verbose)|hydra\.sweeper\.n_(trials|jobs)|tracking)\b"
-    kept = sorted(word for word in words if not re.match(other, word))
+    kept = sorted(override for override in overrides if not re.match(other, override))
     digest = hashlib.sha256("\n".join(kept).encode()).hexdigest()[:6]
-    chosen = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
+    chosen = [override.partition("=")[2] for override in overrides if override.startswith("experiment=")]
     parts = chosen if chosen and chosen != ["none"] else [key.rpartition(".")[2] for key in swept]
-    said = filter(None, (re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts[:4]))
-    return f"{'-'.join(said)[:90]}-{digest}".lstrip("-")
+    plain = filter(None, (re.sub(r"[^A-Za-z0-9]+", "_", part).strip("_") for part in parts[:4]))
+    return f"{'-'.join(plain)[:90]}-{digest}".lstrip("-")
 
 
 def check_name(name: str) -> str:
@@ -214,20 +220,20 @@ def check_name(name: str) -> str:
     return name
 
 
-def swept(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
-    """The swept keys' values, as text, of one point's overrides."""
+def swept_values(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+    """The swept keys' values, as text, of one trial's overrides."""
     values = dict(override.lstrip("+").partition("=")[::2] for override in overrides)
     return {name: values[name].strip("'") for name in keys if name in values}
 
 
-def submit(folder: Path, jobs: Iterable[tuple[Sequence[str], str]]) -> None:
+def record_jobs(folder: Path, jobs: Iterable[tuple[Sequence[str], str]]) -> None:
     """Record (overrides, job id) of jobs that a scheduler was given, a line each."""
     lines = [seal.text({"overrides": list(overrides), "job": job}, indent=None) for overrides, job in jobs]
     with (folder / SUBMITTED).open("a", encoding="utf-8") as file:
         file.write("".join(lines))
 
 
-def submitted(sweep: Sweep) -> Iterator[tuple[list[str], str]]:
+def submitted_jobs(sweep: Sweep) -> Iterator[tuple[list[str], str]]:
     """(overrides, job id) of each job that a scheduler was given. Raises DataError: a line is damaged."""
     path = sweep.folder / SUBMITTED
     for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):

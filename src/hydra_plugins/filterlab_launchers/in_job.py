@@ -1,4 +1,4 @@
-"""What a process of a SLURM job does before it trains: signals, and its rank."""
+"""Signal handlers and rank of a process of a SLURM job."""
 
 import logging
 import os
@@ -10,8 +10,8 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 
-def prepare() -> None:
-    """Call it in the job, in the main thread, once submitit has set its own handlers."""
+def prepare_job() -> None:
+    """Set signal handlers and the rank; to be called in the main thread, once submitit has set its own handlers."""
     end_on_sigterm()
     watch_time_limit()
     if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
@@ -20,7 +20,7 @@ def prepare() -> None:
 
 
 def end_on_sigterm() -> None:
-    """On SIGTERM (scancel, requeue, the time limit): end as what was interrupted, at once but in order.
+    """On SIGTERM (scancel, requeue, the time limit): end as interrupted, at once but in order.
 
     submitit would ignore it, and SLURM kills all processes KillWait seconds later, the one that records the run's end too.
     """

@@ -1,4 +1,4 @@
-"""`hydra/launcher=joblib`: the jobs of a sweep side by side on this machine, each alone in its failure."""
+"""`hydra/launcher=joblib`: the jobs of a sweep in parallel on this machine; one that fails ends no other."""
 
 import logging
 import os
@@ -54,7 +54,7 @@ class JoblibLauncher(ReleasedLauncher):
             while left := [job for job in jobs if not (folder / f"{job[0]}.returned").exists() and job[0] not in lost]:
                 alone = [job for job in left if job[0] in suspects][:1]
                 try:
-                    for _ in Parallel(**settings)(delayed(attempt)(*job, folder, *shared) for job in alone or left):
+                    for _ in Parallel(**settings)(delayed(run_job)(*job, folder, *shared) for job in alone or left):
                         log.info("%d of %d jobs have ended", len([*folder.glob("*.returned")]) + len(lost), len(jobs))
                 except TerminatedWorkerError as error:
                     if not (markers := list(folder.glob("*.begun"))):
@@ -63,16 +63,16 @@ class JoblibLauncher(ReleasedLauncher):
                         marker.unlink()
                     if alone:
                         ((number, overrides),) = alone
-                        lost[number] = failed(overrides, error)
+                        lost[number] = failed_result(overrides, error)
                         log.warning("job %d (%s) was killed again, alone; the others run", number, " ".join(overrides))
                     else:
                         suspects |= {int(marker.stem) for marker in markers}
                         log.warning("a job was killed (is there memory for %d?); what that cut short runs again", abreast)
-            return [lost.get(number) or returned(folder / f"{number}.returned") for number, _ in jobs]
+            return [lost.get(number) or read_result(folder / f"{number}.returned") for number, _ in jobs]
 
 
-def attempt(number: int, overrides: list[str], folder: Path, driver: int, *hydras: Any) -> None:
-    """A job, in a worker. What it returned is kept in `folder`, where the death of another worker leaves it."""
+def run_job(number: int, overrides: list[str], folder: Path, driver: int, *hydras: Any) -> None:
+    """Run a job in a worker, and keep what it returned in `folder`, which outlives the worker."""
     import cloudpickle  # type: ignore[import-untyped]
     from hydra_plugins.hydra_joblib_launcher._core import execute_job
 
@@ -83,21 +83,21 @@ def attempt(number: int, overrides: list[str], folder: Path, driver: int, *hydra
     except SystemExit as error:
         if os.getpid() == driver:
             raise  # n_jobs=1 has no worker: SIGTERM is for the whole sweep
-        done = failed(overrides, RuntimeError(f"ended by a signal, with exit code {error.code}"))
+        done = failed_result(overrides, RuntimeError(f"ended by a signal, with exit code {error.code}"))
     partial = folder / f"{number}.partial"
     partial.write_bytes(cloudpickle.dumps(done))
     marker.unlink()
     partial.rename(folder / f"{number}.returned")
 
 
-def returned(path: Path) -> JobReturn:
+def read_result(path: Path) -> JobReturn:
     import pickle
 
     done: JobReturn = pickle.loads(path.read_bytes())
     return done
 
 
-def failed(overrides: list[str], error: BaseException) -> JobReturn:
+def failed_result(overrides: list[str], error: BaseException) -> JobReturn:
     made = JobReturn(overrides=list(filter_overrides(overrides)), status=JobStatus.FAILED)
     made.return_value = error
     return made

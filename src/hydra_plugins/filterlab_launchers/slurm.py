@@ -1,4 +1,4 @@
-"""`hydra/launcher=slurm`: the jobs of a sweep as a SLURM array, through submitit, each alone in its failure."""
+"""`hydra/launcher=slurm`: the jobs of a sweep as a SLURM array, through submitit; one that fails ends no other."""
 
 import itertools
 import logging
@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from filterlab import extras
 from filterlab.errors import UserError
 from filterlab.slurm import UNKNOWN, is_over, job_states, max_array_size
-from filterlab.sweeps.sweep import VARIABLE, submit
+from filterlab.sweeps.sweep import VARIABLE, record_jobs
 from hydra_plugins.filterlab_launchers import in_job
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ except ModuleNotFoundError:  # Hydra imports this at each start: what is missing
 log = logging.getLogger(__name__)
 
 GRACE = 15.0  # seconds that a shared file system may take to show an ended job's result
+TARGET = "hydra_plugins.filterlab_launchers.slurm.SlurmLauncher"
 SETUP = [
     # Since SLURM 22.05 srun no longer takes over what sbatch was told, and would bind the training to one core.
     'if [ -n "$SLURM_CPUS_PER_TASK" ]; then',
@@ -44,9 +45,6 @@ SETUP = [
     # Several GPUs: where one process fails, the others would wait for it until the time limit.
     "export SLURM_KILL_BAD_EXIT=1",
 ]
-
-
-TARGET = "hydra_plugins.filterlab_launchers.slurm.SlurmLauncher"
 SETTINGS: Any = {"_target_": TARGET}
 if SlurmQueueConf is not None:
 
@@ -95,13 +93,14 @@ class SlurmLauncher(SubmititLauncher):
         size = max_array_size()
         for start in range(0, len(calls), size):
             array = self.submit(calls[start : start + size])
-            self.on_submitted([(call[0], job.job_id) for call, job in zip(calls[start:], array, strict=False)])
+            if sweep := os.environ.get(VARIABLE):
+                record_jobs(Path(sweep), [(call[0], job.job_id) for call, job in zip(calls[start:], array, strict=False)])
             jobs += array
-        log.info("%d jobs submitted to SLURM: %s", len(jobs), ", ".join(arrays(jobs)))
+        log.info("%d jobs submitted to SLURM: %s", len(jobs), ", ".join(array_ids(jobs)))
         try:
-            return wait(jobs, overrides=[list(filter_overrides(overrides)) for overrides in job_overrides])
+            return wait_for_jobs(jobs, overrides=[list(filter_overrides(overrides)) for overrides in job_overrides])
         except KeyboardInterrupt as error:
-            error.add_note(f"the jobs stay in SLURM's queue; to end them: scancel {' '.join(arrays(jobs))}")
+            error.add_note(f"the jobs stay in SLURM's queue; to end them: scancel {' '.join(array_ids(jobs))}")
             raise
 
     def check_processes(self, job_overrides: Sequence[Sequence[str]]) -> None:
@@ -130,7 +129,7 @@ class SlurmLauncher(SubmititLauncher):
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         settings = {name: given for name, given in self.params.items() if given is not None}
-        settings["setup"] = SETUP + exports() + settings.get("setup", [])
+        settings["setup"] = SETUP + export_lines() + settings.get("setup", [])
         executor = submitit.AutoExecutor(
             settings.pop("submitit_folder"), "slurm", slurm_max_num_timeout=settings.pop("max_num_timeout")
         )
@@ -142,14 +141,9 @@ class SlurmLauncher(SubmititLauncher):
             reasons = [line for line in str(error).splitlines() if line.startswith("sbatch: error")]
             raise UserError(f"SLURM took no job: {'; '.join(reasons) or error}") from error
 
-    def on_submitted(self, submitted: Sequence[tuple[Sequence[str], str]]) -> None:
-        """Each job's overrides and its SLURM id, as soon as it has one."""
-        if sweep := os.environ.get(VARIABLE):
-            submit(Path(sweep), submitted)
-
     def __call__(self, *arguments: Any) -> JobReturn:
         """The job itself, on its node. Raises what the task raised: SLURM sees exit code 1, and the launcher why."""
-        in_job.prepare()
+        in_job.prepare_job()
         done = super().__call__(*arguments)
         _ = done.return_value
         return done
@@ -165,50 +159,49 @@ def check_machine() -> None:
         )
 
 
-def exports() -> list[str]:
-    """Lines of a job's script that bring what it can't do without, where a site sets SBATCH_EXPORT=NONE too."""
+def export_lines() -> list[str]:
+    """Lines of a job's script that set the variables it needs, where a site sets SBATCH_EXPORT=NONE too."""
     needed = {name: os.environ[name] for name in ("PYTHONPATH", VARIABLE) if name in os.environ}
     return [f"export {name}={shlex.quote(given)}" for name, given in needed.items()] + ["unset SLURM_EXPORT_ENV"]
 
 
-def wait(jobs: "Sequence[Job[JobReturn]]", *, overrides: Sequence[list[str]]) -> list[JobReturn]:
+def wait_for_jobs(jobs: "Sequence[Job[JobReturn]]", *, overrides: Sequence[list[str]]) -> list[JobReturn]:
     """What each job returned, once all have ended.
 
     SLURM is asked every 2 s at first, then after a tenth of the time waited so far, but at least every 30 s.
     """
+    common = set.intersection(*map(set, overrides))
     returns: dict[int, JobReturn] = {}
     over_since: dict[int, float] = {}
     start = time.monotonic()
     silent = False
     while len(returns) < len(jobs):
         waiting = [number for number in range(len(jobs)) if number not in returns]
-        found = job_states([jobs[number].job_id for number in waiting])
-        unknown = UNKNOWN in found.values()
-        if unknown and not silent:
+        states = job_states([jobs[number].job_id for number in waiting])
+        if (unknown := UNKNOWN in states.values()) and not silent:
             log.warning("squeue does not answer; results are waited for")
         silent = unknown
         for number in waiting:
-            state, now = found[jobs[number].job_id], time.monotonic()
+            state, now = states[jobs[number].job_id], time.monotonic()
             if not is_over(state):
                 over_since.pop(number, None)  # queued again
             elif now - over_since.setdefault(number, now) < GRACE:
                 state = ""
             if state == UNKNOWN or number in over_since:
-                returned = result(jobs[number], overrides=overrides[number], state=state)
+                returned = read_result(jobs[number], overrides=overrides[number], state=state)
                 if returned is not None:
                     returns[number] = returned
-                    tell(returned, jobs[number], common=set.intersection(*map(set, overrides)))
-        left = len(jobs) - len(returns)
-        if left < len(waiting):
+                    log_failure(returned, jobs[number], common=common)
+        if len(jobs) - len(returns) < len(waiting):
             failed = sum(returned.status == JobStatus.FAILED for returned in returns.values())
             log.info("%d of %d jobs have ended%s", len(returns), len(jobs), f", {failed} of them failed" if failed else "")
-        if left:
-            expected = any(number in over_since and number not in returns for number in waiting)
+        if len(returns) < len(jobs):
+            expected = over_since.keys() - returns.keys()
             time.sleep(2.0 if expected else min(30.0, max(2.0, (time.monotonic() - start) / 10)))
     return [returns[number] for number in range(len(jobs))]
 
 
-def result(job: "Job[JobReturn]", *, overrides: list[str], state: str) -> JobReturn | None:
+def read_result(job: "Job[JobReturn]", *, overrides: list[str], state: str) -> JobReturn | None:
     """What the job returned, or why it returned nothing; None where a result may still come.
 
     Args:
@@ -230,8 +223,8 @@ def result(job: "Job[JobReturn]", *, overrides: list[str], state: str) -> JobRet
     return failed
 
 
-def tell(returned: JobReturn, job: "Job[JobReturn]", *, common: set[str]) -> None:
-    """Say why a job failed: the last line of its error, what was its own among the overrides, where its log is."""
+def log_failure(returned: JobReturn, job: "Job[JobReturn]", *, common: set[str]) -> None:
+    """Log why a job failed: the last line of its error, what was its own among the overrides, where its log is."""
     from submitit.core.utils import FailedJobError
 
     if returned.status == JobStatus.FAILED:
@@ -242,6 +235,6 @@ def tell(returned: JobReturn, job: "Job[JobReturn]", *, common: set[str]) -> Non
         log.warning("%s%s; its log: %s", why, f" ({own})" if own else "", job.task(0).paths.stderr)
 
 
-def arrays(jobs: "Sequence[Job[JobReturn]]") -> list[str]:
-    """The ids that scancel takes, one for a whole array."""
+def array_ids(jobs: "Sequence[Job[JobReturn]]") -> list[str]:
+    """Ids for scancel, one for a whole array."""
     return [array for array, _ in itertools.groupby(job.job_id.split("_")[0] for job in jobs)]

@@ -7,21 +7,21 @@ import pytest
 
 from filterlab.config import compose, resolved
 from filterlab.errors import ConfigError
-from filterlab.sweeps import points
 from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.trials import add_parameters, compose_sweep, grid
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
 def test_combinations() -> None:
-    words = ["model=mlp,cnn", "trainer.threads=2", "seed=range(0,3)", "hydra.job.name=x"]
+    words = ["model=mlp,cnn", "trainer.threads=2", "seed=range(0,3)"]
     expected = [[f"model={model}", "trainer.threads=2", f"seed={seed}"] for model in ("mlp", "cnn") for seed in (0, 1, 2)]
-    assert list(points.combinations(CONF, words)) == expected
+    assert list(grid(CONF, compose.parse(words))) == expected
 
 
 def test_an_empty_range_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no value in it"):
-        list(points.combinations(CONF, ["seed=range(3,3)"]))
+        list(grid(CONF, compose.parse(["seed=range(3,3)"])))
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_an_empty_range_is_an_error() -> None:
     ],
     ids=" ".join,
 )
-def test_a_grid_of_too_many_points_ends_at_once(words: list[str]) -> None:
+def test_a_grid_of_too_many_trials_ends_at_once(words: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"(more than 10,000 values|these are 10,100 trainings), expected at most 10,000"):
-        points.combinations(CONF, words)
+        grid(CONF, compose.parse(words))
 
 
 @pytest.mark.parametrize("key", ["hydra.launcher.setup", "+hydra.callbacks.x.y"])
@@ -45,53 +45,40 @@ def test_an_experiment_sweeps_values_alone(tmp_path: Path, key: str) -> None:
     text = f"# @package _global_\nexperiment: mine\nhydra: {{sweeper: {{params: {{seed: '0,1', {key}: x}}}}}}\n"
     (own / "experiment/mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.params: .* is no value of a training|of Hydra's own section"):
-        points.plan(own, ["experiment=mine"])
+        compose_sweep(own, ["experiment=mine"])
 
 
 @pytest.mark.parametrize("word", ["optimizer.lr=interval(1e-3,.1)", "optimizer.lr=tag(log, interval(1e-3, 1))"])
 def test_a_grid_draws_nothing_from_an_interval(word: str) -> None:
     with pytest.raises(ConfigError, match=r"interval.*hydra/sweeper=optuna") as raised:
-        points.plan(CONF, [word, "seed=0,1", "model.hidden=range(0)"])
+        compose_sweep(CONF, [word, "seed=0,1", "model.hidden=range(0)"])
     assert raised.value.faults[0].startswith(f"{word}: ") and len(raised.value.faults) == 2
 
 
-def test_each_point_is_what_it_composes_to_alone() -> None:
-    plan = points.plan(CONF, ["model=mlp,cnn", "seed=range(2)", "optimizer.lr=0.01,0.02"])
-    assert len(plan.points) == 8 and plan.keys == ["model", "seed", "optimizer.lr"] and not plan.searched
-    for key, (words, config) in plan.points.items():
-        assert compose.compose(CONF, words) == config
+def test_each_trial_is_what_it_composes_to_alone() -> None:
+    plan = compose_sweep(CONF, ["model=mlp,cnn", "seed=range(2)", "optimizer.lr=0.01,0.02", "hydra.job.name=x"])
+    assert len(plan.trials) == 8 and plan.keys == ["model", "seed", "optimizer.lr"] and plan.space is None
+    for key, (words, config) in plan.trials.items():
+        assert compose.compose(CONF, words) == config and len(words) == 3, "nothing of Hydra's own"
         assert resolved.key(config) == key
 
 
 def test_an_experiment_brings_its_own_sweep_and_the_command_line_comes_first() -> None:
-    assert len(points.plan(CONF, ["experiment=filters"]).points) == 27
-    words = points.with_parameters(CONF, {"seed": 0, "model": "mlp"}, ["experiment=filters"])
-    assert len(points.plan(CONF, words).points) == 27, "params.yaml's seed is set aside for the experiment's"
-    plan = points.plan(CONF, points.with_parameters(CONF, {"seed": 0}, ["experiment=filters", "seed=7", "model.kernel=3,5"]))
-    assert len(plan.points) == 6
-    assert {config.seed for _, config in plan.points.values()} == {7}
-    assert {config.model.kernel for _, config in plan.points.values()} == {3, 5}
+    assert len(compose_sweep(CONF, ["experiment=filters"]).trials) == 27
+    words = add_parameters(CONF, {"seed": 0, "model": "mlp"}, ["experiment=filters"])
+    assert len(compose_sweep(CONF, words).trials) == 27, "params.yaml's seed is set aside for the experiment's"
+    plan = compose_sweep(CONF, add_parameters(CONF, {"seed": 0}, ["experiment=filters", "seed=7", "model.kernel=3,5"]))
+    assert len(plan.trials) == 6
+    assert {config.seed for _, config in plan.trials.values()} == {7}
+    assert {config.model.kernel for _, config in plan.trials.values()} == {3, 5}
 
 
 def test_a_search_is_checked_at_its_corners() -> None:
-    plan = points.plan(CONF, ["hydra/sweeper=optuna", "model=mlp,cnn", "optimizer.lr=interval(0.1,0.5)"])
-    assert plan.searched and plan.settings.n_trials == 20
-    assert sorted((config.model.name, config.optimizer.lr) for _, config in plan.points.values()) == [("cnn", 0.5), ("mlp", 0.1)]
+    plan = compose_sweep(CONF, ["hydra/sweeper=optuna", "model=mlp,cnn", "optimizer.lr=interval(0.1,0.5)"])
+    assert plan.space and plan.sweeper.n_trials == 20
+    assert sorted((config.model.name, config.optimizer.lr) for _, config in plan.trials.values()) == [("cnn", 0.5), ("mlp", 0.1)]
     with pytest.raises(ConfigError, match=r"optimizer\.lr is -1"):
-        points.plan(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(-1.0,0.5)"])
-
-
-@pytest.mark.parametrize(
-    ("word", "told"),
-    [
-        ("hydra.sweeper.n_trials=0", "n_trials is 0"),
-        ("hydra.sweeper.sampler=gird", "sampler is 'gird'"),
-        ("hydra.sweeper.metric=best/validation/macro_f1", "macro_f1"),
-    ],
-)
-def test_a_searchs_own_settings_are_checked_with_its_points(word: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        points.plan(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(0.1,0.5)", word])
+        compose_sweep(CONF, ["hydra/sweeper=optuna", "optimizer.lr=interval(-1.0,0.5)"])
 
 
 @pytest.mark.parametrize(
@@ -105,29 +92,35 @@ def test_a_searchs_own_settings_are_checked_with_its_points(word: str, told: str
 )
 def test_what_sweeps_nothing(words: list[str], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        points.plan(CONF, ["seed=0,1", *words])
+        compose_sweep(CONF, ["seed=0,1", *words])
 
 
-def test_faults_of_all_points_come_together() -> None:
+def test_faults_of_all_trials_come_together() -> None:
     with pytest.raises(ConfigError) as raised:
-        points.plan(CONF, ["model=cnn,mpl", "optimizer.lr=0,1", "trainer.max_epochs=0,1"])
+        compose_sweep(CONF, ["model=cnn,mpl", "optimizer.lr=0,1", "trainer.max_epochs=0,1"])
     assert len(raised.value.faults) == 3
 
 
 def test_the_same_words_the_same_name_however_they_are_launched() -> None:
     words = ["seed=0,1", "optimizer.lr=0.1,0.2", "model='mlp'"]
-    name = sweeps.title(words, swept=["seed", "optimizer.lr"])
+    name = sweeps.default_name(words, swept=["seed", "optimizer.lr"])
     assert name.startswith("seed-lr-")
     assert (
-        sweeps.title([*reversed(words), "hydra/launcher=slurm", "hydra.launcher.partition=gpu"], swept=["seed", "optimizer.lr"])
+        sweeps.default_name(
+            [*reversed(words), "hydra/launcher=slurm", "hydra.launcher.partition=gpu"], swept=["seed", "optimizer.lr"]
+        )
         == name
     )
     search = [*words, "hydra/sweeper=optuna"]
     more = [*search, "hydra.sweeper.n_trials=50", "hydra.sweeper.n_jobs=4"]
-    assert sweeps.title(more, swept=["lr"]) == sweeps.title(search, swept=["lr"]) != sweeps.title(words, swept=["lr"])
-    assert sweeps.title([*search, "hydra.sweeper.seed=1"], swept=["lr"]) != sweeps.title(search, swept=["lr"])
-    assert sweeps.title([*words, "data=digits"], swept=["seed", "optimizer.lr"]) != name
-    assert sweeps.title(["experiment=filters"], swept=["seed"]).startswith("filters-")
+    assert (
+        sweeps.default_name(more, swept=["lr"])
+        == sweeps.default_name(search, swept=["lr"])
+        != sweeps.default_name(words, swept=["lr"])
+    )
+    assert sweeps.default_name([*search, "hydra.sweeper.seed=1"], swept=["lr"]) != sweeps.default_name(search, swept=["lr"])
+    assert sweeps.default_name([*words, "data=digits"], swept=["seed", "optimizer.lr"]) != name
+    assert sweeps.default_name(["experiment=filters"], swept=["seed"]).startswith("filters-")
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 101, "a b"])

@@ -1,6 +1,7 @@
 """A sweep as its store, its folder and its scheduler tell it, without any of the three."""
 
 import math
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 from filterlab import seal
 from filterlab.errors import DataError, UserError
 from filterlab.models import folder
-from filterlab.sweeps import desk, driver, promotion, survey
+from filterlab.sweeps import collect, commands, driver, promotion, status
 from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.status import KEY
 from filterlab.sweeps.sweep import Sweep
 from filterlab.tracking import Found, NullRun
 
@@ -21,7 +23,7 @@ METRIC = "best/validation/accuracy"
 
 
 def run(key: str, status: str = "FINISHED", value: float = 0.5, **swept: str) -> Found:
-    tags = {survey.KEY: key, **{f"swept.{name}": given for name, given in swept.items()}}
+    tags = {KEY: key, **{f"swept.{name}": given for name, given in swept.items()}}
     return Found(f"run-{key}", key, status, 0, 1000, {}, {METRIC: value, "best_epoch": 1.0}, tags)
 
 
@@ -56,25 +58,25 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Says which jobs the scheduler holds."""
 
     def hold(*jobs: str) -> None:
-        monkeypatch.setattr(survey, "queued_jobs", lambda asked: set(asked) & set(jobs))
+        monkeypatch.setattr(status, "queued_jobs", lambda asked: set(asked) & set(jobs))
 
     return hold
 
 
 def submit(sweep: Sweep, **jobs: list[str]) -> None:
-    sweeps.submit(sweep.folder, [(words, job) for job, words in jobs.items()])
+    sweeps.record_jobs(sweep.folder, [(words, job) for job, words in jobs.items()])
 
 
 def statuses(sweep: Sweep, store: NullRun) -> list[tuple[str, str]]:
-    return [(point.swept["seed"], point.status) for point in survey.survey(sweep, store)]
+    return [(trial.swept["seed"], trial.status) for trial in status.find_trials(sweep, store)]
 
 
 def test_what_was_asked_for_and_has_not_begun(tmp_path: Path, held: Callable[..., None]) -> None:
-    """Missing, or queued; the same seed with other fixed values is another point."""
-    points = {key: ["trainer.max_epochs=3", f"seed={seed}"] for seed, key in enumerate("abcd")}
-    points["e"] = ["trainer.max_epochs=9", "seed=1"]
-    sweep = Sweep(tmp_path, swept=["seed"], points=points)
-    submit(sweep, j1=["seed=1", "trainer.max_epochs=3"], j2=points["c"], j3=points["d"])
+    """Missing, or queued; the same seed with other fixed values is another trial."""
+    trials = {key: ["trainer.max_epochs=3", f"seed={seed}"] for seed, key in enumerate("abcd")}
+    trials["e"] = ["trainer.max_epochs=9", "seed=1"]
+    sweep = Sweep(tmp_path, swept=["seed"], trials=trials)
+    submit(sweep, j1=["seed=1", "trainer.max_epochs=3"], j2=trials["c"], j3=trials["d"])
     held("j1", "j3")
     store = Store([run("a", seed="0"), run("d", "FAILED", seed="3")])
     assert statuses(sweep, store) == [("0", "done"), ("3", "queued"), ("1", "queued"), ("2", "not started"), ("1", "not started")]
@@ -99,22 +101,22 @@ def model(place: Path) -> None:
 def test_a_damaged_file_of_first_layers_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = Sweep(tmp_path / "s", swept=["seed"])
     store = Store([run("a", value=0.7, seed="0"), run("b", value=0.9, seed="1"), run("c", value=0.8, seed="2")])
-    points = survey.begun(sweep, store)
+    trials = status.started_trials(sweep, store)
     for key in "ab":
-        model(sweep.point(key) / "models")
-    path = sweep.point("a") / "models/filters.safetensors"
+        model(sweep.trial_folder(key) / "models")
+    path = sweep.trial_folder("a") / "models/filters.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    found = [driver.first_layer(sweep, replace(point, metrics=point.metrics | {"best_epoch": 2.0})) for point in points]
+    found = [collect.first_layer(sweep, replace(trial, metrics=trial.metrics | {"best_epoch": 2.0})) for trial in trials]
     assert found[0] is None and found[2] is None, "damaged; on another machine"
     np.testing.assert_array_equal(found[1], np.arange(1200, 1800, dtype=np.float32).reshape(8, 3, 5, 5))
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and f"left out of the report's filters: {path} is damaged" in said
-    (sweep.point("a") / "models/model.json").write_text("{")
-    assert driver.image_shape(sweep, points) == (3, 8, 9), "the other point's"
+    (sweep.trial_folder("a") / "models/model.json").write_text("{")
+    assert collect.image_shape(sweep, trials) == (3, 8, 9), "the other trial's"
 
 
 def test_what_a_sweep_wrote_down_is_checked(tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path / "runs/s", swept=["seed"], points={"a": ["seed=0"]})
+    sweep = Sweep(tmp_path / "runs/s", swept=["seed"], trials={"a": ["seed=0"]})
     sweep.save()
     assert sweeps.load(sweep.folder) == sweep
     path = sweep.folder / "sweep.json"
@@ -128,39 +130,60 @@ def test_what_a_sweep_wrote_down_is_checked(tmp_path: Path) -> None:
         sweeps.load(sweep.folder)
     sweep.save()
     submit(sweep, j1=["seed=0"], j2=["seed=1"])
-    assert list(sweeps.submitted(sweep)) == [(["seed=0"], "j1"), (["seed=1"], "j2")]
+    assert list(sweeps.submitted_jobs(sweep)) == [(["seed=0"], "j1"), (["seed=1"], "j2")]
     record = sweep.folder / sweeps.SUBMITTED
     whole = record.read_text()
     for damaged in (whole[:-9], whole.replace("seed=1", "seed=2")):
         record.write_text(damaged)
         with pytest.raises(DataError, match=r"submitted\.jsonl, line 2, is damaged: "):
-            list(sweeps.submitted(sweep))
+            list(sweeps.submitted_jobs(sweep))
 
 
 def test_one_damaged_sweep_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("sound", "spoiled"):
         Sweep(tmp_path / "runs" / name).save()
     (tmp_path / "runs/spoiled/sweep.json").write_text("{")
-    desk.status(tmp_path, "")
+    commands.print_status(tmp_path, "")
     said = capsys.readouterr().out
-    assert "sound: not begun" in said and "runs/spoiled/sweep.json is damaged: " in said
+    assert "sound: not started" in said and "runs/spoiled/sweep.json is damaged: " in said
     with pytest.raises(DataError, match="is damaged"):
-        desk.status(tmp_path, "spoiled")
+        commands.print_status(tmp_path, "spoiled")
+
+
+@pytest.mark.parametrize("how", ["copied", "renamed"])
+def test_a_copied_or_renamed_folder_is_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str) -> None:
+    """Its parent run, and the trainings that the store knows, are those of the sweep it was made from."""
+    sweep = Sweep(tmp_path / "runs/first", swept=["seed"], parent="run", trials={"a": ["seed=0"]})
+    sweep.save()
+    shutil.copytree(sweep.folder, tmp_path / "runs/second")
+    if how == "renamed":
+        shutil.rmtree(sweep.folder)
+    expected = r"runs/second is a copy of the folder of sweep first, or was renamed: .*Rename it back or remove it"
+    for act in (sweeps.find, sweeps.begin, sweeps.has_begun):
+        with pytest.raises(DataError, match=expected):
+            act(tmp_path, "second")
+    with pytest.raises(DataError, match=expected):
+        commands.print_status(tmp_path, "second")
+    if how == "copied":
+        assert sweeps.find(tmp_path, "first") == sweep
+    else:
+        commands.print_status(tmp_path, "")
+        assert "sweep first, or was renamed" in capsys.readouterr().out
 
 
 def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
-    """With one more point in between, and by models of a schema that this code doesn't know."""
-    sweep = Sweep(tmp_path / "s", swept=["seed"], points={key: [f"seed={seed}"] for seed, key in enumerate("abc")})
+    """With one more trial in between, and by models of a schema that this code doesn't know."""
+    sweep = Sweep(tmp_path / "s", swept=["seed"], trials={key: [f"seed={seed}"] for seed, key in enumerate("abc")})
     sweep.commands = [["seed=0,1,2"]]
     for key in "ab":
-        model(sweep.point(key) / "models")
+        model(sweep.trial_folder(key) / "models")
     store = Store([run("a", value=0.7, seed="0")])
-    driver.collect(sweep, store, root=tmp_path)
-    assert driver.image_shape(sweep, survey.begun(sweep, store)) == (3, 8, 9)
+    collect.log_report(sweep, store, root=tmp_path)
+    assert collect.image_shape(sweep, status.started_trials(sweep, store)) == (3, 8, 9)
     first = len(store.images)
     assert first and {step for _, step in store.images} == {0}, "where MLflow's pages open"
     store.runs.append(run("b", value=0.9, seed="1"))
-    driver.collect(sweep, store, root=tmp_path)
+    collect.log_report(sweep, store, root=tmp_path)
     assert {step for _, step in store.images[first:]} == {0}
     assert store.metrics == [({METRIC: 0.7}, 1), ({METRIC: 0.9}, 2)]
     assert [table["status"] for table in store.tables] == [
@@ -176,10 +199,10 @@ def test_the_winner_is_of_the_winning_setting(tmp_path: Path) -> None:
     runs = [run("a", value=0.8, lr="1", seed="0"), run("b", value=0.7, lr="1", seed="1")]
     runs += [run("c", value=0.9, lr="1", model="mlp", seed="0"), run("d", value=0.1, lr="1", model="mlp", seed="1")]
     runs += [run("e", value=math.nan, lr="2", seed="0")]
-    assert promotion.winner(tmp_path, Store(runs), sweep="s", metric="accuracy").id == "run-a"
+    assert promotion.best_run(tmp_path, Store(runs), sweep="s", metric="accuracy").id == "run-a"
     for none in ([], runs[-1:]):
         with pytest.raises(UserError, match=f"no training of sweep s is done with a finite {METRIC}"):
-            promotion.winner(tmp_path, Store(none), sweep="s", metric="accuracy")
+            promotion.best_run(tmp_path, Store(none), sweep="s", metric="accuracy")
 
 
 def test_a_search_of_other_fixed_values_is_another_search(tmp_path: Path) -> None:
@@ -194,7 +217,7 @@ def test_a_search_of_other_fixed_values_is_another_search(tmp_path: Path) -> Non
 
 
 def test_a_grid_of_other_fixed_values_is_another_grid(tmp_path: Path) -> None:
-    """Its points would stand in one setting with these; what either command sweeps tells them apart."""
+    """Its trials would stand in one setting with these; what either command sweeps tells them apart."""
     first, more = ["seed=0,1", "optimizer.lr=0.1"], ["seed=2", "optimizer.lr=0.1", "model=cnn,mlp"]
     driver.check_fixed(Sweep(tmp_path / "s", swept=["seed", "model"], commands=[first, more]), searched=False)
     for other in (["seed=0,1", "optimizer.lr=0.001"], ["seed=0,1"], [*first, "trainer.max_epochs=1"]):
@@ -203,7 +226,7 @@ def test_a_grid_of_other_fixed_values_is_another_grid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["conf/a.yaml", "src/filterlab/training/optimizers.py", "src/hydra_plugins/filterlab_sweepers/grid.py"]
+    "file", ["conf/a.yaml", "src/filterlab/training/optimizers.py", "src/hydra_plugins/filterlab_sweepers/sweepers.py"]
 )
 def test_what_a_sweep_froze_is_not_edited(tmp_path: Path, file: str) -> None:
     (tmp_path / "conf").mkdir()
@@ -221,7 +244,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/a.yaml").write_text("first")
     sweep = sweeps.begin(tmp_path, "s")
-    with sweeps.alone(sweep):
+    with sweeps.locked(sweep):
         (tmp_path / "conf/a.yaml").write_text("second")
         with pytest.raises(sweeps.BusyError, match="sweep s is being run by another process"):
             sweeps.begin(tmp_path, "s")
