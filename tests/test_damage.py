@@ -111,7 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     (root / "dvc.lock").write_text(LOCK.replace("{md5}", models))
     files.write(root / resolved.RESOLVED, resolved.dump(config))
 
-    sweep = Sweep(root / "runs/s", parent="b2" * 16, swept=["seed"], points={"a": ["seed=0"], "b": ["seed=1"]})
+    sweep = Sweep(root / "runs/s", parent="b2" * 16, swept=["seed"], trials={"a": ["seed=0"], "b": ["seed=1"]})
     sweep.save()
     sweeps.record_jobs(sweep.folder, [(["seed=0"], "7_0"), (["seed=1"], "7_1")])
     frozen.freeze_data(sweep, [data], root=root)

@@ -65,7 +65,7 @@ def test_sweeps(clone: Any) -> None:
     assert len(rows) == 20
     said = follow(clone, "docs/sweeps.md", run=rows[0].split()[-1])
     (again,) = [told for command, told in said.items() if command.startswith("filterlab train -m")]
-    assert "20 points, 20 done" in again
+    assert "20 trials, 20 done" in again
     assert "10 trainings: every combination of model, seed" in said["filterlab sweep plan model=cnn,mlp 'seed=range(5)'"]
     assert "compare: 20 done" in said["filterlab sweep status"]
     assert f"promoted    {rows[0].split()[-1]}" in said["filterlab lineage"]

@@ -243,9 +243,6 @@ def test_signals_in_a_job(handler: str, said: str) -> None:
 APP = """
 import os, signal, sys, time
 import hydra
-from filterlab.config import compose
-
-compose.register()
 
 @hydra.main(version_base="1.3", config_path=None)
 def job(config):
@@ -264,7 +261,7 @@ job()
 def test_joblib(tmp_path: Path) -> None:
     """Each job has its share of the cores, and one that is killed or interrupted ends no other, run next to it or later."""
     (tmp_path / "app.py").write_text(APP)
-    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "+end=killed,first,interrupted,last"]
+    words = ["-m", "hydra/launcher=filterlab_joblib", "hydra.launcher.n_jobs=2", "+end=killed,first,interrupted,last"]
     environment = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(
         [sys.executable, tmp_path / "app.py", *words, f"hydra.sweep.dir={tmp_path}/sweep"],

@@ -229,7 +229,7 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
     assert "ExitCode=1:0" in cluster.ask("scontrol", "show", "job", failed)
     with project(*words) as again:
         said, _ = again.communicate(timeout=200)
-    assert again.returncode == 6 and re.search("2 points, (1 failed, 1 running|1 running, 1 failed): 0 to run", said), said
+    assert again.returncode == 6 and re.search("2 trials, (1 failed, 1 running|1 running, 1 failed): 0 to run", said), said
     assert "the training diverged" in said
     assert len(record.read_text().splitlines()) == 2
     cluster.ask("scancel", runs)
