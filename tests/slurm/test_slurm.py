@@ -51,7 +51,7 @@ class Store:
             return connection.execute(query, values).fetchall()
 
     def runs(self, epochs: int, *, sweep: str = "four") -> list[tuple[str, str]]:
-        """(id, status) of the runs of a sweep's point with so many epochs."""
+        """(id, status) of the runs of a sweep's trial with so many epochs."""
         tagged = "run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)"
         query = f"SELECT run_uuid, status FROM runs WHERE {tagged} AND {tagged}"
         return self.ask(query, "swept.trainer.max_epochs", str(epochs), "filterlab.sweep", sweep)
@@ -64,7 +64,7 @@ class Store:
         return [step for (step,) in self.ask("SELECT step FROM metrics WHERE run_uuid = ? AND key = ?", run_id, metric)]
 
     def epoch(self, epochs: int) -> int:
-        """The last epoch logged by that point; 0 before the first."""
+        """The last epoch logged by that trial; 0 before the first."""
         with contextlib.suppress(sqlite3.OperationalError):  # no file or no tables yet
             return max((step for run_id, _ in self.runs(epochs) for step in self.steps(run_id, "validation/loss")), default=0)
         return 0
@@ -164,7 +164,7 @@ def test_what_happens_to_one_job_ends_no_other(swept: Swept) -> None:
     ((_, whole),) = swept.store.runs(WHOLE)
     assert whole == "FINISHED"
     assert "4 of 4 jobs have ended, 2 of them failed" in swept.said
-    assert swept.code == 6, swept.said  # not every point is done
+    assert swept.code == 6, swept.said  # not every trial is done
 
 
 def test_cancelled(swept: Swept) -> None:

@@ -25,7 +25,7 @@ def project(make_project: Callable[[], Any]) -> Any:
     return project
 
 
-def test_every_point_is_a_child_of_one_finished_parent(project: Any) -> None:
+def test_every_trial_is_a_child_of_one_finished_parent(project: Any) -> None:
     children = project.children()
     assert sorted(children.values()) == ["FINISHED"] * 4
     found = [project.tags(run_id) for run_id in children]

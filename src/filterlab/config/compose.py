@@ -133,7 +133,7 @@ def compose(conf: Path, overrides: Sequence[str]) -> schema.Config:
 
 
 class Composer:
-    """`compose` for many points over one conf/: Hydra composes each choice of options once, values are put in afterwards."""
+    """`compose` for many trials over one conf/: Hydra composes each choice of options once, values are put in afterwards."""
 
     def __init__(self, conf: Path):
         self.conf = conf

@@ -50,7 +50,13 @@ def refused(override: Override) -> str | None:
         return f"{key}: what a training ran with is in results/config.yaml; it can be set to null alone"
     if plain == "hydra.job.name" and not re.fullmatch(r"[\w-]{1,100}", str(override.value())):
         return f"{key} is {short(override.value())}, expected letters, digits, _ and - alone: files are called by it"
-    return next(misplaced(override.value(), plain), None)
+    if fault := next(misplaced(override.value(), plain), None):
+        return fault
+    if plain == "hydra.sweeper.direction":
+        return f"{key}: hydra.sweeper.metric decides it: an accuracy is maximized, a loss minimized; leave it out"
+    if re.fullmatch(r"\++hydra\.(launcher|sweeper)\.\w+", key):
+        return f"{key}: a launcher and a sweeper have the settings they have, none is added; write {plain}=value"
+    return None
 
 
 def misplaced(value: Any, place: str) -> Iterator[str]:

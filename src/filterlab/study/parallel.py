@@ -17,7 +17,7 @@ from filterlab.study.scale import Ticks, shortened, spread, swept, thinned
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel, sheet
 
 AXES = 9  # of swept keys at most
-NONE = -0.14  # where a line passes an axis that its point has no value of
+NONE = -0.14  # where a line passes an axis that its trial has no value of
 MERIT = LinearSegmentedColormap.from_list("merit", ["#d5dde5", "#7fb2d6", BLUE, "#06304f"])  # worst to best
 
 

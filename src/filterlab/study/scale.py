@@ -79,7 +79,7 @@ def numbers(texts: Sequence[str]) -> list[float] | None:
 
 
 def swept(texts: Sequence[str], *, merit: ArrayLike) -> Swept:
-    """texts: a key's N values, "" where a point has none; merit: (N,), greater is better.
+    """texts: a key's N values, "" where a trial has none; merit: (N,), greater is better.
 
     Numbers lie by value, logarithmically where they are positive and span more than a factor of 20. Anything else lies by name,
     in the order of the mean merit, evenly spaced.
