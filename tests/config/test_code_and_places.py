@@ -111,7 +111,10 @@ def test_another_value_by_its_place(resolve: Resolve) -> None:
         ("hydra.launcher={_target_: joblib.load}", "hydra.launcher._target_: _target_ would run code"),
         ("+hydra.launcher.x=[{_target_: joblib.load}]", "hydra.launcher.x.0._target_: _target_ would run code"),
         ("+hydra.sweeper.x._partial_=true", "hydra.sweeper.x._partial_: _partial_ would run code"),
-        ("hydra.sweeper.direction=maximize", "hydra.sweeper.direction: hydra.sweeper.metric decides it: an accuracy is maximized"),
+        (
+            "hydra.sweeper.direction=maximize",
+            "hydra.sweeper.direction: hydra.sweeper.metric decides it: an accuracy is maximized",
+        ),
         ("+hydra.sweeper.n_startup_trials=3", "none is added; write hydra.sweeper.n_startup_trials=value"),
         ("++hydra.launcher.x=3", "none is added; write hydra.launcher.x=value"),
         ("hydra.run.dir=${oc.env:HOME}", "hydra.run.dir is '${oc.env:HOME}'"),

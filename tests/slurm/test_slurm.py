@@ -71,7 +71,9 @@ class Store:
 
 
 @pytest.fixture(scope="module")
-def project(cluster: Cluster, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Popen]:
+def project(
+    cluster: Cluster, mirror: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.Popen]:
     """Starts `filterlab <words>` in a repository with prepared data; its folder is project.root."""
     root = tmp_path_factory.mktemp("project")
     for part in ("src", "conf"):
@@ -79,12 +81,17 @@ def project(cluster: Cluster, mirror: Path, tmp_path_factory: pytest.TempPathFac
     (root / "dvc.yaml").write_text("stages: {}\n")
     (root / "params.yaml").write_text(PARAMETERS)
     environment = cluster.environment | {"PYTHONPATH": str(root / "src"), "FILTERLAB_MIRROR": str(mirror)}
-    for variable in ("DVC_ROOT", "FILTERLAB_SWEEP", "OMP_NUM_THREADS"):
+    for variable in ("DVC_ROOT", "FILTERLAB_SWEEP"):
         environment.pop(variable, None)
 
     def start(*words: str, **more: str) -> subprocess.Popen:
         return subprocess.Popen(
-            ["filterlab", *words], cwd=root, env=environment | more, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [programs / "filterlab", *words],
+            cwd=root,
+            env=environment | more,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
 
     start.root = root

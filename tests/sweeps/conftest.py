@@ -5,7 +5,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -44,10 +43,11 @@ class Project:
 
     root: Path
     environment: dict[str, str]
+    python: Path
 
     def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "filterlab.cli", *words],
+            [self.python, "-m", "filterlab.cli", *words],
             cwd=self.root,
             env=self.environment | more,
             stdout=subprocess.PIPE,
@@ -102,7 +102,7 @@ def noise(root: Path, data: schema.Data) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+def make_project(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Callable[[], Project]:
     def make() -> Project:
         root = tmp_path_factory.mktemp("project")
         for part in ("conf", "src"):
@@ -121,8 +121,9 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Proje
             who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
             subprocess.run(["git", *who, *command], cwd=root, check=True)
         environment = os.environ | {"PYTHONPATH": str(root / "src"), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+        environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
         for name in ("DVC_ROOT", "FILTERLAB_SWEEP"):
             environment.pop(name, None)
-        return Project(root, environment)
+        return Project(root, environment, programs / "python")
 
     return make

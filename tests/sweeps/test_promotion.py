@@ -2,7 +2,6 @@
 
 import dataclasses
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,23 +48,22 @@ stages:
 
 @pytest.fixture(scope="module")
 def project(make_project: Callable[[], Any]) -> Any:
-    """The sweep's trainings have one thread, `dvc repro` two: how many is left to the machine."""
+    """The sweep's trainings have one thread, the `dvc repro` that repeats one has two: how many is left to the machine."""
     project = make_project()
     (project.root / "params.yaml").write_text(PARAMETERS)
     project.run("train", "-m", "--sweep", "widths", "model.filters=2,8", "seed=3,4", "optimizer.lr=0.004", OMP_NUM_THREADS="1")
     (project.root / "dvc.yaml").write_text(DVC)
     (project.root / "results/config.yaml").unlink()
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=project.root, env=project.environment, check=True)
+    subprocess.run([project.python, "-m", "dvc", "init", "--quiet"], cwd=project.root, env=project.environment, check=True)
     return project
 
 
-def dvc(project: Any, *words: str) -> str:
-    path = f"{Path(sys.executable).parent}:{project.environment['PATH']}"
-    command = [sys.executable, "-m", "dvc", *words]
+def dvc(project: Any, *words: str, threads: int = 1) -> str:
+    command = [project.python, "-m", "dvc", *words]
     done = subprocess.run(
         command,
         cwd=project.root,
-        env=project.environment | {"PATH": path, "OMP_NUM_THREADS": "2"},
+        env=project.environment | {"OMP_NUM_THREADS": str(threads)},
         text=True,
         capture_output=True,
         check=False,
@@ -105,7 +103,7 @@ def test_the_best_becomes_the_parameters(project: Any) -> None:
 
 
 def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(project: Any) -> None:
-    dvc(project, "repro")
+    dvc(project, "repro", threads=2)
     said = project.here("lineage")
     assert f"promoted    {best(project)}" in said and "sweep       widths" in said
     assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in said

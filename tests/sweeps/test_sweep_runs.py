@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -207,7 +206,7 @@ def test_status_and_a_report_while_it_runs(project: Any) -> None:
 
 
 def test_detached_it_outlives_its_shell(project: Any) -> None:
-    words = [sys.executable, "-m", "filterlab.cli", "train", "-m", "--sweep", "away", "--detach", "seed=0,1"]
+    words = [str(project.python), "-m", "filterlab.cli", "train", "-m", "--sweep", "away", "--detach", "seed=0,1"]
     shell = subprocess.Popen(
         ["sh", "-c", f"{shlex.join(words)}; sleep 300"],
         cwd=project.root,
