@@ -15,6 +15,7 @@ from filterlab.errors import UserError
 from filterlab.runs import logging, promoted
 from filterlab.sweeps import promotion
 from filterlab.tracking import Found, NullRun
+from filterlab.tracking.store import RESTORED
 
 CONF = Path(__file__).parents[2] / "conf"
 PARAMETERS = """\
@@ -182,3 +183,10 @@ def test_a_configuration_that_was_edited_in_the_store_is_refused() -> None:
     assert promotion.read_config(Kept(text), run) == config
     with pytest.raises(UserError, match=r"config\.yaml of run a{32} is damaged: it is not the one that the run was trained with"):
         promotion.read_config(Kept(text.replace("lr: 0.", "lr: 0.0")), run)
+
+
+def test_a_run_that_was_restored_names_the_ways_out(tmp_path: Path) -> None:
+    """What DVC brought tells neither by which code nor on which data it was trained."""
+    run = Found("b" * 32, "b", "FINISHED", started=0, ended=1, params={}, metrics={}, tags={RESTORED: "a" * 32})
+    with pytest.raises(UserError, match=r"restored from results that DVC brought.*`git log dvc\.lock`.* can be promoted"):
+        promotion.check_run(tmp_path, run)

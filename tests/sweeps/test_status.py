@@ -13,6 +13,7 @@ import pytest
 from filterlab import seal
 from filterlab.errors import DataError, UserError
 from filterlab.models import folder
+from filterlab.study import table
 from filterlab.sweeps import collect, commands, driver, promotion, status
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.status import KEY
@@ -190,6 +191,15 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
         ["done", "not started", "not started"],
         ["done", "done", "not started"],
     ]
+
+
+def test_the_time_of_a_trial_is_that_of_its_training(tmp_path: Path) -> None:
+    """Not what lies between its run's start and end: it may have waited for a day to be gone on with."""
+    found = replace(run("a", seed="0"), started=0, ended=90_000_000, metrics={METRIC: 0.5, "training/seconds": 12.5})
+    table.write_trials([status.trial_of(found, alive=False)], tmp_path / "trials.csv")
+    heading, row = (tmp_path / "trials.csv").read_text().splitlines()
+    assert "12.5" in row.split(",") and "90000" not in row
+    assert [name for name in heading.split(",") if "seconds" in name] == ["training/seconds"]
 
 
 def test_the_winner_is_of_the_winning_setting(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ FIGURES = ["parallel.png", "swept_values.png", "curves.png", "filters.png"]
 
 def trial(number: int, swept: dict[str, str], value: float, status: str = "done") -> Trial:
     metrics = {METRIC: value, "best/validation/loss": 1 - value, "best_epoch": 2.0} if status == "done" else {}
-    return Trial(f"{number:016x}", swept, status, f"run{number}", metrics, 60.0 if status == "done" else None)
+    return Trial(f"{number:016x}", swept, status, f"run{number}", metrics)
 
 
 def grid(models: int, seeds: int, *, failed: int = 0) -> list[Trial]:

@@ -193,21 +193,20 @@ def trial_columns(trials: Sequence[Trial], *, metric: str) -> dict[str, list[obj
 
 
 def write_trials(trials: Sequence[Trial], path: Path) -> None:
-    """CSV: a row a trial, a column each swept key, then status, seconds, the metrics, run_id and key."""
+    """CSV: a row a trial, a column each swept key, then status, the metrics, run_id and key."""
     swept = swept_keys(trials)
     metrics = sorted({name for trial in trials for name in trial.metrics})
     rows = [
         [
             *[trial.swept.get(key, "") for key in swept],
             trial.status,
-            "" if trial.seconds is None else trial.seconds,
             *[trial.metrics.get(name, "") for name in metrics],
             trial.run_id,
             trial.key,
         ]
         for trial in trials
     ]
-    tables.write(path, [*swept, "status", "seconds", *metrics, "run_id", "key"], rows)
+    tables.write(path, [*swept, "status", *metrics, "run_id", "key"], rows)
 
 
 def write_settings(settings: Sequence[Setting], path: Path) -> None:

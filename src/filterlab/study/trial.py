@@ -15,7 +15,6 @@ class Trial:
         status: one of STATUSES.
         run_id: empty where it is queued or not started.
         metrics: of the best epoch, e.g. "best/validation/accuracy", with "best_epoch" and "training/seconds".
-        seconds: wall time; None where it is not known.
     """
 
     key: str
@@ -23,4 +22,3 @@ class Trial:
     status: str
     run_id: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
-    seconds: float | None = None

@@ -19,6 +19,7 @@ from filterlab.sweeps import status
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.objective import DIRECTIONS, check_objective
 from filterlab.tracking import Found, NullRun, provenance
+from filterlab.tracking.store import RESTORED
 
 GROUPS = [group for group in schema.FAMILIES if group != "tracking"]  # where the history lives is no choice of a run's
 
@@ -102,6 +103,12 @@ def check_run(root: Path, run: Found) -> None:
     """Raises UserError: the run is not finished, or its code is not to be had."""
     if run.status != "FINISHED":
         raise UserError(f"run {run.id} is {run.status}, expected FINISHED: only a finished training can be promoted")
+    if RESTORED in run.tags:
+        raise UserError(
+            f"run {run.id} was restored from results that DVC brought: what trained them is not recorded here. Its parameters are "
+            "in params.yaml of the commit that the results belong to (`git log dvc.lock`); a run that trains them again can be "
+            "promoted"
+        )
     if "filterlab.code" not in run.tags or run.tags.get("filterlab.kind") == "sweep":
         raise UserError(f"run {run.id} ({run.name}) is no training of filterlab's: name one of a sweep's trainings")
     commit = run.tags.get("mlflow.source.git.commit", "")

@@ -58,7 +58,6 @@ def trial_of(run: Found, *, alive: bool) -> Trial:
         status="pruned" if status == "done" and run.tags.get(STATE) == "pruned" else status,
         run_id=run.id,
         metrics={name: number for name, number in run.metrics.items() if not name.startswith(("system/", "step/"))},
-        seconds=(run.ended - run.started) / 1000 if run.ended else None,
     )
 
 
