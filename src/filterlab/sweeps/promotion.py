@@ -105,9 +105,9 @@ def check_run(root: Path, run: Found) -> None:
         raise UserError(f"run {run.id} is {run.status}, expected FINISHED: only a finished training can be promoted")
     if RESTORED in run.tags:
         raise UserError(
-            f"run {run.id} was restored from results that DVC brought: what trained them is not recorded here. Its parameters are "
-            "in params.yaml of the commit that the results belong to (`git log dvc.lock`); a run that trains them again can be "
-            "promoted"
+            f"run {run.id} was restored from results that DVC brought: what trained them is not recorded here. Its parameters "
+            "are in params.yaml of the commit that the results belong to (`git log dvc.lock`); a run that trains them again can "
+            "be promoted"
         )
     if "filterlab.code" not in run.tags or run.tags.get("filterlab.kind") == "sweep":
         raise UserError(f"run {run.id} ({run.name}) is no training of filterlab's: name one of a sweep's trainings")
