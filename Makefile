@@ -51,7 +51,7 @@ pipeline: $(ready) ## set up, run dvc repro, say what came out
 	@filterlab pipeline
 
 lecture: $(ready) ## every topic of the lecture, on one page (40 minutes); QUICK=1: the small budget, 3 minutes
-	@if [ -n "$(QUICK)" ]; then filterlab lecture all --quick; else dvc repro lecture/dvc.yaml; fi
+	@if [ -n "$(QUICK)" ]; then filterlab lecture all --quick; else filterlab lecture stages && dvc repro lecture/dvc.yaml; fi
 
 # One thread a process: workers with two threads each would wait for one another on two cores. Three workers, because the tests
 # wait too, for servers, browsers and a cluster.

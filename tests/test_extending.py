@@ -25,6 +25,7 @@ EXPECTED = {  # what is added -> the files that are written, and those that are 
     "a figure": {"src/filterlab/visualization/class_sizes.py", "src/filterlab/stages/visualize.py"},
     "something logged": {"src/filterlab/runs/callbacks.py"},
     "a stage": {"src/filterlab/stages/count.py", "dvc.yaml"},
+    "a topic of the lecture": {"src/filterlab/lecture/dice.py", "src/filterlab/lecture/topics/21_dice.md"},
     "a launcher": {"src/hydra_plugins/filterlab_launchers/backwards.py"},
 }
 DEFAULT = ("conf/config.yaml", "- model: cnn", "- model: resnet")  # README: another default is one line there
@@ -123,6 +124,28 @@ def test_the_pipeline_shows_what_was_added(copy: Path) -> None:
     with sqlite3.connect(copy / "mlflow.db") as store:
         logged = {key: count for key, count in store.execute("select key, count(*) from metrics group by key")}
     assert logged["first_layer/norm"] == 3 and logged["test/top_two"] == 1, "epochs 0, 1 and 2; the test set once"
+
+
+def test_the_topic_is_run_and_has_a_stage(copy: Path) -> None:
+    script = "from filterlab.cli import main\nmain(['lecture', 'stages'])\nmain(['lecture', '21', '--quick'])"
+    done = run("-c", script, root=copy)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 checks hold" in done.stdout and (copy / "results/lecture-quick/21_dice/sums.png").exists()
+    tests = ["tests/lecture/test_topics.py", "tests/lecture/test_dvc.py"]
+    ran = run(
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "dice or imports_are_now or page",
+        *tests,
+        root=copy,
+    )
+    assert ran.returncode == 0 and "4 passed" in ran.stdout, ran.stdout[-3000:]
 
 
 def test_the_launcher_is_offered_and_taken(copy: Path) -> None:

@@ -102,7 +102,9 @@ def dispatch(arguments: list[str]) -> None:
     promote.add_argument("--sweep", default="", metavar="NAME", help="the sweep whose best is meant")
     verbs.add_parser("lineage", help="from dvc.lock to the run behind the pipeline's model, and from it to where it came from")
     lecture = verbs.add_parser("lecture", help="the lecture's topics, each worked out, checked and drawn")
-    lecture.add_argument("what", nargs="?", default="", metavar="topic", help="a topic's number, all, or page")
+    lecture.add_argument(
+        "what", nargs="?", default="", metavar="topic", help="a topic's number, all, page, or stages: those of lecture/dvc.yaml"
+    )
     lecture.add_argument("--list", action="store_true", help="name the topics")
     lecture.add_argument("--quick", action="store_true", help="the small budget, to see that everything runs")
     server = verbs.add_parser("server", help="MLflow for a team, on a database: see docs/server.md")
@@ -159,6 +161,9 @@ def dispatch(arguments: list[str]) -> None:
 
         if chosen.list or not chosen.what:
             print(topics.listing())
+            return
+        if chosen.what == "stages":
+            importlib.import_module("filterlab.stages.lecture_stages").write(root)
             return
         if chosen.what not in ("all", "page"):
             topics.find(chosen.what)

@@ -7,7 +7,7 @@ from filterlab.errors import UserError
 EXTRAS = {  # the modules that an extra brings, as they are imported; s3 is DVC's alone
     "team": ["psycopg", "flask_wtf"],
     "cluster": ["submitit", "hydra_plugins.hydra_submitit_launcher"],
-    "lecture": ["latex2mathml", "skimage", "torchvision"],
+    "lecture": ["latex2mathml", "skimage", "torchvision", "grimp"],
 }
 
 

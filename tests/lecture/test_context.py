@@ -10,7 +10,9 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.data.idx import read
 from filterlab.errors import DataError
 from filterlab.lecture import context as contexts
-from filterlab.lecture.context import Context, Job, Record
+from filterlab.lecture import trainings
+from filterlab.lecture.context import Context, Record
+from filterlab.lecture.trainings import Job, train_all
 
 
 def job(context: Context, seed: int, *, test: bool = False) -> Job:
@@ -41,10 +43,10 @@ def test_jobs_side_by_side_give_the_bits_of_a_job_alone(mnist_root: Path) -> Non
     points: list[Record] = []
     context = Context(mnist_root, quick=True, record=points.append)
     jobs = [job(context, 0, test=True), job(context, 1, test=True), job(context, 0, test=True)]
-    by_key = context.train_all(dict(zip("abc", jobs, strict=True)))
+    by_key = train_all(context, dict(zip("abc", jobs, strict=True)))
     outcomes = list(by_key.values())
     assert list(by_key) == ["a", "b", "c"]
-    alone = contexts.fit(jobs[1])
+    alone = trainings.fit(jobs[1])
     assert [outcome.params for outcome in outcomes] == [given.params for given in jobs]
     weights = [outcome.network.state_dict() for outcome in [*outcomes, alone]]
     for name, tensor in weights[1].items():
@@ -69,9 +71,9 @@ def zero(network: torch.nn.Module) -> None:
 def test_a_job_may_change_its_network_first(mnist_root: Path) -> None:
     context = Context(mnist_root, quick=True, record=lambda record: None)
     given = job(context, 0)
-    changed = contexts.fit(Job(params={}, config=given.config, train=given.train, validation=given.validation, change=zero))
+    changed = trainings.fit(Job(params={}, config=given.config, train=given.train, validation=given.validation, change=zero))
     assert changed.first_layers.shape == (3, 8, 784)  # before training, then two epochs
-    assert not changed.first_layers.any() and contexts.fit(given).first_layers[0].any()
+    assert not changed.first_layers.any() and trainings.fit(given).first_layers[0].any()
 
 
 def test_what_there_is_of_each_setting_and_seed_becomes_seeds_of_each_setting() -> None:

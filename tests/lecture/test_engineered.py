@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.lecture import engineered
-from filterlab.lecture.context import Context, Job, Outcome
+from filterlab.lecture.context import Context
+from filterlab.lecture.trainings import Job, Outcome
 from filterlab.models import registry
 
 

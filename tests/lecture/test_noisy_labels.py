@@ -10,7 +10,8 @@ from torch import nn
 
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture import noisy_labels
-from filterlab.lecture.context import Context, Outcome
+from filterlab.lecture.context import Context
+from filterlab.lecture.trainings import Outcome
 
 ROOT = Path(__file__).parents[2]
 

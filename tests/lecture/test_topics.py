@@ -17,9 +17,9 @@ def test_twenty_topics_in_the_lectures_order() -> None:
     assert len({entry.module for entry in topic.all_topics() if entry.module}) == len(WORKED_OUT)
 
 
-@pytest.mark.parametrize("number", WORKED_OUT)
-def test_every_topic_says_something_and_cites_its_formulas(number: int) -> None:
-    entry = topic.find(number)
+@pytest.mark.parametrize("entry", [entry for entry in topic.all_topics() if entry.compute], ids=lambda entry: entry.name)
+def test_every_topic_says_something_and_cites_its_formulas(entry: topic.Topic) -> None:
+    assert topic.find(entry.number) == entry
     assert entry.text and entry.formulas and entry.figures
     assert all(formula.tex.strip() and formula.source.strip() for formula in entry.formulas)
     assert all(figure.caption for figure in entry.figures.values())

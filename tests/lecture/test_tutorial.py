@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from filterlab.lecture import tutorial
-from filterlab.lecture.context import Context, Job, Outcome, fit, part
+from filterlab.lecture.context import Context, part
 from filterlab.lecture.result import Check, mean_interval
+from filterlab.lecture.trainings import Job, Outcome, fit
 from filterlab.lecture.tutorial import EXERCISE, Data
 
 

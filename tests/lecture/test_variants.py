@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import recall_score
 
 from filterlab.lecture import tutorial, variants
-from filterlab.lecture.context import Context, Outcome
+from filterlab.lecture.context import Context
+from filterlab.lecture.trainings import Outcome
 from filterlab.lecture.tutorial import Setting
 
 ROOT = Path(__file__).parents[2]

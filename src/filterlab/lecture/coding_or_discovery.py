@@ -33,13 +33,14 @@ from filterlab.models.shapes import layers, parameter_count
 from filterlab.visualization.style import BLUE, ORANGE
 
 CODED = {"pixels + SVM": "pixels", "edges + SVM": "edges", "HOG + SVM": "HOG"}
+DEFAULT = ["model=cnn", "optimizer=sgd", "schedule=one_cycle", "trainer.batch_size=64"]
 NETWORKS = {
     "tutorial's CNN": [
         *("model=tutorial_cnn", "optimizer=adam", "schedule=constant", "augment=none"),
         *("trainer.scaling=unit", "trainer.label_smoothing=0", "trainer.batch_size=32"),
     ],
-    "CNN": ["model=cnn", "augment=none", "trainer.batch_size=64"],
-    "CNN, shifted": ["model=cnn", "augment=shift", "trainer.batch_size=64"],
+    "CNN": [*DEFAULT, "augment=none"],
+    "CNN, shifted": [*DEFAULT, "augment=shift"],
 }
 METHODS = [*CODED, *NETWORKS]
 # LECTURE's first look, in %: C = 10, gamma = "scale", whole features. 1000 and 5000 are the first images of the training set; 10

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import means_and_bars, new_figure, set_log_percent
 from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, compare, count_verdicts, equal, mean_interval
+from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.visualization.mosaic import mosaic
 from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel
 
@@ -32,7 +33,7 @@ def compare_engineered_filters(context: Context) -> Result:
     jobs = {
         (setting, seed): filter_job(context, *setting, seed, epochs=sizes[setting[1]]) for setting in settings for seed in seeds
     }
-    outcomes = context.train_all(jobs)
+    outcomes = train_all(context, jobs)
     accuracy, test, likeness = (
         by_setting({key: measure(own) for key, own in outcomes.items()})
         for measure in (

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import means_and_bars, new_figure
 from filterlab.lecture.result import Hypothesis, Result, Table, between, compare, equal, plus_minus
+from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel
 
 FACTORS = {"kernel": (3, 5, 9, 16), "stride": (1, 2), "filters": (1, 2, 4, 8, 16, 32), "pool": (1, 2)}
@@ -58,7 +59,7 @@ def compare_hyperparameters(context: Context) -> Result:
     seeds = range(context.budget(full=5, quick=2))
     drawn = {(problem, seed): draw_images(context, problem, seed) for problem in CLASSES for seed in seeds}
     jobs = {(s, seed): setting_job(context, s, seed, *drawn[s.problem, seed]) for s in settings() for seed in seeds}
-    outcomes = context.train_all(jobs)
+    outcomes = train_all(context, jobs)
     measured = by_setting({key: measure_accuracy(outcome, jobs[key]) for key, outcome in outcomes.items()})
     claims = judge_hypotheses(measured)
     counts = [sum(part.numel() for part in outcome.network.parameters()) for outcome in outcomes.values()]

@@ -9,9 +9,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import new_figure, share_limits
 from filterlab.lecture.result import Check, Floats, Hypothesis, Result, Table, close, compare, equal, plus_minus
+from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.models import shapes
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.study.statistics import summarize
@@ -57,7 +58,7 @@ def train_large_networks(context: Context) -> Result:
     seeds = range(context.budget(full=4, quick=2))
     kinds = [Kind(residual, depth) for residual in (False, True) for depth in context.budget(full=tuple(PAPER), quick=(20, 110))]
     jobs = {(kind, seed): residual_job(context, kind, seed) for kind in kinds for seed in seeds}
-    outcomes = context.train_all(jobs)
+    outcomes = train_all(context, jobs)
     measured = by_setting({key: Seen(gradient_norms(jobs[key]), outcome) for key, outcome in outcomes.items()})
     classifier_checks, classifier_table = check_classifier()
     return Result(

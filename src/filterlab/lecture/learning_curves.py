@@ -17,9 +17,10 @@ from filterlab.baselines import svm
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
-from filterlab.lecture.context import Context, Job, Record, fit
+from filterlab.lecture.context import Context, Record
 from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Floats
+from filterlab.lecture.trainings import Job, fit
 from filterlab.study.statistics import CONFIDENCE, summarize
 from filterlab.visualization.style import MARGIN, MUTED, panel
 

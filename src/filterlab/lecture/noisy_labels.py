@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, between, compare, equal, mean_interval
+from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.study.statistics import summarize
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel
 
@@ -71,7 +72,7 @@ def compare_remedies(context: Context) -> Result:
         for name in COLORS
         for seed, (_, noisy) in drawn.items()
     }
-    outcomes = by_setting(context.train_all(jobs))
+    outcomes = by_setting(train_all(context, jobs))
     claims = judge_hypotheses(outcomes)
     verdicts = "; ".join(f"{claim.claim}: {claim.verdict} ({claim.difference:+.1f} points)" for claim in claims)
     return Result(

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from filterlab.data.arrays import LabelledImages
-from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import new_figure, set_log_percent, share_limits
 from filterlab.lecture.result import (
     Check,
@@ -24,6 +24,7 @@ from filterlab.lecture.result import (
     equal,
     mean_interval,
 )
+from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.visualization.style import BLUE, FAINT, MARGIN, MUTED, ORANGE, panel
 
 NAMES = {"relu": "ReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
@@ -89,7 +90,7 @@ def train_deep_networks(context: Context) -> Result:
         for setting in settings
         for seed in range(context.budget(full=5, quick=2))
     }
-    done = context.map_parallel(measure, list(zip(jobs.values(), context.train_all(jobs).values(), strict=True)))
+    done = context.map_parallel(measure, list(zip(jobs.values(), train_all(context, jobs).values(), strict=True)))
     found = {setting: list(seeds.values()) for setting, seeds in by_setting(dict(zip(jobs, done, strict=True))).items()}
     hypotheses = judge_hypotheses(found)
     return Result(

@@ -43,6 +43,7 @@ class Topic:
         slides: of the lecture, e.g. "5-6".
         text: paragraphs, a blank line between two; `code` between backticks.
         compute: the function that takes a Context and gives the Result, e.g. "line.fit_line"; empty where the topic comes later.
+        reads: files and folders that decide the result, beside what `compute` imports and what every training reads.
         formulas: in the order they are needed.
         correction: where the slide's form is wrong, and why; empty where it is right.
         figures: by the names that they have in the result.
@@ -53,6 +54,7 @@ class Topic:
     slides: str
     text: str
     compute: str = ""
+    reads: Sequence[str] = ()
     formulas: Sequence[Formula] = ()
     correction: str = ""
     figures: Mapping[str, FigureText] = field(default_factory=dict)

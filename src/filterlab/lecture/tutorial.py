@@ -13,8 +13,9 @@ from filterlab.data import split
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import metrics
 from filterlab.evaluation.summary import evaluate
-from filterlab.lecture.context import Context, Job, Outcome, by_setting, part
+from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.result import Check, Result, Table, below, between, close, equal, mean_interval
+from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.models import shapes
 from filterlab.study.statistics import summarize
 from filterlab.visualization import confusion, curves, filters, gallery
@@ -77,7 +78,7 @@ def train_settings(context: Context, data: Data, seeds: Mapping[Setting, Sequenc
         for setting, wanted in seeds.items()
         for seed in wanted
     }
-    return by_setting(context.train_all(jobs))
+    return by_setting(train_all(context, jobs))
 
 
 def examine_exercise(context: Context, data: Data, outcomes: Mapping[int, Outcome]) -> Result:

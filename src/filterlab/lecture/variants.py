@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from filterlab.evaluation.metrics import class_scores, confusion_matrix
-from filterlab.lecture.context import Context, Outcome
+from filterlab.lecture.context import Context
 from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Check, Hypothesis, Result, Table, compare, equal, mean_interval, write_interval
+from filterlab.lecture.trainings import Outcome
 from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config
 from filterlab.models import shapes
 from filterlab.study import setting_filters
