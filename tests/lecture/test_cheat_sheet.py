@@ -81,14 +81,14 @@ def test_the_topic() -> None:
     points: list[Record] = []
     findings = cheat_sheet.compare_losses(Context(ROOT, quick=True, record=points.append))
     assert [check.says for check in findings.checks if not check.passed] == []
-    metrics = {point.name: point.metrics for point in points}
+    metrics = {(point.params["row"], point.params["split"]): point.metrics for point in points}
     assert len(metrics) == 14
     for seed in (0, 1):
-        right, slide = (metrics[f"{name}, split {seed}"] for name in ("binary", cheat_sheet.SLIPS[0]))
+        right, slide = (metrics[name, seed] for name in ("binary", cheat_sheet.SLIPS[0]))
         assert slide["called positive"] == 1
         assert 0 < right["called positive"] < 0.2
         assert slide["accuracy"] < 0.2 < 0.9 < right["accuracy"]
-        assert metrics[f"multiclass, split {seed}"] == metrics[f"{cheat_sheet.SLIPS[1]}, split {seed}"]
+        assert metrics["multiclass", seed] == metrics[cheat_sheet.SLIPS[1], seed]
     assert [row[0] for row in findings.tables[0].rows] == list(cheat_sheet.WRITTEN)
     assert [row[5] for row in findings.tables[0].rows][3:6] == ["p - y", "p - 1", "p - y"]
     assert [found.n for found in findings.hypotheses] == [2, 2]

@@ -10,7 +10,7 @@ from filterlab.baselines.features import FEATURES, edges
 from filterlab.evaluation.intervals import wilson
 from filterlab.lecture import coding_or_discovery as topic
 from filterlab.lecture import learning_curves as curves
-from filterlab.lecture.context import Context
+from filterlab.lecture.context import Context, part
 from filterlab.lecture.learning_curves import Measured, Task
 
 
@@ -34,7 +34,7 @@ def test_the_first_look_at_1000_images(context: Context) -> None:
 
 
 def test_every_method_learns_from_the_same_images(context: Context) -> None:
-    train, test = topic.every(context.train, 100), topic.every(context.test, 1000)
+    train, test = part(context.train, slice(None, None, 100)), part(context.test, slice(None, None, 1000))
     coded = {name: train.images.reshape(len(train), -1)[:, :3].astype(np.float32) for name in FEATURES}  # to tell images apart
     made = topic.tasks(context, topic.Material(train, test, coded, coded))
     places = {}
@@ -59,7 +59,7 @@ def test_images_are_repeated_for_passes_and_steps(images: int, batch_size: int, 
 
 
 def test_a_network_and_a_machine_are_measured_alike(context: Context) -> None:
-    test = topic.every(context.test, 100)
+    test = part(context.test, slice(None, None, 100))
     chosen = np.unique(context.train.labels, return_index=True)[1]
     images, labels = context.train.images[chosen], context.train.labels[chosen]
     named = {"images_per_class": 1, "subset": 0}

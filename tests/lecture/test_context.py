@@ -56,7 +56,7 @@ def test_jobs_side_by_side_give_the_bits_of_a_job_alone(mnist_root: Path) -> Non
     logits, labels = outcomes[1].logits, jobs[1].test.labels  # type: ignore[union-attr]
     assert logits is not None
     assert outcomes[1].test_accuracy == np.count_nonzero(logits.argmax(axis=1) == labels) / 100
-    assert [(point.name, point.params) for point in points] == [(given.name, given.params) for given in jobs]
+    assert [point.params for point in points] == [given.params for given in jobs]
     assert points[1].metrics["test/accuracy"] == outcomes[1].test_accuracy
     assert points[1].metrics["best/validation/accuracy"] == max(points[1].curves["validation/accuracy"])
     assert points[0].name == "hidden=8 seed=0"

@@ -31,10 +31,10 @@ WORKED = {
     "02_logistic": set(),
     "03_bump": {"lecture/logistic.py"},
     "04_composition": {"lecture/logistic.py"},
-    "05_universal": set(),
+    "05_universal": {"lecture/logistic.py", "study/claims.py"},
     "06_perceptron": NETWORK | {"lecture/logistic.py", "models/layers.py", "models/predictor.py", "models/registry.py"},
-    "07_propagation": set(),
-    "09_cheat_sheet": set(),
+    "07_propagation": {"lecture/logistic.py"},
+    "09_cheat_sheet": {"lecture/logistic.py", "study/claims.py"},
     "10_edge_filter": set(),
     "14_color": NETWORK,
 }

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from filterlab.lecture import plots
 from filterlab.study.statistics import summarize
-from filterlab.visualization.style import HEADER
+from filterlab.visualization.style import BLUE, HEADER, ORANGE
 
 
 def texts(figure: Figure) -> list[str]:
@@ -48,3 +48,19 @@ def test_panels_share_the_widest_limits() -> None:
     panels[1].set_ylim(-1, 2)
     plots.share_limits(panels)
     assert [axes.get_ylim() for axes in panels] == [(-1, 3)] * 2
+
+
+def test_a_network_has_a_line_for_each_weight_but_zero() -> None:
+    figure = plots.new_figure("03_bump", "bump", 9.0, 4.0)
+    (axes,) = plots.add_panels(figure)
+    weights = [np.array([[1.0, 0.0], [-4.0, 2.0]]), np.array([[-2.0], [0.0]])]
+    fills = [np.array([0.5, -1.0]), np.array([0.0, 1.0]), np.array([2.0])]
+    plots.draw_network(axes, [["a", "b"], ["c", "d"], ["e"]], weights, fills=fills, written=True)
+    lines = {tuple(line.get_xdata()): [] for line in axes.lines}  # type: ignore[arg-type, var-annotated]
+    for line in axes.lines:
+        lines[tuple(line.get_xdata())].append((line.get_linewidth(), line.get_color()))  # type: ignore[arg-type]
+    assert lines == {(0, 1): [(1.5, ORANGE), (4.5, BLUE), (2.5, ORANGE)], (1, 2): [(2.5, BLUE)]}
+    assert [text.get_text() for text in axes.texts] == ["+1", "-4", "+2", "-2", "a", "b", "c", "d", "e"]
+    places = [tuple(place) for units in axes.collections for place in units.get_offsets()]
+    assert places == [(0, 0.5), (0, -0.5), (1, 0.5), (1, -0.5), (2, 0)]
+    assert [list(units.get_array()) for units in axes.collections] == [[0.5, -1.0], [0.0, 1.0], [2.0]]

@@ -117,4 +117,4 @@ def test_claims_and_what_is_never_reached() -> None:
     assert [round(value, 9) for value in differences.values()] == [1, 5, 0.25, 1, 0.4, 1, 0.4, 0, 0.4]
     cells = {(row[0], row[1]): row[2:4] for row in relu.tabulate_networks(found).rows}
     assert cells["sigmoid", "8"] == ["0 of 2", "never"] and cells["tanh", "8"] == ["2 of 2", "2.0 [2.0, 2.0]"]
-    assert "sigmoid never" in relu.conclude(found, relu.judge_hypotheses(found))
+    assert "sigmoid never" in relu.conclude_epochs(found, relu.judge_hypotheses(found))

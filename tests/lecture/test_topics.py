@@ -6,9 +6,9 @@ import pytest
 
 from filterlab.errors import UserError
 from filterlab.lecture import result, topic
-from filterlab.study.statistics import paired
 
 WORKED_OUT = [*range(1, 16), 18]
+PARTS = {"algorithm": ["tutorial", "variants", "noisy_labels"], "coding_or_discovery": ["learning_curves"]}
 
 
 def test_twenty_topics_in_the_lectures_order() -> None:
@@ -25,6 +25,25 @@ def test_every_topic_says_something_and_cites_its_formulas(entry: topic.Topic) -
     assert all(figure.caption for figure in entry.figures.values())
     assert entry.text.count("`") % 2 == entry.correction.count("`") % 2 == 0
     assert callable(entry.load())
+
+
+@pytest.mark.parametrize("entry", [entry for entry in topic.all_topics() if entry.compute], ids=lambda entry: entry.name)
+def test_what_the_text_names_is_made(entry: topic.Topic) -> None:
+    """Each figure, table and conclusion, by its name, in the topic's own modules."""
+    package = Path(topic.__file__).parent
+    modules = [entry.module, *PARTS.get(entry.module, [])]
+    code = "".join((package / f"{module}.py").read_text() for module in modules)
+    for name in (*entry.figures, *entry.tables, *entry.conclusions):
+        assert f'"{name}"' in code, name
+
+
+def test_a_table_and_a_conclusion_have_the_values_in_their_places() -> None:
+    table = result.new_table("05_universal", "boolean", [["XOR"]], hidden=4)
+    assert (table.header[-1], table.rows) == ("MLPs, 4 hidden units", [["XOR"]])
+    values = {"top": 1.5, "end": 1.0, "reach": 5.0, "far": 30.0, "excess": 1e-9}
+    assert result.conclude("03_bump", "sum", **values).startswith("The sum of a rising and a falling unit peaks at 1.5000")
+    with pytest.raises(KeyError, match="hidden"):
+        result.new_table("05_universal", "boolean", [])
 
 
 def test_topics_without_checks_written_elsewhere_have_tests() -> None:
@@ -65,15 +84,3 @@ def test_a_topic_that_comes_later_says_so() -> None:
 )
 def test_a_check_is_judged(check: result.Check, passed: bool) -> None:
     assert check.passed is passed
-
-
-def test_a_hypothesis_may_hold_fail_or_stay_open() -> None:
-    seeds = [str(seed) for seed in range(5)]
-    up = dict(zip(seeds, [0.91, 0.93, 0.92, 0.94, 0.95], strict=True))
-    down = dict(zip(seeds, [0.90, 0.91, 0.91, 0.92, 0.94], strict=True))
-    found = result.compare("up beats down", up, down, unit="points", scale=100)
-    assert found.verdict == "holds" and found.n == 5
-    assert found.difference == pytest.approx(1.4) and found.low == pytest.approx(100 * paired(up, down).low)
-    assert result.compare("down beats up", down, up, unit="").verdict == "fails"
-    same = result.compare("up beats up", up, list(up.values()), unit="")
-    assert same.verdict == "can't be told"

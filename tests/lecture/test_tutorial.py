@@ -9,9 +9,10 @@ import pytest
 
 from filterlab.lecture import tutorial
 from filterlab.lecture.context import Context, part
-from filterlab.lecture.result import Check, mean_interval
+from filterlab.lecture.result import Check
 from filterlab.lecture.trainings import Job, Outcome, fit
 from filterlab.lecture.tutorial import EXERCISE, Data
+from filterlab.study.statistics import mean_interval
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ from dvc.repo import Repo
 from filterlab.cli import main
 from filterlab.errors import DataError, UserError
 from filterlab.lecture import topic as topics
-from filterlab.lecture.result import Hypothesis, Result, Table, equal
+from filterlab.lecture.result import Result, Table, equal
 from filterlab.lecture.topic import Topic
 from filterlab.stages import lecture, lecture_page
+from filterlab.study.claims import Hypothesis
 
 REPOSITORY = Path(__file__).parents[2]
 ONLY = [topic for topic in topics.all_topics() if topic.number in (1, 16)]

@@ -11,7 +11,7 @@ from filterlab.evaluation.metrics import log_softmax
 from filterlab.lecture import noisy_labels, tutorial, variants
 from filterlab.lecture.context import Context
 from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Floats, Result, below, between, close, equal
+from filterlab.lecture.result import Floats, Result, below, between, close, conclude, equal
 from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel
 
 IMAGES, RATE, PATIENCE, MOST = 100, 0.2, 5, 200  # of the loop by hand
@@ -100,6 +100,7 @@ def train_by_hand(train: LabelledImages, validation: LabelledImages) -> Result:
     step = RATE * gradient(start, few)
     before = loss(start, few)
     lowest = min(learned.validation)
+    steps = {"best": learned.best_epoch, "stopped": len(learned.validation), "most": MOST}
     return Result(
         checks=[
             close("loss before the first step is that of guessing, log 10", before, round(float(np.log(10)), 6), tolerance=1e-6),
@@ -114,8 +115,7 @@ def train_by_hand(train: LabelledImages, validation: LabelledImages) -> Result:
             ),
         ],
         figures={"by_hand": plot_loop(learned, unstopped, validation=len(validation))},
-        conclusion=f"The loop by hand was best after step {learned.best_epoch} and stopped at {len(learned.validation)}; "
-        f"going on to {MOST} would have raised the validation loss from {lowest:.3f} to {unstopped.validation[-1]:.3f}.",
+        conclusion=conclude("08_algorithm", "by_hand", **steps, lowest=lowest, last=unstopped.validation[-1]),
     )
 
 

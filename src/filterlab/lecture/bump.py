@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import unit
 from filterlab.lecture.plots import add_panels, new_figure
-from filterlab.lecture.result import Check, Floats, Result, below, between, close
+from filterlab.lecture.result import Check, Floats, Result, below, between, close, conclude
 from filterlab.visualization.style import BLUE, INK, MUTED, ORANGE
 
 REACH, FAR = 5.0, 30.0
@@ -16,12 +16,8 @@ REACH, FAR = 5.0, 30.0
 
 def add_logistic_units(context: Context) -> Result:
     top, end = bump(np.array([0.0, REACH]))
-    return Result(
-        checks=check_bump(),
-        figures={"bump": plot_bump()},
-        conclusion=f"The sum of a rising and a falling unit peaks at {top:.4f} and is still {end:.4f} at x = {REACH:g}; "
-        f"at x = {FAR:g} it lies {excess(np.array(FAR)):.1e} above 1, not on it.",
-    )
+    values = {"top": top, "end": end, "reach": REACH, "far": FAR, "excess": excess(np.array(FAR))}
+    return Result(check_bump(), {"bump": plot_bump()}, conclusion=conclude("03_bump", "sum", **values))
 
 
 def bump(x: Floats) -> Floats:

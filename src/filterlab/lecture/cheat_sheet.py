@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, Record
+from filterlab.lecture.logistic import logistic as sigmoid
 from filterlab.lecture.plots import add_color_scale, add_panels, new_figure
-from filterlab.lecture.result import Check, Floats, Result, Table, below, between, close, compare, equal
+from filterlab.lecture.result import Check, Floats, Result, Table, below, between, close, conclude, equal, new_table
+from filterlab.study.claims import compare
 from filterlab.study.statistics import summarize
 from filterlab.visualization.style import BLUE, INK, ORANGE, SIGNED, bare
 
@@ -26,10 +28,6 @@ class Loss(NamedTuple):
     value: Callable[[Floats, Floats], Floats]
     slope: Callable[[Floats, Floats], Floats]
     formula: str
-
-
-def sigmoid(z: Floats) -> Floats:
-    return 1 / (1 + np.exp(-z))
 
 
 def softmax(z: Floats) -> Floats:
@@ -83,7 +81,7 @@ def compare_losses(context: Context) -> Result:
             fitted = fit(row, seed=seed, steps=steps) if seed else first[name]
             found = {measure: of(fitted.predicted, fitted.truth) for measure, of in row.measures.items()}
             measured[name][str(seed)] = found
-            context.record(Record(f"{name}, split {seed}", {"row": name, "split": seed, "steps": steps}, found))
+            context.record(Record({"row": name, "split": seed, "steps": steps}, found))
     per_output, squared = measured["several 0/1 outputs, BCE"], measured["several 0/1 outputs, SSE"]
     claim = f"several 0/1 outputs: after {steps} steps at one rate, cross-entropy per output {{}} than squared errors"
     right = [{seed: found["accuracy"] for seed, found in given.items()} for given in (per_output, squared)]
@@ -101,7 +99,7 @@ def compare_losses(context: Context) -> Result:
             compare(claim.format("has the smaller RMSE"), *off, unit="RMSE"),
         ],
         tables=[tabulate_sheet(rows, measured)],
-        conclusion=conclude(measured),
+        conclusion=conclude_sheet(measured),
     )
 
 
@@ -241,24 +239,15 @@ def tabulate_sheet(rows: Mapping[str, Row], measured: Mapping[str, Mapping[str, 
         found = {measure: summarize(split[measure] for split in splits.values()) for measure in rows[name].measures}
         values = "; ".join(f"{measure} {of.mean:.3f} ± {of.std:.3f}" for measure, of in found.items())
         cells.append([name, *WRITTEN[name], rows[name].loss.formula, values])
-    return Table(
-        "The corrected sheet, and the slide's two slips below the rows they belong to; z = XW, the bias among the weights. "
-        f"Measured on {HELD_OUT} digits held out: mean and standard deviation, {len(measured['binary'])} splits.",
-        ["problem", "Y", "score", "prediction", "loss", "dL/dz", "measured"],
-        cells,
-    )
+    return new_table("09_cheat_sheet", "sheet", cells, held_out=HELD_OUT, splits=len(measured["binary"]))
 
 
-def conclude(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    def mean(row: str, measure: str) -> float:
-        return summarize(found[measure] for found in measured[row].values()).mean
-
-    return (
-        f"Is it an {POSITIVE}? The corrected loss gets {mean('binary', 'accuracy'):.1%} right, AUC {mean('binary', 'AUC'):.3f}. "
-        f"The slide's calls {mean(SLIPS[0], 'called positive'):.0%} positive and gets {mean(SLIPS[0], 'accuracy'):.1%} right. "
-        f"Which digit? {mean('multiclass', 'accuracy'):.1%} with either softmax, the weights of one the other's negatives. "
-        "Splits of one set of digits overlap, so the intervals over them are narrower than fresh digits would give."
-    )
+def conclude_sheet(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    means = {}
+    for row, splits in measured.items():
+        means[row] = {measure: summarize(split[measure] for split in splits.values()).mean for measure in splits["0"]}
+    shown = {"binary": means["binary"], "slide": means[SLIPS[0]], "multiclass": means["multiclass"]}
+    return conclude("09_cheat_sheet", "sheet", positive=POSITIVE, **shown)
 
 
 def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:

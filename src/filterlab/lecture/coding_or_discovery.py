@@ -13,7 +13,7 @@ from filterlab.baselines.features import FEATURES, Features, Images
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.split import subset
 from filterlab.lecture import learning_curves
-from filterlab.lecture.context import Context
+from filterlab.lecture.context import Context, part
 from filterlab.lecture.learning_curves import (
     ALL,
     Crossover,
@@ -28,10 +28,14 @@ from filterlab.lecture.learning_curves import (
     plot_learning_curves,
     write_size,
 )
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, between, close, compare, equal, write_interval
+from filterlab.lecture.result import Check, Result, Table, between, close, conclude, equal, new_table
+from filterlab.lecture.trainings import record_all
 from filterlab.models.shapes import layers, parameter_count
+from filterlab.study.claims import Hypothesis, compare
+from filterlab.study.statistics import write_interval
 from filterlab.visualization.style import BLUE, ORANGE
 
+TOPIC = "18_coding_or_discovery"
 CODED = {"pixels + SVM": "pixels", "edges + SVM": "edges", "HOG + SVM": "HOG"}
 DEFAULT = ["model=cnn", "optimizer=sgd", "schedule=one_cycle", "trainer.batch_size=64"]
 NETWORKS = {
@@ -60,10 +64,11 @@ class Material:
 
 
 def compare_coding_and_discovery(context: Context) -> Result:
-    train, test = every(context.train, context.budget(full=1, quick=100)), every(context.test, context.budget(full=1, quick=10))
+    train = part(context.train, slice(None, None, context.budget(full=1, quick=100)))
+    test = part(context.test, slice(None, None, context.budget(full=1, quick=10)))
     coded, seconds = code(context, train.images)
     given = Material(train, test, coded, code(context, test.images)[0])
-    measured = learning_curves.measure_all(context, tasks(context, given))
+    measured = list(record_all(context, learning_curves.measure, dict(enumerate(tasks(context, given)))).values())
     looked = first_look(context, given)
     curves = learning_curves.group_by_method(measured, METHODS)
     gaps = {name: ahead(curves, name) for name in NETWORKS}
@@ -76,19 +81,15 @@ def compare_coding_and_discovery(context: Context) -> Result:
         },
         hypotheses=judge_hypotheses(context, curves),
         tables=[
-            accuracy_table(curves, len(test)),
-            crossover_table(turns),
-            first_look_table(looked, curves),
-            chosen_table(curves),
-            stored_table(curves),
+            by_size("accuracy", curves, lambda found: write_interval(*interval(found, tested=len(test)), ".2f")),
+            new_table(TOPIC, "crossover", [[name, write_size(turn.at), turn.interval] for name, turn in turns.items()]),
+            tabulate_first_look(looked, curves),
+            by_size("chosen", curves, most_chosen, list(CODED)),
+            by_size("stored", curves, lambda found: f"{np.mean([one.stored for one in found]):.2f}"),
         ],
-        conclusion=conclude(curves, turns),
-        costs=[costs_table(curves, seconds, tested=len(test))],
+        conclusion=conclude_crossover(curves, turns),
+        costs=[tabulate_costs(curves, seconds, tested=len(test))],
     )
-
-
-def every(part: LabelledImages, step: int) -> LabelledImages:
-    return LabelledImages(images=part.images[::step], labels=part.labels[::step])
 
 
 def code(context: Context, images: Images) -> tuple[dict[str, Features], dict[str, float]]:
@@ -202,54 +203,27 @@ def judge_hypotheses(context: Context, curves: Curves) -> list[Hypothesis]:
     return [compare(claim, accuracy(a, size), accuracy(b, size), unit=unit, scale=100) for claim, a, b, size in claims]
 
 
-def by_size(curves: Curves, caption: str, cell: Callable[[list[Measured]], str], methods: Sequence[str] = METHODS) -> Table:
+def by_size(name: str, curves: Curves, cell: Callable[[list[Measured]], str], methods: Sequence[str] = METHODS) -> Table:
     """A row for each number of images, a column for each method."""
     rows = [[write_size(size), *(cell(curves[method][size]) for method in methods)] for size in curves[METHODS[0]]]
-    return Table(caption, ["images per digit", *methods], rows)
+    return new_table(TOPIC, name, rows)
 
 
-def accuracy_table(curves: Curves, tested: int) -> Table:
-    caption = "Accuracy on the test set, in %, with its 95 % interval: over five subsets, else over the test images."
-    return by_size(curves, caption, lambda found: write_interval(*interval(found, tested=tested), ".2f"))
+def most_chosen(found: list[Measured]) -> str:
+    ((most, times),) = Counter(f"{one.chosen['C']:g}, {one.chosen['gamma']:.2g}" for one in found).most_common(1)
+    return f"{most} ({times} of {len(found)})"
 
 
-def chosen_table(curves: Curves) -> Table:
-    def cell(found: list[Measured]) -> str:
-        ((most, times),) = Counter(f"{one.chosen['C']:g}, {one.chosen['gamma']:.2g}" for one in found).most_common(1)
-        return f"{most} ({times} of {len(found)})"
-
-    caption = "C and gamma that most of the subsets chose; gamma in units of 1 / total variance."
-    return by_size(curves, caption, cell, list(CODED))
-
-
-def stored_table(curves: Curves) -> Table:
-    caption = "MB of the model, four bytes a number: a machine keeps training images, a network has its size from the start."
-    return by_size(curves, caption, lambda found: f"{np.mean([one.stored for one in found]):.2f}")
-
-
-def crossover_table(turns: Mapping[str, Crossover]) -> Table:
-    rows = [[name, write_size(turn.at), turn.interval] for name, turn in turns.items()]
-    caption = (
-        "Images per digit from which on a network's mean accuracy is above that of the coded features that are best there; "
-        "interpolated over their logarithm, with a 95 % bootstrap interval over subsets and test images."
-    )
-    return Table(caption, ["network", "ahead from", "95 % interval"], rows)
-
-
-def first_look_table(looked: Mapping[int, list[float]], curves: Curves) -> Table:
+def tabulate_first_look(looked: Mapping[int, list[float]], curves: Curves) -> Table:
     rows = []
     for n, found in looked.items():
         for (method, name), first, ours in zip(CODED.items(), FIRST_LOOK[n], found, strict=True):
             tuned = curves[method].get(n / 10)
             rows.append([str(n), name, f"{first:.1f}", f"{ours:.2f}", f"{np.mean(percent(tuned)):.2f}" if tuned else ""])
-    caption = (
-        "The first look made again: accuracy in %, C = 10, gamma = 1 / (D var(X)), no projection. 1000 and 5000 are the first "
-        "training images; of 10 and 100 ours is a mean over subsets, the first look one draw. Tuned: a mean over subsets."
-    )
-    return Table(caption, ["training images", "features", "first look", "ours, untuned", "ours, tuned"], rows)
+    return new_table(TOPIC, "first_look", rows)
 
 
-def costs_table(curves: Curves, seconds: Mapping[str, float], *, tested: int) -> Table:
+def tabulate_costs(curves: Curves, seconds: Mapping[str, float], *, tested: int) -> Table:
     sizes = list(curves[METHODS[0]])
     shown = [size for size in sizes if size in (10, 100, 1000)] + sizes[-1:]
 
@@ -269,7 +243,7 @@ def costs_table(curves: Curves, seconds: Mapping[str, float], *, tested: int) ->
     return Table(caption, [*header, f"{tested:,} test images, s", "training, MB"], rows)
 
 
-def conclude(curves: Curves, turns: Mapping[str, Crossover]) -> str:
+def conclude_crossover(curves: Curves, turns: Mapping[str, Crossover]) -> str:
     bests = []
     sizes = list(curves[METHODS[0]])
     for size in (sizes[0], 10.0, sizes[-1]):
@@ -277,7 +251,4 @@ def conclude(curves: Curves, turns: Mapping[str, Crossover]) -> str:
         coding, network = (max(kind, key=lambda method: means[method]) for kind in (CODED, NETWORKS))
         bests.append(f"{write_size(size)} of each digit: {coding} {means[coding]:.1f} %, {network} {means[network]:.1f} %")
     crossed = [f"{name} from {write_size(turn.at)} (95 % interval {turn.interval})" for name, turn in turns.items()]
-    return (
-        f"The best coded features and the best network, from {'; '.join(bests)}. Ahead of the best coded features, by images of "
-        f"each digit: {'; '.join(crossed)}."
-    )
+    return conclude(TOPIC, "crossover", bests="; ".join(bests), crossed="; ".join(crossed))

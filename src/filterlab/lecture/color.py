@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.plots import add_color_scale, add_panels, new_figure
-from filterlab.lecture.result import Check, Floats, Result, Table, close, equal
+from filterlab.lecture.result import Check, Floats, Result, close, conclude, equal, new_table
 from filterlab.models import shapes
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.visualization.style import FAINT, HEADER, MARGIN, SIGNED, bare, color_scale, panel
@@ -28,13 +28,16 @@ def filter_color_image(context: Context) -> Result:
     image, filter_ = photograph(), red_filter()
     seen = {name: gradient(kernels, channels=8, networks=NETWORKS, seed=14) for name, kernels in STACKS.items()}
     weights = {name: stack_weights(kernels, channels=WIDTH) for name, kernels in STACKS.items()}
+    rows = [
+        [name, "x".join(map(str, extent(seen[name])[:2])), f"{weights[name]:,}", f"{middle(seen[name]):.0%}"] for name in STACKS
+    ]
     three, one = "three 3x3", "one 7x7"
+    share = weights[three] / weights[one]
     return Result(
         checks=[*check_filter(image, filter_), *check_formulas(), *check_stacks(seen, weights)],
         figures={"channels": plot_channels(image, filter_), "stacks": plot_stacks({three: seen[three], one: seen[one]})},
-        tables=[tabulate_stacks(seen, weights)],
-        conclusion=f"Three layers of 3x3 have {weights[three] / weights[one]:.0%} of the weights of one of 7x7. The 3x3 pixels "
-        f"in the middle have {middle(seen[three]):.0%} of the gradient below them, and {middle(seen[one]):.0%} below the one.",
+        tables=[new_table("14_color", "stacks", rows, width=WIDTH, networks=NETWORKS)],
+        conclusion=conclude("14_color", "stacks", share=share, three=middle(seen[three]), one=middle(seen[one])),
     )
 
 
@@ -186,18 +189,6 @@ def check_stacks(seen: dict[str, Floats], weights: dict[str, int]) -> list[Check
         equal("receptive fields of these by models.shapes", fields, [3, 5, 7, 7]),
         equal(f"weights of three 3x3 and one 7x7, C = {WIDTH}: 27 C^2, 49 C^2", counts, [27 * WIDTH**2, 49 * WIDTH**2]),
     ]
-
-
-def tabulate_stacks(seen: dict[str, Floats], weights: dict[str, int]) -> Table:
-    return Table(
-        f"What a unit above each stack sees, the stack's weights with {WIDTH} channels, and the share of the gradient that falls "
-        f"on the 3x3 pixels in the middle (mean of {NETWORKS} untrained networks).",
-        ["layers", "sees", "weights", "in the middle 3x3"],
-        [
-            [name, "x".join(map(str, extent(seen[name])[:2])), f"{weights[name]:,}", f"{middle(seen[name]):.0%}"]
-            for name in STACKS
-        ],
-    )
 
 
 def plot_channels(image: Floats, weights: Floats) -> Figure:

@@ -1,15 +1,13 @@
 """Topic 4: seven logistic functions, one inside the other: a network of three layers with weights set by hand."""
 
-from itertools import pairwise, product
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
-from filterlab.lecture.plots import add_panels, new_figure
-from filterlab.lecture.result import Check, Floats, Result, Table, below, close, equal
-from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, bare, panel
+from filterlab.lecture.plots import add_panels, draw_network, new_figure
+from filterlab.lecture.result import Check, Floats, Result, Table, below, close, conclude, equal, new_table
+from filterlab.visualization.style import BLUE, INK, MUTED, ORANGE
 
 LAYERS = [["y1", "y2", "y4", "y5"], ["y3", "y6"], ["y7"]]
 WEIGHTS = [  # of each layer: (units below, units)
@@ -31,12 +29,13 @@ Curves = dict[str, Floats]
 def compose_logistic_units(context: Context) -> Result:
     x = np.linspace(-REACH, REACH, 60001)  # in steps of 0.0001
     y = formulas(x)
+    y7 = y["y7"]
+    found = {"base": y7[0], "dip": y7.min(), "low": x[y7.argmin()], "peak": y7.max(), "high": x[y7.argmax()]}
     return Result(
         checks=[*structure(x, y), *values(x, y)],
         figures={"network": plot_network(), "curves": plot_curves(x, y)},
-        tables=[ranges(y)],
-        conclusion=f"y7 lies at {y['y7'][0]:.4f} far from 0, with a dip to {y['y7'].min():.4f} at x = {x[y['y7'].argmin()]:.2f} "
-        f"and a peak of {y['y7'].max():.4f} at x = {x[y['y7'].argmax()]:.2f}.",
+        tables=[tabulate_units(y)],
+        conclusion=conclude("04_composition", "curve", **found),
     )
 
 
@@ -103,45 +102,20 @@ def extreme(y: Floats, kind: str) -> int:
     return int(y.argmax() if kind == "peak" else y.argmin())
 
 
-def ranges(y: Curves) -> Table:
+def tabulate_units(y: Curves) -> Table:
     rows = []
     for units, weights, biases in zip(LAYERS, WEIGHTS, BIASES, strict=True):
-        for place, unit in enumerate(units):
-            rows.append(
-                [
-                    unit,
-                    f"{biases[place]:g}",
-                    ", ".join(f"{weight:g}" for weight in weights[:, place]),
-                    f"{y[unit].min():.4f}",
-                    f"{y[unit].max():.4f}",
-                ]
-            )
-    caption = f"The units, and their lowest and highest output for x from {-REACH:g} to {REACH:g}. Weight 0: no connection."
-    return Table(caption, ["unit", "bias", "weights, from the layer below", "lowest", "highest"], rows)
+        for unit, column, bias in zip(units, weights.T, biases, strict=True):
+            below = ", ".join(f"{weight:g}" for weight in column)
+            rows.append([unit, f"{bias:g}", below, f"{y[unit].min():.4f}", f"{y[unit].max():.4f}"])
+    return new_table("04_composition", "units", rows, low=-REACH, high=REACH)
 
 
 def plot_network() -> Figure:
     drawn = new_figure("04_composition", "network", 11.0, 4.4)
-    axes = panel(drawn, left=MARGIN, bottom=0.2, width=10.1, height=4.4)
-    bare(axes)
-    axes.set_xlim(-0.5, 9.6)
-    axes.set_ylim(-0.5, 3.9)
-    columns = [{"x": 1.7}, {"y1": 3.4, "y2": 2.3, "y4": 1.1, "y5": 0.0}, {"y3": 2.85, "y6": 0.55}, {"y7": 1.7}]
-    for layer, (left, right) in enumerate(pairwise(columns)):
-        for (row, start), (column, end) in product(enumerate(left.values()), enumerate(right.values())):
-            weight = WEIGHTS[layer][row, column]
-            if weight:
-                color = ORANGE if weight > 0 else BLUE
-                axes.plot([3 * layer, 3 * layer + 3], [start, end], color=color, linewidth=1 + abs(weight) / 5, zorder=1)
-                text = axes.text(3 * layer + 1.5, (start + end) / 2, f"{weight:+g}", color=color, fontsize=11)
-                text.set(ha="center", va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
-    for layer, places in enumerate(columns):
-        for place, (unit, height) in enumerate(places.items()):
-            axes.scatter(3 * layer, height, s=1900, facecolor="white", edgecolor=INK, linewidth=1.5, zorder=2)
-            axes.text(3 * layer, height + (0.1 if layer else 0), unit, ha="center", va="center", fontsize=12)
-            if layer:
-                bias = f"{BIASES[layer - 1][place]:+g}"
-                axes.text(3 * layer, height - 0.17, bias, ha="center", va="center", color=MUTED)
+    (axes,) = add_panels(drawn)
+    units = [[f"{unit}\n{bias:+g}" for unit, bias in zip(*layer, strict=True)] for layer in zip(LAYERS, BIASES, strict=True)]
+    draw_network(axes, [["x"], *units], WEIGHTS, written=True)
     return drawn
 
 

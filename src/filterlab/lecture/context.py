@@ -23,10 +23,13 @@ T = TypeVar("T")
 class Record:
     """One training or fit of a topic, as it is recorded: params tell it from the others, curves are by epoch, from 1."""
 
-    name: str
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return " ".join(f"{key}={given}" for key, given in self.params.items())
 
 
 class Context:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import means_and_bars, new_figure, set_log_percent
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, close, compare, count_verdicts, equal, mean_interval
+from filterlab.lecture.result import Check, Result, Table, close, conclude, equal, new_table
 from filterlab.lecture.trainings import Job, Outcome, train_all
+from filterlab.study.claims import Hypothesis, compare, count_verdicts
+from filterlab.study.statistics import mean_interval
 from filterlab.visualization.mosaic import mosaic
 from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, color_scale, panel
 
@@ -48,7 +50,7 @@ def compare_engineered_filters(context: Context) -> Result:
         figures={"filters": plot_filters(outcomes, n=max(sizes)), "accuracy": plot_accuracies(accuracy)},
         hypotheses=hypotheses,
         tables=[tabulate_accuracy(accuracy, test, likeness, epochs=sizes)],
-        conclusion=conclude(accuracy, hypotheses),
+        conclusion=conclude_accuracy(accuracy, hypotheses),
     )
 
 
@@ -185,21 +187,17 @@ def judge_hypotheses(accuracy: Scores, likeness: Scores) -> list[Hypothesis]:
 
 def tabulate_accuracy(accuracy: Scores, test: Scores, likeness: Scores, *, epochs: Mapping[int, int]) -> Table:
     measured = [(accuracy, ".2%"), (test, ".2%"), (likeness, ".3f")]
-    return Table(
-        f"Means over {len(accuracy['learned', max(epochs)])} seeds and their 95 % intervals. The cosine is of a filter with the "
-        "nearest edge filter, a mean over the eight.",
-        ["training images", "epochs", "filters", "validation accuracy", "test accuracy", "cosine with an edge"],
-        [
-            [f"{n:,}", str(epochs[n]), kind, *(mean_interval(found[kind, n].values(), form) for found, form in measured)]
-            for kind, n in accuracy
-        ],
-    )
+    rows = [
+        [f"{n:,}", str(epochs[n]), kind, *(mean_interval(found[kind, n].values(), form) for found, form in measured)]
+        for kind, n in accuracy
+    ]
+    return new_table("11_engineered", "accuracy", rows, seeds=len(accuracy["learned", max(epochs)]))
 
 
-def conclude(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
+def conclude_accuracy(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
     n = max(size for _, size in accuracy)
     means = ", ".join(f"{kind} {np.mean(list(accuracy[kind, n].values())):.2%}" for kind in KINDS)
-    return f"Validation accuracy with {n:,} training images, by filters: {means}. {count_verdicts(hypotheses)}"
+    return conclude("11_engineered", "accuracy", images=n, means=means, verdicts=count_verdicts(hypotheses))
 
 
 def plot_filters(outcomes: Outcomes, *, n: int) -> Figure:

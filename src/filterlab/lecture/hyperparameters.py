@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import means_and_bars, new_figure
-from filterlab.lecture.result import Hypothesis, Result, Table, between, compare, equal, plus_minus
+from filterlab.lecture.result import Result, Table, between, conclude, equal, new_table
 from filterlab.lecture.trainings import Job, Outcome, train_all
+from filterlab.study.claims import Hypothesis, compare
+from filterlab.study.statistics import plus_minus
 from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel
 
 FACTORS = {"kernel": (3, 5, 9, 16), "stride": (1, 2), "filters": (1, 2, 4, 8, 16, 32), "pool": (1, 2)}
@@ -62,7 +64,7 @@ def compare_hyperparameters(context: Context) -> Result:
     outcomes = train_all(context, jobs)
     measured = by_setting({key: measure_accuracy(outcome, jobs[key]) for key, outcome in outcomes.items()})
     claims = judge_hypotheses(measured)
-    counts = [sum(part.numel() for part in outcome.network.parameters()) for outcome in outcomes.values()]
+    counts = [outcome.parameters for outcome in outcomes.values()]
     base = float(np.mean([got.validation for got in measured[changed(TEN)].values()]))
     return Result(
         checks=[
@@ -75,7 +77,7 @@ def compare_hyperparameters(context: Context) -> Result:
         hypotheses=claims,
         figures={"factors": plot_factors(measured)},
         tables=[tabulate_settings(measured)],
-        conclusion=conclude(claims, measured),
+        conclusion=conclude_claims(claims, measured),
     )
 
 
@@ -175,20 +177,14 @@ def tabulate_settings(measured: Measured) -> Table:
             plus_minus([100 * getattr(each, name) for each in got.values()], ".2f") for name in ("train", "validation", "gap")
         ]
         rows.append([setting.problem, *(str(getattr(setting, name)) for name in BASE), f"{setting.parameters:,}", *means])
-    return Table(
-        f"Every setting: mean of {len(got)} seeds and half of its 95 % interval; accuracies in percent, the gap in points.",
-        ["problem", *NAMES.values(), "parameters", "training accuracy", "validation accuracy", "gap"],
-        rows,
-    )
+    return new_table("13_hyperparameters", "settings", rows, seeds=len(got))
 
 
-def conclude(claims: list[Hypothesis], measured: Measured) -> str:
+def conclude_claims(claims: list[Hypothesis], measured: Measured) -> str:
     holding, failing = (sum(claim.verdict == verdict for claim in claims) for verdict in ("holds", "fails"))
-    enough = {problem: 2 ** np.mean(list(needed(measured, problem).values())) for problem in CLASSES}
-    return (
-        f"Of {len(claims)} claims {holding} hold, {failing} fail and {len(claims) - holding - failing} can't be told. To come "
-        f"within half a point of 32 filters, ten digits take {enough[TEN]:.1f} and 0 from 1 {enough[TWO]:.1f} (geometric means)."
-    )
+    ten, two = (2 ** np.mean(list(needed(measured, problem).values())) for problem in CLASSES)
+    counts = {"claims": len(claims), "holding": holding, "failing": failing, "rest": len(claims) - holding - failing}
+    return conclude("13_hyperparameters", "claims", **counts, ten=ten, two=two)
 
 
 def plot_factors(measured: Measured) -> Figure:

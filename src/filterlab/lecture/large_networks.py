@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import new_figure, share_limits
-from filterlab.lecture.result import Check, Floats, Hypothesis, Result, Table, close, compare, equal, plus_minus
+from filterlab.lecture.result import Check, Floats, Result, Table, close, conclude, equal, new_table
 from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.models import shapes
 from filterlab.models.architectures.resnet import ResNet
-from filterlab.study.statistics import summarize
+from filterlab.study.claims import Hypothesis, compare
+from filterlab.study.statistics import plus_minus, summarize
 from filterlab.visualization.style import BLUE, MARGIN, ORANGE, panel
 
 SIDE, WIDTH = 14, 4
@@ -66,7 +67,7 @@ def train_large_networks(context: Context) -> Result:
         hypotheses=judge_hypotheses(measured),
         figures={"gradients": plot_gradients(measured), "training": plot_training(measured)},
         tables=[tabulate_networks(measured), classifier_table],
-        conclusion=conclude(measured),
+        conclusion=conclude_deepest(measured),
     )
 
 
@@ -177,41 +178,29 @@ def check_classifier() -> tuple[list[Check], Table]:
             *((f"dense, {inputs} to {units}", count) for (inputs, units), count in zip(DENSE, counts, strict=True)),
         ]
     ]
-    caption = f"AlexNet's parameters, {total[0]:,} in all (as torchvision has it, arXiv 1404.5997)."
-    return checks, Table(caption, ["layers", "parameters", "share"], rows)
+    return checks, new_table("15_large_networks", "classifier", rows, parameters=total[0])
 
 
 def tabulate_networks(measured: Measured) -> Table:
     rows = []
     for kind, by_seed in measured.items():
         got = list(by_seed.values())
-        columns = [
-            ([seen.span for seen in got], ".1f"),
-            ([100 * seen.train for seen in got], ".1f"),
-            ([100 * seen.validation for seen in got], ".1f"),
-            ([seen.outcome.curves["train/loss"][-1] for seen in got], ".3f"),
+        cells = [
+            f"{got[0].outcome.parameters:,}",
+            plus_minus([seen.span for seen in got], ".1f"),
+            plus_minus([100 * seen.train for seen in got], ".1f"),
+            plus_minus([100 * seen.validation for seen in got], ".1f"),
+            plus_minus([seen.outcome.curves["train/loss"][-1] for seen in got], ".3f"),
         ]
-        parameters = sum(part.numel() for part in got[0].outcome.network.parameters())
-        rows.append(
-            [str(kind.depth), "yes" if kind.residual else "no", f"{parameters:,}", *(plus_minus(*column) for column in columns)]
-        )
-    return Table(
-        f"Mean of {len(got)} seeds and half of its 95 % interval. Gradients: factors of ten from the convolution with the "
-        "smallest to that with the largest, before training. Training: the last epoch, as it went; validation: the best one.",
-        ["layers", "shortcuts", "parameters", "gradients", "training accuracy [%]", "validation accuracy [%]", "training loss"],
-        rows,
-    )
+        rows.append([str(kind.depth), "yes" if kind.residual else "no", *cells])
+    return new_table("15_large_networks", "networks", rows, seeds=len(got))
 
 
-def conclude(measured: Measured) -> str:
+def conclude_deepest(measured: Measured) -> str:
     deep = [list(measured[Kind(residual, 110)].values()) for residual in (False, True)]
     plain, residual = (summarize(100 * seen.train for seen in got).mean for got in deep)
     fall = [10 ** summarize(np.log10(seen.gradients[0] / seen.gradients[-1]) for seen in got).mean for got in deep]
-    return (
-        f"With 110 layers and the same parameters, training ends at {plain:.1f} % of the training images without "
-        f"shortcuts and at {residual:.1f} % with them. Before it, the first convolution's gradient is {fall[0]:.2g} and "
-        f"{fall[1]:.2g} times the last's."
-    )
+    return conclude("15_large_networks", "deepest", plain=plain, residual=residual, fall=fall)
 
 
 def plot_gradients(measured: Measured) -> Figure:

@@ -17,7 +17,7 @@ from filterlab.baselines import svm
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation.intervals import wilson
-from filterlab.lecture.context import Context, Record
+from filterlab.lecture.context import Record
 from filterlab.lecture.plots import new_figure
 from filterlab.lecture.result import Floats
 from filterlab.lecture.trainings import Job, fit
@@ -80,22 +80,7 @@ class Measured:
     def record(self) -> Record:
         named = {"images": self.images, "test/accuracy": self.accuracy, "model/MB": self.stored}
         costs = {"training/seconds": self.seconds, "test/seconds": self.test_seconds, "training/MB": self.memory}
-        name = " ".join(f"{key}={given}" for key, given in self.params.items())
-        return Record(name, params=self.params, metrics={**named, **costs, **self.chosen})
-
-
-def measure_all(context: Context, tasks: Sequence[Task]) -> list[Measured]:
-    """All tasks side by side, in their order; each is recorded, networks and machines under the same names."""
-    found = []
-    for measured in context.map_parallel(measure, tasks):
-        record = measured.record()
-        context.record(record)
-        found.append(measured)
-        print(
-            f"  {len(found):>3} of {len(tasks)}  {record.name}: test {measured.accuracy:.2%}, {measured.seconds:.1f} s",
-            flush=True,
-        )
-    return found
+        return Record(self.params, metrics={**named, **costs, **self.chosen})
 
 
 def measure(task: Task) -> Measured:
@@ -155,7 +140,7 @@ def train_network(task: Task, config: schema.Config) -> Learned:
     outcome = fit(Job(task.params, config=config, train=given, validation=seen))
     return Learned(
         predict=lambda images: predict(outcome.predictor, images.copy()).argmax(axis=1),  # a copy: PyTorch wants it writable
-        numbers=sum(weight.numel() for weight in outcome.network.parameters()),
+        numbers=outcome.parameters,
         seconds=outcome.seconds,
         chosen={"passes": copies, "training/accuracy": outcome.best("validation/accuracy")},
     )

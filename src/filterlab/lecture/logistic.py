@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.plots import add_panels, new_figure
-from filterlab.lecture.result import Check, Floats, Result, Table, below, close
+from filterlab.lecture.result import Check, Floats, Result, below, close, new_table
 from filterlab.visualization.style import BLUE, FAINT, INK, MUTED, ORANGE
 
 PAIRS = [(0, 1), (0, 5), (2, 1), (0, -1)]  # (b, w) of the slides
@@ -15,19 +15,14 @@ REACH = 6.0  # the axis is drawn, and searched, from -REACH to REACH
 def examine_logistic_units(context: Context) -> Result:
     midpoints = [midpoint(bias=bias, weight=weight) for bias, weight in PAIRS]
     slopes = [slope(place, bias=bias, weight=weight) for place, (bias, weight) in zip(midpoints, PAIRS, strict=True)]
+    rows = [
+        [f"{bias}", f"{weight}", f"{place:.6f}", f"{0 - bias / weight:.6f}", f"{steepness:.6f}", f"{weight / 4:.6f}"]
+        for (bias, weight), place, steepness in zip(PAIRS, midpoints, slopes, strict=True)
+    ]
     return Result(
         checks=check_units(midpoints, slopes),
         figures={"logistic": plot_units(midpoints, slopes)},
-        tables=[
-            Table(
-                "Midpoint by bisection and slope by finite differences, from values of the function alone, and the formulas.",
-                ["b", "w", "midpoint", "-b/w", "slope at the midpoint", "w/4"],
-                [
-                    [f"{bias}", f"{weight}", f"{place:.6f}", f"{0 - bias / weight:.6f}", f"{steepness:.6f}", f"{weight / 4:.6f}"]
-                    for (bias, weight), place, steepness in zip(PAIRS, midpoints, slopes, strict=True)
-                ],
-            )
-        ],
+        tables=[new_table("02_logistic", "units", rows)],
     )
 
 
@@ -71,12 +66,7 @@ def check_units(midpoints: list[float], slopes: list[float]) -> list[Check]:
             [0.5] * len(PAIRS),
             tolerance=0,
         ),
-        close(
-            f"the midpoint, {pairs}",
-            midpoints,
-            [0 - bias / weight for bias, weight in PAIRS],
-            tolerance=1e-9,
-        ),
+        close(f"the midpoint, {pairs}", midpoints, [0 - bias / weight for bias, weight in PAIRS], tolerance=1e-9),
         close(
             f"the slope at the midpoint, {pairs}",
             [round(steepness, 9) for steepness in slopes],

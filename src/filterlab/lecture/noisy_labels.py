@@ -10,9 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, below, between, compare, equal, mean_interval
+from filterlab.lecture.result import Check, Result, Table, below, between, conclude, equal, new_table
 from filterlab.lecture.trainings import Job, Outcome, train_all
-from filterlab.study.statistics import summarize
+from filterlab.study.claims import Hypothesis, compare
+from filterlab.study.statistics import mean_interval, summarize
 from filterlab.visualization.style import BLUE, INK, MARGIN, MUTED, ORANGE, panel
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def compare_remedies(context: Context) -> Result:
         figures={"noisy_labels": plot_noisy_labels(outcomes, lowest=context.budget(full=0.4, quick=0.0))},
         hypotheses=claims,
         tables=[tabulate_remedies(outcomes, drawn)],
-        conclusion=f"With {WRONG} of {IMAGES} labels wrong, {verdicts}.",
+        conclusion=conclude("08_algorithm", "noisy_labels", wrong=WRONG, images=IMAGES, verdicts=verdicts),
     )
 
 
@@ -144,13 +145,7 @@ def tabulate_remedies(outcomes: Outcomes, drawn: Drawn) -> Table:
                 *(mean_interval(values, ".1f", scale=100) for values in last),
             ]
         )
-    chosen = ["chosen epoch", "test, %", f"wrong labels it repeats, of {WRONG}"]
-    return Table(
-        f"{IMAGES} images with {WRONG} wrong labels: means and 95 % intervals of {len(drawn)} seeds. Training labels "
-        "include the wrong ones, and are compared as the epoch goes, with dropout on where there is dropout.",
-        ["", *chosen, "last epoch: validation, %", "last epoch: training labels, %"],
-        rows,
-    )
+    return new_table("08_algorithm", "noisy_labels", rows, images=IMAGES, wrong=WRONG, seeds=len(drawn))
 
 
 def parroted(outcome: Outcome, true: LabelledImages, noisy: LabelledImages) -> int:

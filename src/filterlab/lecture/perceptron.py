@@ -1,27 +1,29 @@
 """Topic 6: the multilayer perceptron: P inputs, H hidden units, K outputs, and how many numbers that takes."""
 
 from collections.abc import Sequence
-from itertools import pairwise, product
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from filterlab.lecture.context import Context
 from filterlab.lecture.logistic import logistic
-from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Floats, Result, Table, below, equal
+from filterlab.lecture.plots import add_panels, draw_network, new_figure
+from filterlab.lecture.result import Check, Floats, Result, below, equal, new_table
 from filterlab.models import shapes
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, bare, panel
+from filterlab.visualization.style import MUTED, ORANGE
 
 SIZES = [(1, 1, 1), (2, 3, 1), (4, 5, 3), (64, 32, 10), (784, 256, 10), (4608, 32, 10)]  # (P, H, K)
 DRAWN = (4, 5, 3)
 EXAMPLES = 16  # to compare the scores on
-ONES = 3.7  # where the figure has the units that are always 1
 Matrices = tuple[Floats, Floats]
 
 
 def count_perceptron_parameters(context: Context) -> Result:
     built = [compare_network(context, sizes, seed=seed) for seed, sizes in enumerate(SIZES)]
+    rows = [
+        [f"{number:,}" for number in (p, h, k, (p + 1) * h, (h + 1) * k, count_parameters(p, h, k), *numbers[:2])]
+        for (p, h, k), numbers in zip(SIZES, built, strict=True)
+    ]
     return Result(
         checks=[
             *check_counts(built),
@@ -33,16 +35,7 @@ def count_perceptron_parameters(context: Context) -> Result:
             ),
         ],
         figures={"network": plot_network(*DRAWN)},
-        tables=[
-            Table(
-                "Parameters by the formula, by filterlab's layer table, and of its PyTorch network.",
-                ["P", "H", "K", "(P+1)H", "(H+1)K", "sum", "layer table", "PyTorch"],
-                [
-                    [f"{number:,}" for number in (p, h, k, (p + 1) * h, (h + 1) * k, count_parameters(p, h, k), *numbers[:2])]
-                    for (p, h, k), numbers in zip(SIZES, built, strict=True)
-                ],
-            )
-        ],
+        tables=[new_table("06_perceptron", "parameters", rows)],
     )
 
 
@@ -116,35 +109,21 @@ def check_tutorial(context: Context) -> list[Check]:
 
 
 def plot_network(inputs: int, hidden: int, outputs: int) -> Figure:
+    """The weights of the units that are always 1, the biases, have a color of their own."""
     below, above = (inputs + 1) * hidden, (hidden + 1) * outputs
     values = {"inputs": inputs, "hidden": hidden, "outputs": outputs, "below": below, "above": above, "total": below + above}
     drawn = new_figure("06_perceptron", "network", 10.5, 5.2, **values)
-    axes = panel(drawn, left=MARGIN, bottom=0.1, width=9.6, height=5.2)
-    bare(axes)
-    axes.set_xlim(0, 9.6)  # inches
-    axes.set_ylim(-1.1, 4.1)
-    columns = [(1.3, inputs, "x"), (4.8, hidden, "h"), (8.3, outputs, "y")]
-    for (left, lower, _), (right, upper, _) in pairwise(columns):
-        starts = [*((height, MUTED) for height in heights(lower)), (ONES, ORANGE)]
-        for (start, color), end in product(starts, heights(upper)):
-            axes.plot([left, right], [start, end], color=color, linewidth=0.9, zorder=1)
-        axes.scatter(left, ONES, s=750, marker="s", facecolor="white", edgecolor=ORANGE, linewidth=1.8, zorder=2)
-        axes.text(left, ONES, "1", ha="center", va="center", fontsize=12)
-    for across, units, name in columns:
-        for number, height in enumerate(heights(units), start=1):
-            axes.scatter(across, height, s=950, facecolor="white", edgecolor=BLUE, linewidth=1.8, zorder=2)
-            axes.text(across, height, f"{name}{number}", ha="center", va="center", fontsize=12)
-    for across, text in [
-        (1.3, f"P = {inputs} inputs"),
-        (3.05, f"(P + 1) H\n= {inputs + 1} x {hidden} = {below}"),
-        (4.8, f"H = {hidden} hidden units"),
-        (6.55, f"(H + 1) K\n= {hidden + 1} x {outputs} = {above}"),
-        (8.3, f"K = {outputs} outputs"),
+    (axes,) = add_panels(drawn)
+    units = [[f"{name}{place}" for place in range(1, n + 1)] for name, n in (("x", inputs), ("h", hidden), ("y", outputs))]
+    first, second = -np.ones((inputs + 1, hidden + 1)), -np.ones((hidden + 1, outputs))
+    first[0], second[0], first[:, 0] = 1, 1, 0
+    draw_network(axes, [["1", *units[0]], ["1", *units[1]], units[2]], [first, second], colors=(MUTED, ORANGE), thickest=1.0)
+    for place, text in [
+        (0, f"P = {inputs} inputs"),
+        (0.5, f"(P + 1) H\n= {inputs + 1} x {hidden} = {below}"),
+        (1, f"H = {hidden} hidden units"),
+        (1.5, f"(H + 1) K\n= {hidden + 1} x {outputs} = {above}"),
+        (2, f"K = {outputs} outputs"),
     ]:
-        axes.text(across, -0.55, text, ha="center", va="top", fontsize=12)
+        axes.annotate(text, (place, 0), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize=12)
     return drawn
-
-
-def heights(units: int) -> list[float]:
-    """A column's places in the figure, from the top down, around 1.5."""
-    return [1.5 + 0.75 * ((units - 1) / 2 - place) for place in range(units)]

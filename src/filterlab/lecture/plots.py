@@ -11,14 +11,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullLocator
 
 from filterlab.lecture.result import Floats
-from filterlab.lecture.topic import FOLDER, read
+from filterlab.lecture.topic import named
 from filterlab.study.statistics import summarize
-from filterlab.visualization.style import FAINT, HEADER, MARGIN, MUTED, sheet
+from filterlab.visualization.style import BLUE, FAINT, HEADER, MARGIN, MUTED, ORANGE, SIGNED, bare, sheet
 
 
 def new_figure(topic: str, name: str, width: float, height: float, **values: Any) -> Figure:
     """An empty figure, sizes in inches, under the title and subtitle in the topic's Markdown, with `values` in their places."""
-    texts = read(FOLDER / f"{topic}.md").figures[name]
+    texts = named(topic).figures[name]
     return sheet(texts.title.format(**values), caption=texts.subtitle.format(**values), width=width, height=height)
 
 
@@ -41,6 +41,52 @@ def add_color_scale(figure: Figure, image: AxesImage, panels: Sequence[Axes], *,
     bar = figure.colorbar(image, ax=list(panels), aspect=25, pad=0.02, label=label)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=10, colors=MUTED, length=3)
+
+
+def draw_network(
+    axes: Axes,
+    labels: Sequence[Sequence[str]],
+    weights: Sequence[Floats],
+    *,
+    colors: tuple[str, str] = (BLUE, ORANGE),
+    fills: Sequence[Floats] = (),
+    written: bool = False,
+    thickest: float = 4.5,
+) -> None:
+    """A network from left to right: a circle with its label for each unit, a line for each weight other than 0.
+
+    weights: (below, above) between each two layers; a line is as wide as the weight is large, up to `thickest`, and has one of
+    `colors`, of negative and of positive ones; `written`: the number stands on it. fills: the units' values, which color them.
+    """
+    bare(axes)
+    axes.margins(0.08, 0.12)
+    tall = max(len(layer) for layer in labels)
+    heights = [tall * (0.5 - (np.arange(len(layer)) + 0.5) / len(layer)) for layer in labels]
+    widest = max(np.abs(given).max() for given in weights)
+    for place, given in enumerate(weights):
+        for (low, high), weight in np.ndenumerate(given):
+            ends, color = [heights[place][low], heights[place + 1][high]], colors[int(weight > 0)]
+            if weight:
+                axes.plot(
+                    [place, place + 1],
+                    ends,
+                    color=color,
+                    linewidth=0.5 + (thickest - 0.5) * abs(weight) / widest,
+                    alpha=0.6,
+                    zorder=1,
+                )
+            if weight and written:
+                text = axes.text(
+                    place + 0.5, float(np.mean(ends)), f"{weight:+g}", color=color, ha="center", va="center", fontsize=11
+                )
+                text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5})
+    limit = 1.8 * max((np.abs(fill).max() for fill in fills), default=1.0)  # so that black stays readable on the strongest color
+    for place, (layer, height) in enumerate(zip(labels, heights, strict=True)):
+        fill = fills[place] if fills else np.zeros(len(layer))
+        look: dict[str, Any] = {"c": fill, "cmap": SIGNED, "vmin": -limit, "vmax": limit}
+        axes.scatter([place] * len(layer), height, s=1700, edgecolors=MUTED, zorder=2, **look)
+        for label, up in zip(layer, height, strict=True):
+            axes.text(place, up, label, ha="center", va="center", zorder=3)
 
 
 def set_log_percent(axes: Axes) -> None:

@@ -5,15 +5,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.plots import add_panels, new_figure
-from filterlab.lecture.result import Check, Floats, Result, below, close
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, SIGNED, bare, panel
+from filterlab.lecture.logistic import logistic
+from filterlab.lecture.plots import add_panels, draw_network, new_figure
+from filterlab.lecture.result import Check, Floats, Result, below, close, conclude
+from filterlab.visualization.style import BLUE, MUTED, ORANGE
 
 SIZES = (2, 3, 3, 2)  # inputs, H2, H3, outputs: the slide's names of the two hidden layers
 EXAMPLES, IMAGES = 8, 6
@@ -37,6 +37,7 @@ def compare_gradients(context: Context) -> Result:
         name: np.array([distance(differences(error, net, step=step, central=name == "central"), hand) for step in STEPS])
         for name in ("central", "one-sided")
     }
+    best = [(curve.min(), STEPS[curve.argmin()]) for curve in curves.values()]
     return Result(
         checks=[
             *check_gradients("the MLP", hand, autograd(mlp_error, net, x, target), differences(error, net, step=STEP)),
@@ -45,7 +46,7 @@ def compare_gradients(context: Context) -> Result:
             *check_convolutional(draw),
         ],
         figures={"passes": plot_passes(net, values, hand, signals), "differences": plot_differences(curves)},
-        conclusion=conclude(curves),
+        conclusion=conclude("07_propagation", "differences", central=best[0], sided=best[1]),
     )
 
 
@@ -56,7 +57,7 @@ def forward(net: Sequence[Floats], x: Floats) -> list[Floats]:
     """
     values = [x]
     for weight, bias in zip(net[::2], net[1::2], strict=True):
-        values.append(1 / (1 + np.exp(-(values[-1] @ weight + bias))))
+        values.append(logistic(values[-1] @ weight + bias))
     return values
 
 
@@ -189,51 +190,22 @@ def check_convolutional(draw: np.random.Generator) -> list[Check]:
     return check_gradients("the convolutional network and its images", conv_backward(net, images, digits), by_torch, measured)
 
 
-def conclude(curves: dict[str, Floats]) -> str:
-    errors = " and ".join(
-        f"{curve.min():.0e} for {name} ones (step {STEPS[curve.argmin()]:.0e})" for name, curve in curves.items()
-    )
-    return (
-        "By hand and by autograd the gradients are the same numbers up to rounding, in both networks. Finite differences never "
-        f"come that near: at the best step, their largest error as a share of the largest gradient is {errors}."
-    )
-
-
 def plot_passes(
     net: Sequence[Floats], values: Sequence[Floats], gradients: Sequence[Floats], signals: Sequence[Floats]
 ) -> Figure:
     drawn = new_figure("07_propagation", "passes", 12.6, 4.4)
-    for left, title, nodes, lines, names in [
-        (0.0, "forward: values in the circles, weights on the lines", values, net[::2], "X H2 H3 Y"),
-        (6.0, "backward: the error's gradients by both", signals, gradients[::2], "dE/dX dE/dH2 dE/dH3 dE/dY"),
-    ]:
-        axes = panel(drawn, left=MARGIN + left, bottom=0.15, width=5.7, height=4.0)
-        draw_network(axes, [node[0] for node in nodes], lines, names.split())
+    panels = add_panels(drawn, columns=2)
+    passes = [
+        ("forward: values in the circles, weights on the lines", values, net[::2], "X H2 H3 Y", "->"),
+        ("backward: the error's gradients by both", signals, gradients[::2], "dE/dX dE/dH2 dE/dH3 dE/dY", "<-"),
+    ]
+    for axes, (title, nodes, lines, names, arrow) in zip(panels, passes, strict=True):
+        first = [node[0] for node in nodes]
+        draw_network(axes, [[f"{value:.3f}" for value in node] for node in first], lines, colors=(BLUE, RED), fills=first)
         axes.set_title(title)
-        ends = ((3.2, -1.95), (-0.2, -1.95)) if left else ((-0.2, -1.95), (3.2, -1.95))
-        axes.annotate("", xytext=ends[0], xy=ends[1], arrowprops={"arrowstyle": "->", "color": MUTED, "linewidth": 1.5})
+        axes.set_xticks(range(len(SIZES)), names.split(), fontsize=12)
+        axes.annotate("", (1, 0), (0, 0), "axes fraction", arrowprops={"arrowstyle": arrow, "color": MUTED, "linewidth": 1.5})
     return drawn
-
-
-def draw_network(axes: Axes, nodes: Sequence[Floats], lines: Sequence[Floats], names: Sequence[str]) -> None:
-    """nodes: by layer, from left to right. lines: (below, above) between each two layers."""
-    bare(axes)
-    axes.set(xlim=(-0.4, 3.4), ylim=(-2.1, 2.0))
-    heights = [(len(node) - 1) / 2 - np.arange(len(node)) for node in nodes]
-    widest = max(np.abs(line).max() for line in lines)
-    for place, line in enumerate(lines):
-        for (low, high), number in np.ndenumerate(line):
-            ends = heights[place][low], heights[place + 1][high]
-            width = 0.4 + 6 * abs(number) / widest
-            axes.plot([place, place + 1], ends, color=RED if number > 0 else BLUE, linewidth=width, alpha=0.5, zorder=1)
-    limit = 1.8 * max(np.abs(node).max() for node in nodes)  # so that black stays readable on the strongest color
-    for place, (node, height, name) in enumerate(zip(nodes, heights, names, strict=True)):
-        axes.scatter(
-            [place] * len(node), height, c=node, s=1500, cmap=SIGNED, vmin=-limit, vmax=limit, edgecolors=MUTED, zorder=2
-        )
-        for number, up in zip(node, height, strict=True):
-            axes.text(place, up, f"{number:.3f}", ha="center", va="center", zorder=3)
-        axes.text(place, 1.6, name, ha="center", fontsize=12)
 
 
 def plot_differences(curves: dict[str, Floats]) -> Figure:

@@ -11,20 +11,10 @@ from matplotlib.figure import Figure
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.plots import new_figure, set_log_percent, share_limits
-from filterlab.lecture.result import (
-    Check,
-    Floats,
-    Hypothesis,
-    Result,
-    Table,
-    below,
-    close,
-    compare,
-    count_verdicts,
-    equal,
-    mean_interval,
-)
+from filterlab.lecture.result import Check, Floats, Result, Table, below, close, conclude, equal, new_table
 from filterlab.lecture.trainings import Job, Outcome, train_all
+from filterlab.study.claims import Hypothesis, compare, count_verdicts
+from filterlab.study.statistics import mean_interval
 from filterlab.visualization.style import BLUE, FAINT, MARGIN, MUTED, ORANGE, panel
 
 NAMES = {"relu": "ReLU", "elu": "ELU", "tanh": "tanh", "sigmoid": "sigmoid"}
@@ -98,7 +88,7 @@ def train_deep_networks(context: Context) -> Result:
         figures={"functions": plot_functions(), "gradients": plot_gradients(found), "learning": plot_learning(found)},
         hypotheses=hypotheses,
         tables=[tabulate_networks(found)],
-        conclusion=conclude(found, hypotheses),
+        conclusion=conclude_epochs(found, hypotheses),
     )
 
 
@@ -224,35 +214,28 @@ def judge_hypotheses(found: Found) -> list[Hypothesis]:
 
 
 def tabulate_networks(found: Found) -> Table:
-    columns: dict[str, Callable[[Sequence[Trained]], str]] = {
-        f"reached {LEVEL:.0%}": lambda owns: f"{sum(own.reached for own in owns)} of {len(owns)}",
-        "epochs to it": lambda owns: (
-            mean_interval([own.epochs for own in owns], ".1f") if any(own.reached for own in owns) else "never"
-        ),
-        "best validation accuracy": lambda owns: mean_interval([max(own.accuracy) for own in owns], ".2%"),
-        "largest activation": lambda owns: mean_interval([own.after.largest for own in owns], ".2f"),
-        "dead units": lambda owns: mean_interval([own.after.dead for own in owns], ".1%"),
-        "gradient passed, untrained": lambda owns: mean_interval([own.before.passed for own in owns], ".2g"),
-        "gradient passed, trained": lambda owns: mean_interval([own.after.passed for own in owns], ".2g"),
-    }
-    return Table(
-        "Means over the seeds and their 95 % intervals. A seed that never got there counts with all its epochs. Gradient "
-        "passed: what reaches the first hidden layer, as a share of what is at the last.",
-        ["activation", "hidden layers", *columns],
-        [[NAMES[name], str(depth), *(tell(owns) for tell in columns.values())] for (name, depth), owns in found.items()],
-    )
+    rows = []
+    for (name, depth), owns in found.items():
+        reached = sum(own.reached for own in owns)
+        cells = [
+            mean_interval([own.epochs for own in owns], ".1f") if reached else "never",
+            mean_interval([max(own.accuracy) for own in owns], ".2%"),
+            mean_interval([own.after.largest for own in owns], ".2f"),
+            mean_interval([own.after.dead for own in owns], ".1%"),
+            mean_interval([own.before.passed for own in owns], ".2g"),
+            mean_interval([own.after.passed for own in owns], ".2g"),
+        ]
+        rows.append([NAMES[name], str(depth), f"{reached} of {len(owns)}", *cells])
+    return new_table("12_relu", "networks", rows, level=LEVEL)
 
 
-def conclude(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
+def conclude_epochs(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
     words = []
     for name, shown in NAMES.items():
         owns = found[name, DEEP]
         reached, mean = sum(own.reached for own in owns), np.mean([own.epochs for own in owns])
         words.append(f"{shown} {reached} of {len(owns)} seeds, {mean:.1f} epochs" if reached else f"{shown} never")
-    return (
-        f"{LEVEL:.0%} through {DEEP} hidden layers: {'; '.join(words)} (a seed that never got there counts with all its epochs). "
-        + count_verdicts(hypotheses)
-    )
+    return conclude("12_relu", "epochs", level=LEVEL, deep=DEEP, epochs="; ".join(words), verdicts=count_verdicts(hypotheses))
 
 
 def plot_functions() -> Figure:

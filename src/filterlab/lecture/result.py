@@ -1,17 +1,19 @@
 """What a topic of the lecture computes: checks, hypotheses, tables, figures."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filterlab.study.statistics import paired, summarize
+from filterlab.lecture.topic import named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from filterlab.study.claims import Hypothesis
 
 Floats = NDArray[np.float64]
 Value = bool | int | float | str | list  # of numbers, nested as deep as the array it stands for
@@ -56,69 +58,23 @@ def below(says: str, value: float, high: float) -> Check:
 
 
 @dataclass(frozen=True)
-class Hypothesis:
-    """A claim that was stated before anything was measured, and what came out. It may fail: that is a result, and no error.
-
-    Attributes:
-        claim: e.g. "3x3 filters beat 9x9".
-        unit: of the difference, e.g. "points of validation accuracy".
-        difference: mean over n paired seeds; the claim says that it is positive.
-        low, high: its two-sided 95 % interval; nan where it can't be told.
-    """
-
-    claim: str
-    unit: str
-    difference: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def verdict(self) -> str:
-        """holds (the interval lies above 0), fails (below 0), or can't be told."""
-        return "holds" if self.low > 0 else "fails" if self.high < 0 else "can't be told"
-
-
-Seeds = Mapping[Any, float] | Sequence[float] | Floats  # values by seed, or in the seeds' order
-
-
-def compare(claim: str, larger: Seeds, smaller: Seeds, *, unit: str, scale: float = 1.0) -> Hypothesis:
-    """The claim that the one exceeds the other, paired seed by seed; `scale` turns a difference into `unit` (100: points)."""
-    keyed = (values if isinstance(values, Mapping) else dict(enumerate(values)) for values in (larger, smaller))
-    found = paired(*({str(seed): float(value) for seed, value in values.items()} for values in keyed))
-    return Hypothesis(claim, unit, scale * found.difference, scale * found.low, scale * found.high, found.n)
-
-
-def count_verdicts(hypotheses: Sequence[Hypothesis]) -> str:
-    """E.g. "Of 9 claims 5 hold and 2 fail."."""
-    verdicts = [found.verdict for found in hypotheses]
-    return f"Of {len(verdicts)} claims {verdicts.count('holds')} hold and {verdicts.count('fails')} fail."
-
-
-def write_interval(mean: float, low: float, high: float, form: str) -> str:
-    """E.g. 0.97 [0.96, 0.98], each number in the format `form`."""
-    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
-
-
-def mean_interval(values: Iterable[float], form: str, *, scale: float = 1.0) -> str:
-    """The mean of the values and its 95 % interval, e.g. 0.97 [0.96, 0.98]."""
-    found = summarize(values)
-    return write_interval(scale * found.mean, scale * found.low, scale * found.high, form)
-
-
-def plus_minus(values: Iterable[float], form: str) -> str:
-    """The mean of the values and half of its 95 % interval, e.g. 0.97 ± 0.01."""
-    found = summarize(values)
-    return f"{found.mean:{form}} ± {found.high - found.mean:{form}}"
-
-
-@dataclass(frozen=True)
 class Table:
     """caption: one sentence. Every row has as many cells as the header; numbers are already written as they are to be read."""
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def new_table(topic: str, name: str, rows: Sequence[Sequence[str]], **values: Any) -> Table:
+    """Rows under the caption and the columns in the topic's Markdown, with `values` in their places."""
+    text = named(topic).tables[name]
+    return Table(text.caption.format(**values), [column.format(**values) for column in text.columns], rows)
+
+
+def conclude(topic: str, name: str, **values: Any) -> str:
+    """The conclusion in the topic's Markdown, with `values` in their places."""
+    return named(topic).conclusions[name].format(**values)
 
 
 @dataclass(frozen=True)
@@ -136,7 +92,7 @@ class Result:
 
     checks: Sequence[Check]
     figures: dict[str, "Figure"]
-    hypotheses: Sequence[Hypothesis] = ()
+    hypotheses: Sequence["Hypothesis"] = ()
     tables: Sequence[Table] = ()
     conclusion: str = ""
     costs: Sequence[Table] = field(default=())

@@ -35,6 +35,14 @@ class FigureText:
 
 
 @dataclass(frozen=True)
+class TableText:
+    """caption, columns: of a table, with places for values as in a figure's title."""
+
+    caption: str
+    columns: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Topic:
     """A Markdown file of topics/: its front matter and its text.
 
@@ -47,6 +55,7 @@ class Topic:
         formulas: in the order they are needed.
         correction: where the slide's form is wrong, and why; empty where it is right.
         figures: by the names that they have in the result.
+        tables, conclusions: by name; a conclusion is a sentence or more with places for values, e.g. {accuracy:.1%}.
     """
 
     name: str
@@ -58,6 +67,8 @@ class Topic:
     formulas: Sequence[Formula] = ()
     correction: str = ""
     figures: Mapping[str, FigureText] = field(default_factory=dict)
+    tables: Mapping[str, TableText] = field(default_factory=dict)
+    conclusions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -82,7 +93,13 @@ def read(path: Path) -> Topic:
     given: dict[str, Any] = document.values(front)
     formulas = [Formula(**formula) for formula in given.pop("formulas", [])]
     figures = {name: FigureText(**texts) for name, texts in given.pop("figures", {}).items()}
-    return Topic(name=path.stem, text=text.strip(), formulas=formulas, figures=figures, **given)
+    tables = {name: TableText(**texts) for name, texts in given.pop("tables", {}).items()}
+    return Topic(name=path.stem, text=text.strip(), formulas=formulas, figures=figures, tables=tables, **given)
+
+
+def named(name: str) -> Topic:
+    """E.g. of "01_line"."""
+    return read(FOLDER / f"{name}.md")
 
 
 @cache

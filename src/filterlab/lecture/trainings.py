@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.lecture.context import Context, Record
-
-K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,6 @@ class Job:
     validation: LabelledImages
     test: LabelledImages | None = None
     change: Callable[[Any], None] | None = None
-
-    @property
-    def name(self) -> str:
-        return " ".join(f"{key}={given}" for key, given in self.params.items())
 
 
 @dataclass(frozen=True)
@@ -77,21 +71,44 @@ class Outcome:
         assert self.logits is not None and self.test_labels is not None, "the job had no test images"
         return float((self.logits.argmax(axis=1) == self.test_labels).mean())
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network has learned, or has kept as they were."""
+        return sum(weights.numel() for weights in self.network.parameters())
+
+    def record(self) -> Record:
+        metrics = {f"best/{name}": self.best(name) for name in self.curves}
+        metrics |= {"best_epoch": self.best_epoch, "training/seconds": self.seconds}
+        metrics |= {"test/accuracy": self.test_accuracy} if self.logits is not None else {}
+        return Record(self.params, metrics, self.curves)
+
+
+class Recorded(Protocol):
+    """What comes of a training, and knows how it is recorded."""
+
+    def record(self) -> Record: ...
+
+
+K = TypeVar("K")
+R = TypeVar("R", bound=Recorded)
+SHOWN = {"validation": "best/validation/accuracy", "test": "test/accuracy"}  # of a record's metrics, where it has them
+
+
+def record_all(context: Context, function: Callable[[Any], R], jobs: Mapping[K, Any]) -> dict[K, R]:
+    """function(job) of every job, as many at a time as there are cores; each is recorded, and a line of it printed."""
+    done: dict[K, R] = {}
+    for key, outcome in zip(jobs, context.map_parallel(function, list(jobs.values())), strict=True):
+        done[key], record = outcome, outcome.record()
+        context.record(record)
+        accuracy = ", ".join(f"{name} {record.metrics[key]:.2%}" for name, key in SHOWN.items() if key in record.metrics)
+        seconds = record.metrics["training/seconds"]
+        print(f"  {len(done):>3} of {len(jobs)}  {record.name}: {accuracy}, {seconds:.1f} s", flush=True)
+    return done
+
 
 def train_all(context: Context, jobs: Mapping[K, Job]) -> dict[K, Outcome]:
-    """Train every job, as many at a time as there are cores; record each."""
-    outcomes: dict[K, Outcome] = {}
-    for (key, job), outcome in zip(jobs.items(), context.map_parallel(fit, list(jobs.values())), strict=True):
-        outcomes[key] = outcome
-        metrics = {f"best/{name}": outcome.best(name) for name in outcome.curves}
-        metrics |= {"best_epoch": outcome.best_epoch, "training/seconds": outcome.seconds}
-        accuracy = f"validation {outcome.best('validation/accuracy'):.2%}"
-        if job.test is not None:
-            metrics["test/accuracy"] = outcome.test_accuracy
-            accuracy += f", test {outcome.test_accuracy:.2%}"
-        context.record(Record(name=job.name, params=job.params, metrics=metrics, curves=outcome.curves))
-        print(f"  {len(outcomes):>3} of {len(jobs)}  {job.name}: {accuracy}, {outcome.seconds:.1f} s", flush=True)
-    return outcomes
+    """Train every job; record each."""
+    return record_all(context, fit, jobs)
 
 
 def fit(job: Job) -> Outcome:

@@ -14,11 +14,12 @@ from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import metrics
 from filterlab.evaluation.summary import evaluate
 from filterlab.lecture.context import Context, by_setting, part
-from filterlab.lecture.result import Check, Result, Table, below, between, close, equal, mean_interval
+from filterlab.lecture.result import Check, Result, Table, below, between, close, conclude, equal, new_table
 from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.models import shapes
-from filterlab.study.statistics import summarize
+from filterlab.study.statistics import mean_interval, summarize
 from filterlab.visualization import confusion, curves, filters, gallery
+from filterlab.visualization.style import size
 
 IMAGE = {"channels": 1, "height": 28, "width": 28, "classes": 10}
 LAYERS = {  # of the exercise's network: channels, height and width behind the layer, parameters
@@ -37,6 +38,10 @@ class Setting(NamedTuple):
 
     filters: int
     kernel: int
+
+    @property
+    def cells(self) -> list[str]:
+        return [str(self.filters), size(self.kernel, self.kernel)]
 
 
 EXERCISE = Setting(32, 3)
@@ -88,8 +93,7 @@ def examine_exercise(context: Context, data: Data, outcomes: Mapping[int, Outcom
         checks=[*check_data(context, data), *check_network(context), *check_training(context, data, outcomes)],
         figures=figures(outcomes[0], data, names=list(context.mnist.classes)),
         tables=[beside_lecturer(outcomes)],
-        conclusion=f"The exercise's network is right on {accuracy} % of the test set, the mean of "
-        f"{len(outcomes)} seeds with its 95 % interval; the lecturer saw 97.0.",
+        conclusion=conclude("08_algorithm", "exercise", accuracy=accuracy, seeds=len(outcomes)),
     )
 
 
@@ -161,15 +165,9 @@ def beside_lecturer(outcomes: Mapping[int, Outcome]) -> Table:
     rows = {seed: run_in_numbers(outcome) for seed, outcome in outcomes.items()}
     columns = zip(zip(*rows.values(), strict=True), (".3f", ".3f", ".1f", ".1f", ".4f", ".3f"), strict=True)
     ours = [mean_interval(column, form) for column, form in columns]
-    return Table(
-        "The exercise beside the lecturer's run of 2020: accuracies as shares, losses in nats, means with their 95 % intervals.",
-        ["", "validation, epoch 1", "best validation", "at epoch", "stopped at", "test accuracy", "test loss"],
-        [
-            ["the lecturer", *LECTURER],
-            [f"mean of {len(rows)} seeds", *ours],
-            *([f"seed {seed}", *(f"{value:.4g}" for value in row)] for seed, row in rows.items()),
-        ],
-    )
+    cells = [["the lecturer", *LECTURER], [f"mean of {len(rows)} seeds", *ours]]
+    cells += [[f"seed {seed}", *(f"{value:.4g}" for value in row)] for seed, row in rows.items()]
+    return new_table("08_algorithm", "lecturer", cells)
 
 
 def run_in_numbers(outcome: Outcome) -> list[float]:

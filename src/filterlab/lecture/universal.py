@@ -8,8 +8,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, Record
+from filterlab.lecture.logistic import logistic
 from filterlab.lecture.plots import add_panels, new_figure
-from filterlab.lecture.result import Check, Floats, Hypothesis, Result, Table, below, compare, equal, mean_interval
+from filterlab.lecture.result import Check, Floats, Result, Table, below, conclude, equal, new_table
+from filterlab.study.claims import Hypothesis, compare
+from filterlab.study.statistics import mean_interval
 from filterlab.visualization.style import BLUE, FAINT, INK, MUTED, ORANGE, SIGNED, bare
 
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -34,13 +37,13 @@ def fit_any_function(context: Context) -> Result:
     ]
     for n, *found in zip(WIDTHS, *errors.values(), strict=True):
         metrics = {f"rms/{name}": float(values.mean()) for name, values in zip(errors, found, strict=True)}
-        context.record(Record(f"hidden={n}", {"hidden": n}, metrics))
+        context.record(Record({"hidden": n}, metrics))
     return Result(
         checks=checks,
         figures={"boolean": cuts, "curves": plot_curves(errors, fits, sample)},
         hypotheses=judge_hypotheses(errors),
         tables=[table, tabulate_widths(errors, by_hand)],
-        conclusion=conclude(errors),
+        conclusion=conclude_widths(errors),
     )
 
 
@@ -104,7 +107,7 @@ def rms(differences: Floats) -> Floats:
 def steps_by_hand(x: Floats, n: int) -> Floats:
     """A sum of n steep logistic units that takes the value of `curve` at n + 1 evenly spaced points of [-1, 1]."""
     levels, jumps = curve(np.linspace(-1, 1, n + 1)), np.linspace(-1, 1, 2 * n + 1)[1::2]
-    rises = 1 / (1 + np.exp(-np.clip(50 * n * (x[:, None] - jumps), -700, 700)))  # steep beside the 2 / n between two jumps
+    rises = logistic(np.clip(50 * n * (x[:, None] - jumps), -700, 700))  # steep beside the 2 / n between two jumps
     return levels[0] + rises @ np.diff(levels)
 
 
@@ -137,18 +140,14 @@ def fit_boolean(networks: int) -> tuple[list[Check], Table, Figure]:
             "largest score of a linear unit trained on XOR: an output of 1/2, whatever goes in", float(np.abs(xor).max()), 1e-3
         ),
     ]
-    table = Table(
-        "The functions, their values at 00, 01, 10, 11, and how many of the trained networks have all four right.",
-        ["function", "values", "a line can cut it", "linear units", f"MLPs, {HIDDEN} hidden units"],
-        [
-            [name, "".join(map(str, values)), "yes" if can else "no", *(f"{given.sum()} of {networks}" for given in fitted)]
-            for name, values, can, *fitted in zip(NAMES, TABLES, cut, *right, strict=True)
-        ],
-    )
+    rows = [
+        [name, "".join(map(str, values)), "yes" if can else "no", *(f"{given.sum()} of {networks}" for given in fitted)]
+        for name, values, can, *fitted in zip(NAMES, TABLES, cut, *right, strict=True)
+    ]
     fields = [
         at.reshape(16, networks, 41, 41)[range(16), given.argmax(axis=1)] for (_, at), given in zip(found, right, strict=True)
     ]
-    return checks, table, plot_boolean(fields)
+    return checks, new_table("05_universal", "boolean", rows, hidden=HIDDEN), plot_boolean(fields)
 
 
 def named(chosen: NDArray[np.bool_]) -> list[str]:
@@ -195,23 +194,17 @@ def judge_hypotheses(errors: Mapping[str, Floats]) -> list[Hypothesis]:
 
 def tabulate_widths(errors: Mapping[str, Floats], by_hand: Sequence[float]) -> Table:
     cells = [[mean_interval(values, ".3f") for values in given] for given in errors.values()]
-    return Table(
-        f"Root mean square errors, means and 95 % intervals. Curve: {errors['curve'].shape[1]} networks, {POINTS} points without "
-        f"noise. Training, validation: {errors['training'].shape[1]} samples of {NOISY} noisy points, {NEW} new ones each.",
-        ["hidden units", "steps by hand, largest error", *errors],
-        [[str(n), f"{hand:.3f}", *row] for n, hand, *row in zip(WIDTHS, by_hand, *cells, strict=True)],
-    )
+    rows = [[str(n), f"{hand:.3f}", *row] for n, hand, *row in zip(WIDTHS, by_hand, *cells, strict=True)]
+    networks, samples = errors["curve"].shape[1], errors["training"].shape[1]
+    sizes = {"networks": networks, "points": POINTS, "samples": samples, "noisy": NOISY, "new": NEW}
+    return new_table("05_universal", "widths", rows, **sizes)
 
 
-def conclude(errors: Mapping[str, Floats]) -> str:
+def conclude_widths(errors: Mapping[str, Floats]) -> str:
     curved, seen, new = (given.mean(axis=1) for given in errors.values())
-    best, last = new.argmin(), WIDTHS[-1]
-    return (
-        "One hidden layer fits all 16 Boolean functions, a linear unit all but XOR and XNOR. The error on the curve goes from "
-        f"{curved[0]:.3f} with {WIDTHS[0]} hidden unit to {curved.min():.4f} with {WIDTHS[curved.argmin()]}. On {NOISY} noisy "
-        f"points the training error goes from {seen[0]:.3f} to {seen[-1]:.3f} with {last}; the error on new points is least "
-        f"with {WIDTHS[best]} hidden units, {new[best]:.3f}, and {new[-1]:.3f} with {last} (the noise: {NOISE})."
-    )
+    widths = {"narrow": WIDTHS[0], "at": WIDTHS[curved.argmin()], "best": WIDTHS[new.argmin()], "wide": WIDTHS[-1]}
+    found = {"first": curved[0], "least": curved.min(), "seen": seen[[0, -1]], "new": [new.min(), new[-1]]}
+    return conclude("05_universal", "widths", **widths, **found, noisy=NOISY, noise=NOISE)
 
 
 def plot_boolean(fields: Sequence[Floats]) -> Figure:
@@ -222,7 +215,7 @@ def plot_boolean(fields: Sequence[Floats]) -> Figure:
         row, column = divmod(place, 8)
         kind, function = row % 2, 8 * (row // 2) + column
         bare(axes)
-        output = 1 / (1 + np.exp(-fields[kind][function]))
+        output = logistic(fields[kind][function])
         axes.imshow(output, origin="lower", extent=(-1.6, 1.6, -1.6, 1.6), cmap=SIGNED, vmin=-0.3, vmax=1.3)
         axes.scatter(x1, x2, c=["black" if value else "white" for value in TABLES[function]], edgecolors="black", s=45)
         if kind == 0:

@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from filterlab.evaluation.metrics import class_scores, confusion_matrix
 from filterlab.lecture.context import Context
 from filterlab.lecture.plots import new_figure
-from filterlab.lecture.result import Check, Hypothesis, Result, Table, compare, equal, mean_interval, write_interval
+from filterlab.lecture.result import Check, Result, Table, conclude, equal, new_table
 from filterlab.lecture.trainings import Outcome
 from filterlab.lecture.tutorial import EXERCISE, IMAGE, Setting, Trained, config
 from filterlab.models import shapes
 from filterlab.study import setting_filters
-from filterlab.study.statistics import paired, summarize
-from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel, size
+from filterlab.study.claims import Hypothesis, compare
+from filterlab.study.statistics import mean_interval, paired, summarize, write_interval
+from filterlab.visualization.style import BLUE, MARGIN, MUTED, ORANGE, panel
 
 FILTERS, KERNELS = (8, 16, 32), (3, 9, 16)
 PARAMETERS = [[37_890, 22_338, 9_402], [76_570, 45_466, 19_594], [157_386, 95_178, 43_434]]  # FILTERS down, KERNELS across
@@ -88,23 +89,15 @@ def test_accuracy(outcomes: Mapping[int, Outcome]) -> list[float]:
 
 def table_of_nine(context: Context, nine: Trained) -> Table:
     counts = {s: shapes.parameter_count(shapes.layers(config(context, s, seed=0).model, **IMAGE)) for s in nine}
-    return Table(
-        "The nine variants: percent right, mean and 95 % interval over seeds. (2019's lecturer saw 93 % on the test set "
-        "with 16 filters of 16x16 and plain gradient descent; here all are trained by Adam.)",
-        ["filters", "size", "parameters", "seeds", "best epoch", "validation", "test"],
-        [
-            [
-                str(setting.filters),
-                size(setting.kernel, setting.kernel),
-                f"{counts[setting]:,}",
-                str(len(outcomes)),
-                f"{np.mean([outcome.best_epoch for outcome in outcomes.values()]):.1f}",
-                mean_interval(best_validation(outcomes), ".1f", scale=100),
-                mean_interval(test_accuracy(outcomes), ".2f", scale=100),
-            ]
-            for setting, outcomes in nine.items()
-        ],
-    )
+    rows = []
+    for setting, outcomes in nine.items():
+        epoch = np.mean([outcome.best_epoch for outcome in outcomes.values()])
+        right = [
+            mean_interval(best_validation(outcomes), ".1f", scale=100),
+            mean_interval(test_accuracy(outcomes), ".2f", scale=100),
+        ]
+        rows.append([*setting.cells, f"{counts[setting]:,}", str(len(outcomes)), f"{epoch:.1f}", *right])
+    return new_table("08_algorithm", "variants", rows)
 
 
 def plot_variants(nine: Trained) -> Figure:
@@ -112,7 +105,7 @@ def plot_variants(nine: Trained) -> Figure:
     rows = []
     for setting, outcomes in sorted(nine.items(), key=lambda entry: -summarize(best_validation(entry[1])).mean):
         best = max(outcomes.values(), key=lambda outcome: outcome.best("validation/accuracy"))
-        name = f"{setting.filters} of {size(setting.kernel, setting.kernel)}"
+        name = " of ".join(setting.cells)
         rows.append((name, f"validation {summarize(best_validation(outcomes)).mean:.1%}", best.first_layers[best.best_epoch]))
     return setting_filters.draw_filters(
         rows, heading="filters", image_shape=(1, 28, 28), total=len(rows), subject="The nine variants"
@@ -149,10 +142,8 @@ def answer(fewest: Fewest) -> str:
         return "none of the numbers tried" if number is None else f"{number} filter{'s' * (number > 1)}"
 
     good, apart = smallest(as_good(fewest)), smallest(tells_apart(fewest))
-    return (
-        f"The fewest filters for ten digits: {filters(apart)} tell all of them apart (every recall above {RECALL}); "
-        f"{filters(good)} are as good as {max(fewest)} (within {100 * SLACK:g} points)."
-    )
+    levels = {"recall": RECALL, "most": max(fewest), "slack": 100 * SLACK}
+    return conclude("08_algorithm", "fewest", apart=filters(apart), good=filters(good), **levels)
 
 
 def table_of_fewest(fewest: Fewest) -> Table:
@@ -172,8 +163,7 @@ def table_of_fewest(fewest: Fewest) -> Table:
                 "yes" if apart[number] else "no",
             ]
         )
-    header = ["filters", "test, %", f"points below {max(fewest)}", "as good", "lowest recall of any seed", "tells all apart"]
-    return Table(f"How few 3x3 filters do: means and 95 % intervals of {len(largest)} seeds.", header, rows)
+    return new_table("08_algorithm", "fewest", rows, seeds=len(largest), most=max(fewest))
 
 
 def plot_fewest(fewest: Fewest) -> Figure:
@@ -208,16 +198,8 @@ def plot_fewest(fewest: Fewest) -> Figure:
 
 
 def seconds(trained: Trained) -> Table:
-    return Table(
-        "Seconds of a training on one core, and epochs; means over seeds.",
-        ["filters", "size", "epochs", "seconds"],
-        [
-            [
-                str(setting.filters),
-                size(setting.kernel, setting.kernel),
-                f"{np.mean([len(outcome.curves['train/loss']) for outcome in outcomes.values()]):.1f}",
-                f"{np.mean([outcome.seconds for outcome in outcomes.values()]):.1f}",
-            ]
-            for setting, outcomes in sorted(trained.items())
-        ],
-    )
+    rows = []
+    for setting, outcomes in sorted(trained.items()):
+        spent = [(len(outcome.curves["train/loss"]), outcome.seconds) for outcome in outcomes.values()]
+        rows.append([*setting.cells, *(f"{mean:.1f}" for mean in np.mean(spent, axis=0))])
+    return new_table("08_algorithm", "seconds", rows)

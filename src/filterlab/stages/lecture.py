@@ -15,10 +15,11 @@ from filterlab.config import compose, schema
 from filterlab.errors import DataError, UserError
 from filterlab.lecture import topic as topics
 from filterlab.lecture.context import Context, Record
-from filterlab.lecture.result import Check, Hypothesis, Result
+from filterlab.lecture.result import Check, Result
 from filterlab.lecture.topic import FigureText, Topic
 from filterlab.stages import lecture_page
 from filterlab.stages.lecture_page import COSTS, FINDINGS
+from filterlab.study.claims import Hypothesis
 from filterlab.tracking import process, provenance
 
 EXPERIMENT = "lecture"  # of MLflow

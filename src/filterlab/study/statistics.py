@@ -79,5 +79,22 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> Paired:
     return Paired(found.n, found.mean, found.low, found.high, p=2 * float(stdtr(found.n - 1, -abs(t))))
 
 
+def write_interval(mean: float, low: float, high: float, form: str) -> str:
+    """E.g. 0.97 [0.96, 0.98], each number in the format `form`."""
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def mean_interval(values: Iterable[float], form: str, *, scale: float = 1.0) -> str:
+    """The mean of the values and its 95 % interval, e.g. 0.97 [0.96, 0.98]."""
+    found = summarize(values)
+    return write_interval(scale * found.mean, scale * found.low, scale * found.high, form)
+
+
+def plus_minus(values: Iterable[float], form: str) -> str:
+    """The mean of the values and half of its 95 % interval, e.g. 0.97 ± 0.01."""
+    found = summarize(values)
+    return f"{found.mean:{form}} ± {found.high - found.mean:{form}}"
+
+
 def _seeds(seeds: Collection[str]) -> str:
     return f"seed {', '.join(sorted(seeds))}" if seeds else "none"
