@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context, Record
 from filterlab.lecture.logistic import logistic as sigmoid
-from filterlab.lecture.plots import add_color_scale, add_panels, new_figure
+from filterlab.lecture.plots import add_color_scale, add_panels, new_figure, show_image
 from filterlab.lecture.result import Check, Floats, Result, Table, below, between, close, conclude, equal, new_table
 from filterlab.study.claims import compare
 from filterlab.study.statistics import summarize
-from filterlab.visualization.style import BLUE, INK, ORANGE, SIGNED, bare
+from filterlab.visualization.style import BLUE, INK, ORANGE
 
 SLIPS = ("binary, the slide's loss", "multiclass, the slide's softmax")
 HELD_OUT = 597  # of the 1797 digits
@@ -279,9 +279,7 @@ def plot_templates(first: Mapping[str, Fitted]) -> Figure:
     limit = max(float(np.abs(weights[1:]).max()) for weights in pair.values())
     panels = add_panels(drawn, rows=2, columns=10)
     for axes, (name, digit) in zip(panels, product(pair, range(10)), strict=True):
-        bare(axes)
-        image = axes.imshow(pair[name][1:, digit].reshape(8, 8), cmap=SIGNED, vmin=-limit, vmax=limit)
-        axes.set_title(str(digit))
+        image = show_image(axes, pair[name][1:, digit].reshape(8, 8), str(digit), limit=limit)
         if digit == 0:
             axes.set_ylabel(name, rotation=0, ha="right", va="center")
     add_color_scale(drawn, image, panels, label="weight")

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.plots import add_color_scale, add_panels, new_figure
+from filterlab.lecture.plots import add_color_scale, add_panels, new_figure, show_image
 from filterlab.lecture.result import Check, Floats, Result, close, conclude, equal, new_table
 from filterlab.models import shapes
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
-from filterlab.visualization.style import FAINT, HEADER, MARGIN, SIGNED, bare, color_scale, panel
+from filterlab.visualization.style import FAINT, bare
 
 SIDE, FIELD = 224, 5  # of the image and of the filter, in pixels
 CORNER = (110, 80)  # row, column of the crop in scikit-learn's 427x640 photograph of the Summer Palace
@@ -192,30 +190,24 @@ def check_stacks(seen: dict[str, Floats], weights: dict[str, int]) -> list[Check
 
 
 def plot_channels(image: Floats, weights: Floats) -> Figure:
-    drawn = new_figure("14_color", "channels", 13.2, 5.0)
-    center = 2.45  # inches from the bottom
-
-    def place(picture: Floats, title: str, *, left: float, side: float, center: float = center, **how: Any) -> Axes:
-        axes = panel(drawn, left=left, bottom=center - side / 2, width=side, height=side)
-        bare(axes)
-        axes.imshow(picture, interpolation="nearest", **how)
-        axes.set_title(title)
-        return axes
-
-    place(image.transpose(1, 2, 0), "the image, 224x224x3", left=MARGIN, side=2.9)
+    """The image; its channels, the filter's below them; the maps, the one of stride 2 half as large."""
+    drawn = new_figure("14_color", "channels", 13.2, 3.6)
+    grid = [["image", *colors, "1", "2"] for colors in (["red", "green", "blue"], ["to red", "to green", "to blue"])]
+    ratios = [3.2, 1, 1, 1, 3.2, 1.6]
+    panels = dict(zip(dict.fromkeys(grid[0] + grid[1]), add_panels(drawn, grid=grid, width_ratios=ratios), strict=True))
+    bare(panels["image"])
+    panels["image"].imshow(image.transpose(1, 2, 0), interpolation="nearest")
+    panels["image"].set_title("the image, 224x224x3")
     strongest, most = (float(np.abs(values).max()) for values in (weights, correlate(image, weights)))
-    for index, name in enumerate(("red", "green", "blue")):
-        row: dict[str, Any] = {"center": center + (1 - index) * 1.62}
-        axes = place(image[index], "" if index else "its channels", left=4.0, side=1.45, cmap="gray", vmin=0, vmax=1, **row)
-        axes.set_ylabel(name)
-        row |= {"cmap": SIGNED, "vmin": -strongest, "vmax": strongest}
-        place(weights[index], "" if index else "the filter", left=5.75, side=0.9, **row)
-    drawn.text(6.98 / 13.2, center / (HEADER + 5.0), "\N{N-ARY SUMMATION}", fontsize=26, ha="center", va="center")
-    for stride, left in ((1, 7.35), (2, 10.45)):
+    for pixels, filter_, name in zip(image, weights, grid[0][1:4], strict=True):
+        show_image(panels[name], pixels, name, limit=1, gray=True)
+        show_image(panels[f"to {name}"], filter_, "times", limit=strongest)
+        panels[name].set_anchor("S")
+        panels[f"to {name}"].set_anchor("N")
+    for stride in (1, 2):
         answers = correlate(image, weights, stride=stride)
-        title = f"stride {stride}: {len(answers)}x{len(answers)}"
-        place(answers, title, left=left, side=2.9 * len(answers) / SIDE, cmap=SIGNED, vmin=-most, vmax=most)
-    color_scale(drawn, drawn.axes[-1].images[0], left=12.1, bottom=center - 1.45, height=2.9, label="answer")
+        shown = show_image(panels[str(stride)], answers, f"stride {stride}: {len(answers)}x{len(answers)}", limit=most)
+    add_color_scale(drawn, shown, [panels["2"]], label="answer")
     return drawn
 
 

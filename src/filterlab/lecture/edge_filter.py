@@ -6,9 +6,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from filterlab.lecture.context import Context
-from filterlab.lecture.plots import new_figure
+from filterlab.lecture.plots import add_panels, new_figure, show_image
 from filterlab.lecture.result import Result, equal
-from filterlab.visualization.style import INK, MARGIN, SIGNED, bare, panel
+from filterlab.visualization.style import INK
 
 WINDOW = [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 3, 7, 6, 6], [0, 0, 9, 10, 10, 10], [0, 0, 3, 4, 3, 4]]
 FILTERED = [[3, 7, 3, -1], [12, 17, 4, -1], [15, 21, 4, -1]]
@@ -51,36 +51,22 @@ def max_pool(maps: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def plot_numbers(cut: NDArray[np.int64], filtered: NDArray[np.int64], pooled: NDArray[np.int64]) -> Figure:
     drawn = new_figure("10_edge_filter", "window", 11.5, 3.4)
-    left, cell = MARGIN, 0.5
-    for grid, name, cmap, limits in [
-        (cut, "the window, 5x6", "gray", (0, 10)),
-        (EDGE, "the filter, 3x3", SIGNED, (-21, 21)),
-        (filtered, "filtered, 3x4", SIGNED, (-21, 21)),
-        (pooled, "pooled, 2x3", SIGNED, (-21, 21)),
-    ]:
-        rows, columns = grid.shape
-        axes = panel(drawn, left=left, bottom=2.9 - rows * cell, width=columns * cell, height=rows * cell)
-        bare(axes)
-        axes.imshow(grid, cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto")
+    grids = {"the window, 5x6": cut, "the filter, 3x3": EDGE, "filtered, 3x4": filtered, "pooled, 2x3": pooled}
+    widths = [grid.shape[1] for grid in grids.values()]
+    for axes, (name, grid) in zip(add_panels(drawn, columns=4, width_ratios=widths), grids.items(), strict=True):
+        gray = grid is cut
+        show_image(axes, grid, name, limit=10 if gray else 21, gray=gray)
+        axes.set_anchor("N")
         for (row, column), value in np.ndenumerate(grid):
-            dark = value < 6 if cmap == "gray" else abs(value) > 13
+            dark = value < 6 if gray else abs(value) > 13
             axes.text(column, row, str(value), ha="center", va="center", fontsize=12, color="white" if dark else INK)
-        axes.set_title(name)
-        left += columns * cell + 0.55
     return drawn
 
 
 def plot_seven(seven: NDArray[np.uint8], whole: NDArray[np.int64]) -> Figure:
     drawn = new_figure("10_edge_filter", "seven", 9.0, 4.3)
-    shown: list[tuple[NDArray[np.integer], str, str, int]] = [
-        (seven, "the image", "gray", 255),
-        (whole, "filtered, 26x26", SIGNED, 765),
-    ]
-    for place, (image, name, cmap, limit) in enumerate(shown):
-        axes = panel(drawn, left=MARGIN + place * 4.3, bottom=0.2, width=3.8, height=3.8)
-        bare(axes)
-        axes.imshow(image, cmap=cmap, vmin=0 if cmap == "gray" else -limit, vmax=limit)
-        axes.set_title(name)
-    axes = drawn.axes[0]
-    axes.plot([3.5, 9.5, 9.5, 3.5, 3.5], [4.5, 4.5, 9.5, 9.5, 4.5], color="#e69f00")
+    left, right = add_panels(drawn, columns=2)
+    show_image(left, seven, "the image", limit=255, gray=True)
+    show_image(right, whole, "filtered, 26x26", limit=765)
+    left.plot([3.5, 9.5, 9.5, 3.5, 3.5], [4.5, 4.5, 9.5, 9.5, 4.5], color="#e69f00")
     return drawn

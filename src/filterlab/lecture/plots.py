@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import NDArray
 
 from filterlab.lecture.result import Floats
 from filterlab.lecture.topic import named
@@ -22,18 +23,31 @@ def new_figure(topic: str, name: str, width: float, height: float, **values: Any
     return sheet(texts.title.format(**values), caption=texts.subtitle.format(**values), width=width, height=height)
 
 
-def add_panels(figure: Figure, rows: int = 1, columns: int = 1, **how: Any) -> list[Axes]:
-    """Panels below the figure's title, row by row, as large as their labels let them (matplotlib's constrained layout)."""
+def add_panels(figure: Figure, rows: int = 1, columns: int = 1, *, grid: Any = None, **how: Any) -> list[Axes]:
+    """Panels below the figure's title, row by row, as large as their labels let them (matplotlib's constrained layout).
+
+    grid: names of the panels by row and column, as `Figure.subplot_mosaic` takes them: one that is named twice is as large.
+    """
     width, height = figure.get_size_inches()
     edge = MARGIN / width
     layout = ConstrainedLayoutEngine(rect=(edge, 0.02, 1 - 2 * edge, 0.98 - HEADER / height), wspace=0.06, hspace=0.06)
     figure.set_layout_engine(layout)
-    panels = list(figure.subplots(rows, columns, squeeze=False, **how).flat)
+    if grid is not None:
+        panels = list(figure.subplot_mosaic(grid, **how).values())
+    else:
+        panels = list(figure.subplots(rows, columns, squeeze=False, **how).flat)
     for axes in panels:
         axes.tick_params(labelsize=10, colors=MUTED, length=3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(FAINT)
     return panels
+
+
+def show_image(axes: Axes, image: NDArray[Any], title: str, *, limit: float, gray: bool = False) -> AxesImage:
+    """Pixels, gray from 0 to `limit`, or blue and red to either side of 0; no ticks."""
+    bare(axes)
+    axes.set_title(title)
+    return axes.imshow(image, cmap="gray" if gray else SIGNED, vmin=0 if gray else -limit, vmax=limit, interpolation="nearest")
 
 
 def add_color_scale(figure: Figure, image: AxesImage, panels: Sequence[Axes], *, label: str) -> None:
