@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup pipeline lecture test lint bench pictures ui server clean lock
+.PHONY: help setup pipeline lecture test coverage lint bench pictures ui server clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -55,9 +55,14 @@ lecture: $(ready) ## every topic of the lecture, on one page (40 minutes); QUICK
 
 # One thread a process: workers with two threads each would wait for one another on two cores. Three workers, because the tests
 # wait too, for servers, browsers and a cluster.
-test: $(ready) ## set up, run the whole test suite with coverage
+suite := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test: $(ready) ## set up, run the whole test suite
+	@OMP_NUM_THREADS=1 python $(suite)
+
+coverage: $(ready) ## the same, and which lines of src/ it runs; takes more than twice as long
 	@coverage erase
-	OMP_NUM_THREADS=1 coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 coverage run $(suite)
 	coverage combine --quiet
 	coverage report
 
