@@ -46,11 +46,11 @@ class TrackingError(UserError):
 
 
 def explain(error: BaseException) -> int:
-    """Print an error's message on stderr, with a traceback only if FILTERLAB_DEBUG is set, and give the exit code.
+    """Print an error's message on stderr, with a traceback only if FILTERLAB_DEBUG is 1, and give the exit code.
 
     DVC ends with 255 whatever a stage's exit code was; FILTERLAB_EXIT_CODE names a file that gets the stage's own.
     """
-    if os.environ.get("FILTERLAB_DEBUG"):
+    if os.environ.get("FILTERLAB_DEBUG") == "1":
         traceback.print_exception(error)
     if isinstance(error, UserError):
         message, code = str(error), error.exit_code

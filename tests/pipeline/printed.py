@@ -76,8 +76,6 @@ ELSEWHERE = {
         'sbatch --ntasks=1 --cpus-per-task=8 --gpus=1 --time=60 --wrap "filterlab train -m hydra/launcher=joblib '
         "hydra.launcher.n_jobs=4 trainer=gpu 'seed=range(16)'\"": JOBS,
         "filterlab train -m hydra/launcher=joblib hydra.launcher.n_jobs=4 model=cnn,mlp 'seed=range(5)'": JOBS,
-        "uv pip install 'hydra-ray-launcher>=1.2.2'": "docs/cluster.md",  # by hand, as the page says
-        "filterlab train -m hydra/launcher=ray +hydra.launcher.ray.init.num_cpus=8 'seed=range(8)'": "docs/cluster.md",
     },
     "docs/reliability.md": {
         "FILTERLAB_AT_ONCE=32 pytest tests/tracking/test_at_once.py": "tests/tracking/test_at_once.py",

@@ -47,7 +47,7 @@ Flags
   --sweep NAME        the sweep's name (default: made from what is swept)
   --retry-failed      run the trials that failed again, too
   --detach            in the background: it outlives this terminal
-  --hydra-help        Hydra's other flags
+  --hydra-help        Hydra's other flags; those that read files elsewhere are refused
   -sc install=bash    tab completion: eval "$(filterlab train -sc install=bash)"
 """
 

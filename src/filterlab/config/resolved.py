@@ -11,7 +11,7 @@ from filterlab.config.faults import short, unknown_key
 from filterlab.errors import ConfigError
 
 RESOLVED = Path("results/config.yaml")
-HEAD = "# Written by the compose stage: every value this experiment runs with. Edit params.yaml or conf/, not this file.\n"
+HEAD = "# The resolved config: every value that an experiment runs with. Edit params.yaml or conf/, not this file.\n"
 
 
 def dump(config: schema.Config) -> str:
