@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -168,6 +168,45 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(
     assert bits_of(fitted) == whole
     assert [epoch.number for epoch in training.told] == [0, 1, 2, 3, 4], "what is resumed is said once more"
     assert fitted.images == 4 * 203, "the epochs before the interruption count"
+
+
+@contextlib.contextmanager
+def cores(number: int) -> Iterator[None]:
+    """As on a machine with so many, for what leaves the number of threads to it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_on_other_cores_it_goes_on_by_its_own_threads(make_training: Callable, bits_of: Callable, tmp_path: Path) -> None:
+    given = ["trainer.max_epochs=2", "trainer.batch_size=203", "trainer.threads=0"]
+    with cores(2):
+        two = make_training(*given)(tmp_path / "two")
+        with pytest.raises(KeyboardInterrupt):
+            make_training(*given, told_of=interrupt_at(2))(tmp_path / "broken")
+    with cores(1):
+        one = make_training(*given)(tmp_path / "one")
+        resumed = make_training(*given)(tmp_path / "broken")
+        assert torch.get_num_threads() == 1, "given back"
+    assert (one.threads, two.threads, resumed.threads) == (1, 2, 2)
+    assert bits_of(resumed) == bits_of(two) != bits_of(one)
+
+
+def test_a_training_keeps_its_precision_and_says_on_which_devices_it_was(
+    make_training: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "resolve_precision", lambda settings: "bf16")
+    with pytest.raises(KeyboardInterrupt):
+        make_training(*SMALL, told_of=interrupt_at(2))(tmp_path)
+    monkeypatch.setattr(fitting, "resolve_precision", lambda settings: "32")
+    saved = checkpoints.read(tmp_path / "epoch_1.ckpt")
+    saved["callbacks"]["Machine"]["devices"] = ["cuda"]
+    checkpoints.DigestedFiles().save_checkpoint(saved, tmp_path / "epoch_1.ckpt")
+    fitted = make_training(*SMALL)(tmp_path)
+    assert (fitted.precision, fitted.device) == ("bf16", "cuda, then cpu")
 
 
 def test_a_signals_own_end_keeps_its_exit_code(make_training: Callable, tmp_path: Path) -> None:

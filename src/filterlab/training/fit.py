@@ -35,7 +35,7 @@ class Fitted:
         epochs: number 0 (before training), then one a finished epoch.
         best_epoch: counted from 1; the first one with the best value of the monitored metric.
         precision: that was used, "bf16" or "32".
-        device: that was used, e.g. "cpu" or "cuda".
+        device: that was used, e.g. "cpu" or "cuda"; "cuda, then cpu" where it went on on another one.
         threads: of the CPU that were used.
         seconds: spent in the finished epochs (training, validation, checkpoints), before interruptions too.
         images: trained on in those seconds, over all devices.
@@ -96,7 +96,7 @@ def fit(
         config: of the whole experiment.
         folder: of checkpoints, for this training alone. It has one of the last epoch and of the one before, so that an
             interrupted training loses at most one epoch (two, where the last one's file is damaged), and goes on to the same
-            bits as one that was never interrupted.
+            bits as one that was never interrupted: also with another number of cores, by the threads that it began with.
         callbacks: Lightning's; see also EpochCallback.
 
     Raises:
@@ -107,25 +107,27 @@ def fit(
     settings = config.trainer
     devices.check(settings)
     quiet()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    precision = resolve_precision(settings)
     if settings.channels_last:
         predictor.to(memory_format=torch.channels_last)
     history, clock = History(), Clock()
     kept = checkpoints.EpochCheckpoints(folder, monitor=settings.monitor, mode=direction(settings.monitor))
+    last, faults = kept.newest()
+    machine = Machine(threads=settings.threads or torch.get_num_threads(), precision=resolve_precision(settings))
+    if last:
+        machine.load_state_dict(checkpoints.read(checkpoints.path(folder, last))["callbacks"][machine.state_key])
+    torch.set_num_threads(machine.threads)
     stop = Patience(settings.monitor, mode=direction(settings.monitor), patience=settings.patience, check_on_train_epoch_end=True)
     classifier = Classifier(predictor, config=config)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
         strategy=settings.strategy,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        precision="bf16-mixed" if machine.precision == "bf16" else "32-true",
         max_epochs=settings.max_epochs,
         # Some operations, max pooling's gradient among them, have no deterministic form on a GPU.
         deterministic="warn" if torch.cuda.is_available() and settings.accelerator != "cpu" else True,
         logger=False,
-        callbacks=[history, clock, stop, kept, *callbacks, *progress_bar()],
+        callbacks=[history, clock, machine, stop, kept, *callbacks, *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -133,7 +135,6 @@ def fit(
         # Lightning would take every process within an allocation of SLURM's for one of several.
         plugins=[checkpoints.DigestedFiles(), *([] if devices.started_by_slurm(settings) else [LightningEnvironment()])],
     )
-    last, faults = kept.newest()
     if trainer.is_global_zero:
         for fault in faults:
             print(f"{fault}: it is not used", flush=True)
@@ -161,9 +162,9 @@ def fit(
         predictor=predictor.cpu().to(memory_format=torch.contiguous_format).eval(),
         epochs=history.epochs,
         best_epoch=kept.best_epoch,
-        precision=precision,
-        device=trainer.strategy.root_device.type,
-        threads=torch.get_num_threads(),
+        precision=machine.precision,
+        device=", then ".join(machine.devices),
+        threads=machine.threads,
         seconds=clock.seconds,
         images=clock.epochs * len(train.labels),
         pruned=history.stopped,
@@ -209,6 +210,30 @@ class Clock(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seconds, self.epochs = state["seconds"], state["epochs"]
+
+
+class Machine(Callback):
+    """What the configuration leaves to the machine, as it was when the training began: where it goes on, it keeps the number of
+    threads and the precision, and with them its bits.
+
+    Attributes:
+        devices: the kinds it was trained on, one after the other, e.g. ["cuda"].
+    """
+
+    def __init__(self, *, threads: int, precision: str):
+        self.threads, self.precision = threads, precision
+        self.devices: list[str] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        device = trainer.strategy.root_device.type
+        if self.devices[-1:] != [device]:
+            self.devices.append(device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"threads": self.threads, "precision": self.precision, "devices": self.devices}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.threads, self.precision, self.devices = state["threads"], state["precision"], [*state["devices"]]
 
 
 class Patience(EarlyStopping):
