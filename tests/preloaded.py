@@ -194,7 +194,8 @@ def become(given: dict[str, Any], files: list[int], *, given_at_start: dict[str,
 
     multiprocessing.set_executable(sys.executable)
     before = [] if given["safe"] else [given["folder"] if given["program"] == "python" else str(Path(given["words"][0]).parent)]
-    warnings._processoptions(os.environ.get("PYTHONWARNINGS", "").split(","))
+    if given_options := os.environ.get("PYTHONWARNINGS"):
+        warnings._processoptions(given_options.split(","))
     if "PYTHONPATH" in os.environ:
         before += os.environ["PYTHONPATH"].split(os.pathsep)
     sys.path[:0] = before

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SAYS = """
-import json, os, resource, signal, sys
+import json, os, resource, signal, sys, warnings
 mask = os.umask(0)
 seen = {
     "name": __name__, "file": __file__, "spec": __spec__.name, "words": sys.argv, "path": sys.path, "folder": os.getcwd(),
@@ -24,6 +24,7 @@ seen = {
     "imported": sorted(name for name in sys.modules if name.startswith(("filterlab", "hydra_plugins"))),
 }
 print(json.dumps(seen))
+warnings.warn_explicit("not shown", DeprecationWarning, "a_file.py", 1)
 print("on stderr", file=sys.stderr)
 os.write(6, b"on 6")
 sys.exit(int(sys.argv[1]))
