@@ -32,7 +32,7 @@ experiment: none
 seed: 0
 override:
   model: {hidden: [8]}
-  trainer: {max_epochs: 3, batch_size: 32, threads: 1, precision: "32"}
+  trainer: {max_epochs: 2, batch_size: 32, threads: 1, precision: "32"}
   tracking: {system_metrics: false}
 """
 

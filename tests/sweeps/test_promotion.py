@@ -30,7 +30,7 @@ experiment: none
 seed: 0
 override:
   model: {filters: 4, kernel: 5}
-  trainer: {max_epochs: 3, batch_size: 32, precision: "32", channels_last: false}
+  trainer: {max_epochs: 2, batch_size: 32, precision: "32", channels_last: false}
   tracking: {system_metrics: false}
 """
 DVC = """\
@@ -40,7 +40,7 @@ stages:
     deps: [params.yaml, conf]
     outs: [{results/config.yaml: {cache: false}}]
   train:
-    cmd: python -m filterlab.cli stage train
+    cmd: OMP_NUM_THREADS=$THREADS python -m filterlab.cli stage train
     params:
       - results/config.yaml: [model, optimizer, schedule, augment, trainer, seed]
     outs: [models, results/curves.csv]
@@ -52,7 +52,7 @@ def project(make_project: Callable[[], Any]) -> Any:
     """The sweep's trainings have one thread, the `dvc repro` that repeats one has two: how many is left to the machine."""
     project = make_project()
     (project.root / "params.yaml").write_text(PARAMETERS)
-    project.run("train", "-m", "--sweep", "widths", "model.filters=2,8", "seed=3,4", "optimizer.lr=0.004", OMP_NUM_THREADS="1")
+    project.run("train", "-m", "--sweep", "widths", "model.filters=2,4", "seed=3,4", "optimizer.lr=0.004", OMP_NUM_THREADS="1")
     (project.root / "dvc.yaml").write_text(DVC)
     (project.root / "results/config.yaml").unlink()
     subprocess.run([project.python, "-m", "dvc", "init", "--quiet"], cwd=project.root, env=project.environment, check=True)
@@ -64,7 +64,7 @@ def dvc(project: Any, *words: str, threads: int = 1) -> str:
     done = subprocess.run(
         command,
         cwd=project.root,
-        env=project.environment | {"OMP_NUM_THREADS": str(threads)},
+        env=project.environment | {"THREADS": str(threads)},
         text=True,
         capture_output=True,
         check=False,
@@ -113,7 +113,7 @@ def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(project:
 def test_other_parameters_are_not_marked(project: Any) -> None:
     path = project.root / "params.yaml"
     kept = path.read_text()
-    path.write_text(kept.replace("max_epochs: 3", "max_epochs: 2"))
+    path.write_text(kept.replace("max_epochs: 2", "max_epochs: 1"))
     dvc(project, "repro")
     assert "promoted " not in project.here("lineage").replace("promoted to", "")
     path.write_text(kept)
@@ -125,7 +125,7 @@ def test_what_cannot_be_reproduced_is_refused(project: Any) -> None:
     code = project.root / "src/filterlab/models/architectures/softmax.py"
     kept = code.read_text()
     code.write_text(kept + "\n")
-    assert "other code than what is here" in project.run("promote", run_id, code=2)
+    assert "other code than what is here" in project.here("promote", run_id, code=2)
     project.run("train", "trainer.max_epochs=1")
     dirty = [each for each in project.ask("select run_uuid from tags where key = 'filterlab.dirty' and value = 'true'")][-1][0]
     code.write_text(kept)
