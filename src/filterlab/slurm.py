@@ -53,8 +53,8 @@ def queued_jobs(job_ids: Collection[str]) -> set[str]:
 
 def read_queue() -> dict[str, str] | None:
     """State by job id of all jobs in the queue, an array's task by both of its ids (13, 12_3); None without an answer."""
-    said = run_command("squeue", "--me", "--array", "--states=all", "--noheader", "--format=%A %F_%K|%T")
-    return None if said is None else parse_states(said)
+    table = run_command("squeue", "--me", "--array", "--states=all", "--noheader", "--format=%A %F_%K|%T")
+    return None if table is None else parse_states(table)
 
 
 def parse_states(table: str) -> dict[str, str]:

@@ -138,7 +138,7 @@ def test_more_jobs_than_an_array_may_have(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Two arrays; and of jobs that SLURM forgets and that leave nothing, each is told as failed, in order."""
+    """Two arrays; and of jobs that SLURM forgets and that leave nothing, each counts as failed, in order."""
     caplog.set_level("INFO", slurm.log.name)
     monkeypatch.setattr(slurm, "GRACE", 0.0)
     monkeypatch.setenv(slurm.VARIABLE, str(tmp_path))
@@ -173,16 +173,16 @@ def test_sbatch_refuses(launcher: slurm.SlurmLauncher, commands: Callable[..., N
 
 
 @pytest.mark.parametrize(
-    ("words", "tasks", "told"),
+    ("words", "tasks", "expected"),
     [
         (["trainer=ddp"], 1, "trainer.devices is 2, but hydra.launcher asks for 1 processes: .*tasks_per_node=2"),
         (["trainer.devices=1"], 4, "trainer.devices is 1, but hydra.launcher asks for 4 processes"),
     ],
 )
-def test_other_processes_than_devices(launcher: slurm.SlurmLauncher, words: list[str], tasks: int, told: str) -> None:
+def test_other_processes_than_devices(launcher: slurm.SlurmLauncher, words: list[str], tasks: int, expected: str) -> None:
     """Found in any job, before one is submitted."""
     launcher.params["tasks_per_node"] = tasks
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=expected):
         launcher.launch([[f"trainer.devices={tasks}", "seed=0"], [*words, "seed=1"]], 0)
 
 
@@ -217,14 +217,14 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize(
-    ("handler", "said"),
+    ("handler", "printed"),
     [
         ("raise UncompletedJobError('Timed out too many times.')", "the training goes on until then. Timed out too many times."),
         ("sys.exit(-1)", "the job waits in the queue again"),
     ],
     ids=["may not be queued again", "queued again"],
 )
-def test_signals_in_a_job(handler: str, said: str) -> None:
+def test_signals_in_a_job(handler: str, printed: str) -> None:
     """Near the time limit the training and its other processes go on; SIGTERM ends it, and it says so."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "SLURM_NTASKS": "2", "SLURM_LOCALID": "1"}
     done = subprocess.run(
@@ -236,7 +236,7 @@ def test_signals_in_a_job(handler: str, said: str) -> None:
         timeout=50,
     )
     assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
-    assert said in done.stdout
+    assert printed in done.stdout
     assert "goes on None 1\n" in done.stdout
 
 

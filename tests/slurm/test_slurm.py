@@ -97,16 +97,16 @@ def project(
     start.root = root
     for stage in ("compose", "download", "preprocess"):
         with start("stage", stage) as process:
-            said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
+            printed, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, printed
     return start
 
 
 @dataclass(frozen=True)
 class Swept:
     code: int
-    said: str
-    pair: str  # what the sweep on two processes said
+    printed: str
+    pair: str  # what the sweep on two processes printed
     store: Store
     jobs: dict[int, str]  # number of epochs -> SLURM's id
     root: Path
@@ -139,9 +139,9 @@ def swept(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> Iterato
         cluster.ask("scontrol", "requeue", jobs[REQUEUED])
         until(lambda: cluster.state(jobs[REQUEUED]) == "PENDING", seconds=60, what="the requeued job is over")
         cluster.ask("scontrol", "update", f"JobId={jobs[REQUEUED]}", "StartTime=now")  # else SLURM waits two minutes
-        said, _ = sweep.communicate(timeout=300)
+        printed, _ = sweep.communicate(timeout=300)
         both, _ = pair.communicate(timeout=300)
-    yield Swept(sweep.returncode, said, both, store, jobs, project.root)
+    yield Swept(sweep.returncode, printed, both, store, jobs, project.root)
 
 
 def stop(cluster: Cluster, job: str) -> None:
@@ -164,21 +164,21 @@ def minutes_to_come(cluster: Cluster, job: str) -> int:
 def test_one_array(swept: Swept) -> None:
     (array,) = {job.split("_")[0] for job in swept.jobs.values()}
     assert sorted(swept.jobs.values()) == [f"{array}_{task}" for task in range(4)]
-    assert "4 jobs submitted to SLURM" in swept.said
+    assert "4 jobs submitted to SLURM" in swept.printed
 
 
 def test_what_happens_to_one_job_ends_no_other(swept: Swept) -> None:
     ((_, whole),) = swept.store.runs(WHOLE)
     assert whole == "FINISHED"
-    assert "4 of 4 jobs have ended, 2 of them failed" in swept.said
-    assert swept.code == 6, swept.said  # not every trial is done
+    assert "4 of 4 jobs have ended, 2 of them failed" in swept.printed
+    assert swept.code == 6, swept.printed  # not every trial is done
 
 
 def test_cancelled(swept: Swept) -> None:
     """Without an accounting database, too, it is seen to be over."""
     ((_, status),) = swept.store.runs(CANCELLED)
     assert status == "KILLED"
-    assert f"job {swept.jobs[CANCELLED]} ended as CANCELLED and left no result (trainer.max_epochs={CANCELLED})" in swept.said
+    assert f"job {swept.jobs[CANCELLED]} ended as CANCELLED and left no result (trainer.max_epochs={CANCELLED})" in swept.printed
 
 
 def test_requeued_in_mid_training(cluster: Cluster, swept: Swept) -> None:
@@ -201,7 +201,7 @@ def test_out_of_time(cluster: Cluster, swept: Swept) -> None:
     ((run_id, status),) = swept.store.runs(LATE)
     assert status == "KILLED"
     assert cluster.state(swept.jobs[LATE]) == "TIMEOUT"
-    assert f"job {swept.jobs[LATE]} ended as TIMEOUT and left no result (trainer.max_epochs={LATE})" in swept.said
+    assert f"job {swept.jobs[LATE]} ended as TIMEOUT and left no result (trainer.max_epochs={LATE})" in swept.printed
     ((identity,),) = swept.store.ask("SELECT value FROM tags WHERE run_uuid = ? AND key = 'filterlab.id'", run_id)
     assert identity in {json.loads(record.read_text())["id"] for record in (swept.root / "checkpoints").glob("*/id.json")}
 
@@ -235,9 +235,9 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
     until(lambda: cluster.state(failed) == "FAILED", seconds=60, what="SLURM knows the job as failed")
     assert "ExitCode=1:0" in cluster.ask("scontrol", "show", "job", failed)
     with project(*words) as again:
-        said, _ = again.communicate(timeout=200)
-    assert again.returncode == 6 and re.search("2 trials, (1 failed, 1 running|1 running, 1 failed): 0 to run", said), said
-    assert "the training diverged" in said
+        printed, _ = again.communicate(timeout=200)
+    assert again.returncode == 6 and re.search("2 trials, (1 failed, 1 running|1 running, 1 failed): 0 to run", printed), printed
+    assert "the training diverged" in printed
     assert len(record.read_text().splitlines()) == 2
     cluster.ask("scancel", runs)
     until(lambda: swept.store.ask(query, 1e-3) == [("KILLED",)], seconds=60, what="the cancelled one is recorded as such")

@@ -101,7 +101,7 @@ def test_for_a_loss_the_lower_is_ahead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "printed"),
     [
         ({}, "No trial has a validation accuracy yet."),
         ({"a": [0.5, 0.6]}, "There is one setting with a result"),
@@ -118,9 +118,9 @@ def test_for_a_loss_the_lower_is_ahead() -> None:
         ),
     ],
 )
-def test_the_sentence_says_no_more_than_the_seeds_do(values: dict[str, list[float]], said: str) -> None:
+def test_the_sentence_says_no_more_than_the_seeds_do(values: dict[str, list[float]], printed: str) -> None:
     found = table.group(grid(values), metric=METRIC)
-    assert said in table.describe_best(found, table.measure(METRIC))
+    assert printed in table.describe_best(found, table.measure(METRIC))
 
 
 def test_without_seeds_nothing_is_paired() -> None:

@@ -58,20 +58,20 @@ class Project:
     def run(self, *words: str, code: int = 0, **more: str) -> str:
         """What it prints, stderr after stdout."""
         process = self.start(*words, **more)
-        said, errors = process.communicate(timeout=240)
-        assert process.returncode == code, said + errors
-        return said + errors
+        printed, errors = process.communicate(timeout=240)
+        assert process.returncode == code, printed + errors
+        return printed + errors
 
     def here(self, *words: str, code: int = 0) -> str:
         """What `run` would say, by this process: what it imports is imported once."""
-        with chdir(self.root), redirect_stdout(io.StringIO()) as said, redirect_stderr(said):
+        with chdir(self.root), redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed):
             try:
                 cli.main(words)
                 ended = 0
             except SystemExit as exit:
                 ended = exit.code
-        assert ended == code, said.getvalue()
-        return said.getvalue()
+        assert ended == code, printed.getvalue()
+        return printed.getvalue()
 
     def ask(self, query: str, *values: str) -> list[tuple[str, ...]]:
         with sqlite3.connect(self.root / "mlflow.db") as store:

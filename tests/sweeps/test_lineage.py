@@ -22,7 +22,7 @@ def test_the_digest_is_text_whatever_its_digits_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "printed"),
     [
         (b"", "TypeError"),
         (b"stages: {train: [", "expected the node content"),
@@ -32,10 +32,10 @@ def test_the_digest_is_text_whatever_its_digits_are(tmp_path: Path) -> None:
         (b"[" * 5000, "RecursionError"),
     ],
 )
-def test_a_damaged_lock_is_one_sentence(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_damaged_lock_is_one_sentence(tmp_path: Path, content: bytes, printed: str) -> None:
     (tmp_path / "dvc.lock").write_bytes(content)
     with pytest.raises(
-        UserError, match=rf"^dvc\.lock is damaged \({said}.*\): `git checkout dvc\.lock` or `dvc repro` "
+        UserError, match=rf"^dvc\.lock is damaged \({printed}.*\): `git checkout dvc\.lock` or `dvc repro` "
     ) as raised:
         lineage.locked_md5(tmp_path)
     assert "\n" not in str(raised.value)

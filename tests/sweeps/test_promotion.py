@@ -89,8 +89,8 @@ def best(project: Any) -> str:
 def test_the_best_becomes_the_parameters(project: Any) -> None:
     dvc(project, "repro", "compose")
     winner = best(project)
-    said = project.here("promote", "--best", "accuracy", "--sweep", "widths")
-    assert winner in said
+    printed = project.here("promote", "--best", "accuracy", "--sweep", "widths")
+    assert winner in printed
     parameters = yaml.safe_load((project.root / "params.yaml").read_text())
     seed = project.tags(winner)["swept.seed"]
     assert (parameters["seed"], parameters["override"]["optimizer"], parameters["model"]) == (
@@ -99,15 +99,15 @@ def test_the_best_becomes_the_parameters(project: Any) -> None:
         "tutorial_cnn",
     )
     assert parameters["override"]["trainer"]["threads"] == 1, "as the run had, though it asked for one per core"
-    assert f"+seed: {seed}" in said and "-seed: 0" in said, "what changes is shown"
+    assert f"+seed: {seed}" in printed and "-seed: 0" in printed, "what changes is shown"
     assert "# noise here, under that name" in (project.root / "params.yaml").read_text()
 
 
 def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(project: Any) -> None:
     dvc(project, "repro", threads=2)
-    said = project.here("lineage")
-    assert f"promoted    {best(project)}" in said and "sweep       widths" in said
-    assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in said
+    printed = project.here("lineage")
+    assert f"promoted    {best(project)}" in printed and "sweep       widths" in printed
+    assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in printed
 
 
 def test_other_parameters_are_not_marked(project: Any) -> None:

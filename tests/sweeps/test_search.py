@@ -1,7 +1,6 @@
 """A search trial by trial, with a launcher that fails in every way."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from optuna.samplers import TPESampler
-from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
+from submitit.core.utils import FailedSubmissionError, UncompletedJobError
 
 from filterlab.config import compose
 from filterlab.errors import ConfigError, UserError
@@ -36,7 +35,7 @@ class Launcher:
         self.words: list[Sequence[str]] = []
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        returned, lost = [], None
+        returned = []
         numbers = list(range(initial_job_idx, initial_job_idx + len(job_overrides)))
         self.batches.append(numbers)
         for number, words in zip(numbers, job_overrides, strict=True):
@@ -44,14 +43,12 @@ class Launcher:
             parsed = OverridesParser.create().parse_overrides(list(words))
             self.values[number] = {override.get_key_element(): override.value() for override in parsed}
             outcome = self.outcome(number, self.values[number])
-            if isinstance(outcome, (UncompletedJobError, BrokenExecutor, FailedSubmissionError, KeyboardInterrupt)):
-                lost = outcome
+            if isinstance(outcome, (FailedSubmissionError, KeyboardInterrupt)):
+                raise outcome
             status = JobStatus.FAILED if isinstance(outcome, BaseException) else JobStatus.COMPLETED
             job = JobReturn(overrides=words, status=status)
             job.return_value = outcome
             returned.append(job)
-        if lost:
-            raise lost
         return returned
 
 
@@ -59,17 +56,15 @@ def run(
     launcher: Launcher,
     words: Sequence[str],
     *,
-    known: Callable[[], list[Outcome]] = list,
+    known: Sequence[Outcome] = (),
     metric: str = METRIC,
     n_trials: int = 20,
     n_jobs: int = 1,
     seed: int = 0,
 ) -> Best:
     space, fixed = read_space(OverridesParser.create().parse_overrides(list(words)))
-    asked = Search(space, direction=direction_of(metric), sampler="tpe", seed=seed, known=known())
-    return search.run_search(
-        asked, fixed=fixed, metric=metric, n_trials=n_trials, n_jobs=n_jobs, launch=launcher.launch, known=known
-    )
+    asked = Search(space, direction=direction_of(metric), sampler="tpe", seed=seed, known=known)
+    return search.run_search(asked, fixed=fixed, metric=metric, n_trials=n_trials, n_jobs=n_jobs, launch=launcher.launch)
 
 
 def good(number: int, values: dict[str, Any]) -> dict[str, Any]:
@@ -108,21 +103,24 @@ def test_minimize() -> None:
 
 
 def test_a_trial_that_fails_is_told_as_failed(caplog: pytest.LogCaptureFixture) -> None:
-    """It neither ends the search nor counts as a result, whatever it raises; nor does one without a finite metric."""
+    """It neither ends the search nor counts as a result, whatever ended it; nor does one without a finite metric."""
 
     def outcome(number: int, values: dict[str, Any]) -> Any:
         if number == 2:
             return RuntimeError("out of memory")
+        if number == 4:
+            return UncompletedJobError("job 7_4 ended as CANCELLED")
         return good(number, values) | ({METRIC: float("nan")} if number == 3 else {})
 
     launcher = Launcher(outcome)
     with caplog.at_level("WARNING"):
         best = run(launcher, ["x=interval(-1,1)"], n_trials=6)
     assert [len(batch) for batch in launcher.batches] == [1] * 6
-    assert best.number not in (2, 3)
+    assert best.number not in (2, 3, 4)
     assert caplog.messages == [
         "trial 2 failed: RuntimeError: out of memory",
         "trial 3 failed: best/validation/accuracy is nan",
+        "trial 4 failed: UncompletedJobError: job 7_4 ended as CANCELLED",
     ]
 
 
@@ -148,38 +146,6 @@ def test_the_sampler_learns_from_the_objectives_curve(monkeypatch: pytest.Monkey
     assert seen == [curve] * 2
 
 
-@pytest.mark.parametrize(
-    "error", [UncompletedJobError("job 7_1 was cancelled"), FailedJobError("killed"), BrokenExecutor("killed")]
-)
-def test_a_killed_job_costs_its_trial_alone(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The launcher gives nothing back for the whole batch; the store knows what became of the others, once they have ended."""
-    monkeypatch.setattr(search, "POLL", 0.0)
-    launcher = Launcher(lambda number, values: error if number == 1 else good(number, values))
-    looks = []
-
-    def known() -> list[Outcome]:
-        looks.append(len(launcher.batches))
-        if not launcher.batches:
-            return []
-        trials = [Outcome({"x": str(values["x"])}, "done", 1 - values["x"] ** 2) for values in launcher.values.values()]
-        trials[1] = Outcome(trials[1].swept, "interrupted")
-        if len(looks) == 2:
-            trials[2] = Outcome(trials[2].swept, "running")
-        return trials
-
-    best = run(launcher, ["x=interval(-1,1)"], n_trials=7, n_jobs=3, known=known)
-    assert launcher.batches == [[0, 1, 2], [3, 4, 5], [6]]
-    assert looks == [0, 1, 1]
-    values = {number: 1 - given["x"] ** 2 for number, given in launcher.values.items() if number != 1}
-    assert best.value == max(values.values())
-
-
-def test_what_the_store_does_not_know_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    launcher = Launcher(lambda number, values: UncompletedJobError("gone") if number == 0 else good(number, values))
-    run(launcher, ["x=interval(-1,1)"], n_trials=4, n_jobs=2)
-    assert "best of 4 (2 failed, 2 done): " in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), FailedSubmissionError("sbatch: invalid partition")])
 def test_what_ends_a_search(error: BaseException) -> None:
     launcher = Launcher(lambda number, values: error if number == 1 else good(number, values))
@@ -197,7 +163,7 @@ def test_a_search_goes_on() -> None:
         Outcome({"x": "0.001"}, "done", 0.999999),
         Outcome({"x": "-0.5"}, "failed"),
     ]
-    best = run(launcher, ["x=interval(-1,1)"], n_trials=6, known=lambda: known)
+    best = run(launcher, ["x=interval(-1,1)"], n_trials=6, known=known)
     assert launcher.batches == [[3], [4], [5]]
     assert launcher.values[3] == {"x": 0.25}
     assert best == Best(1, ["x=0.001"], 0.999999)
@@ -206,7 +172,7 @@ def test_a_search_goes_on() -> None:
 def test_a_search_that_is_over_launches_nothing() -> None:
     launcher = Launcher(good)
     known = [Outcome({"x": "0.5"}, "done", 0.75), Outcome({"x": "0.25"}, "done", 0.9)]
-    assert run(launcher, ["x=interval(-1,1)"], n_trials=2, known=lambda: known) == Best(1, ["x=0.25"], 0.9)
+    assert run(launcher, ["x=interval(-1,1)"], n_trials=2, known=known) == Best(1, ["x=0.25"], 0.9)
     assert launcher.batches == []
 
 
@@ -264,7 +230,7 @@ def test_the_ready_search_names_values_that_there_are() -> None:
     assert sorted(config.space) == ["optimizer.lr", "trainer.batch_size"] and "optimizer.weight_decay=0.001" in config.fixed
     launcher = Launcher(lambda number, values: {METRIC: 0.9, "state": "done"})
     asked = Search(config.space, direction="maximize", sampler="tpe", seed=0)
-    search.run_search(asked, fixed=config.fixed, metric=config.metric, n_trials=3, n_jobs=1, launch=launcher.launch, known=list)
+    search.run_search(asked, fixed=config.fixed, metric=config.metric, n_trials=3, n_jobs=1, launch=launcher.launch)
     for words in [*(overrides for overrides, _ in config.trials.values()), *launcher.words]:
         trial = compose.compose(CONF, words)
         assert trial.trainer.batch_size in (64, 128, 256)

@@ -161,8 +161,8 @@ def test_hydra_reads_choices_back(choices: str, expected: list[object]) -> None:
     """Choices that Python holds equal (1, 1.0 and True) stay apart, and so do numbers from their names."""
     kind = searched(f"key={choices}")["key"]
     assert isinstance(kind, CategoricalDistribution)
-    said = [PARSER.parse_override(f"key={to_text(kind, choice)}").value() for choice in kind.choices]
-    assert [(type(value), value) for value in said] == [(type(value), value) for value in expected]
+    printed = [PARSER.parse_override(f"key={to_text(kind, choice)}").value() for choice in kind.choices]
+    assert [(type(value), value) for value in printed] == [(type(value), value) for value in expected]
     assert [read_value(kind, choice) for choice in kind.choices] == list(kind.choices)
 
 

@@ -110,8 +110,8 @@ def test_a_damaged_file_of_first_layers_is_left_out_and_named(tmp_path: Path, ca
     found = [collect.first_layer(sweep, replace(trial, metrics=trial.metrics | {"best_epoch": 2.0})) for trial in trials]
     assert found[0] is None and found[2] is None, "damaged; on another machine"
     np.testing.assert_array_equal(found[1], np.arange(1200, 1800, dtype=np.float32).reshape(8, 3, 5, 5))
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1 and f"left out of the report's filters: {path} is damaged" in said
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1 and f"left out of the report's filters: {path} is damaged" in printed
     (sweep.trial_folder("a") / "models/model.json").write_text("{")
     assert collect.image_shape(sweep, trials) == (3, 8, 9), "the other trial's"
 
@@ -145,8 +145,8 @@ def test_one_damaged_sweep_does_not_hide_the_others(tmp_path: Path, capsys: pyte
         Sweep(tmp_path / "runs" / name).save()
     (tmp_path / "runs/spoiled/sweep.json").write_text("{")
     commands.print_status(tmp_path, "")
-    said = capsys.readouterr().out
-    assert "sound: not started" in said and "runs/spoiled/sweep.json is damaged: " in said
+    printed = capsys.readouterr().out
+    assert "sound: not started" in printed and "runs/spoiled/sweep.json is damaged: " in printed
     with pytest.raises(DataError, match="is damaged"):
         commands.print_status(tmp_path, "spoiled")
 

@@ -58,11 +58,11 @@ def test_a_grid_over_seeds(tmp_path: Path) -> None:
     assert f"92.15  ± 0.13  [{92.15 - half:.2f}, {92.15 + half:.2f}]  4" in settings[0]
     assert settings[2].endswith("3  1 failed")
     assert "model=m2 beats model=m1 by 0.85" in text.replace("\n", " ")
-    said = json.loads((tmp_path / "report/comparison.json").read_text(encoding="utf-8"))
-    assert [setting["name"] for setting in said["settings"]] == ["model=m2", "model=m1"]
-    assert said["paired"]["seeds"] == 4
-    assert said["paired"]["difference"] == pytest.approx(0.0085)
-    assert said["paired"]["distinguishable"]
+    printed = json.loads((tmp_path / "report/comparison.json").read_text(encoding="utf-8"))
+    assert [setting["name"] for setting in printed["settings"]] == ["model=m2", "model=m1"]
+    assert printed["paired"]["seeds"] == 4
+    assert printed["paired"]["difference"] == pytest.approx(0.0085)
+    assert printed["paired"]["distinguishable"]
 
 
 def test_by_loss_the_order_turns(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_without_seeds_there_is_no_spread(tmp_path: Path) -> None:
     text = (tmp_path / "summary.txt").read_text(encoding="utf-8")
     assert "±" not in text and "interval" not in text.split("\n\n")[1]
     assert "can't be told" in text.replace("\n", " ")
-    said = (tmp_path / "comparison.json").read_text(encoding="utf-8")
-    assert json.loads(said, parse_constant=pytest.fail)["paired"] is None
+    printed = (tmp_path / "comparison.json").read_text(encoding="utf-8")
+    assert json.loads(printed, parse_constant=pytest.fail)["paired"] is None
 
 
 def test_one_setting_over_seeds(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ GRID = ["train", "-m", "--sweep", "grid", "model.hidden=[4],[8]", "seed=0,1"]
 @pytest.fixture(scope="module")
 def project(make_project: Callable[[], Any]) -> Any:
     project = make_project()
-    said = project.run(*GRID)
-    assert "4 trials: 4 to run" in said
+    printed = project.run(*GRID)
+    assert "4 trials: 4 to run" in printed
     return project
 
 
@@ -76,12 +76,12 @@ def test_more_trials_run_with_the_conf_the_code_and_the_data_it_began_with(proje
     option.write_text(kept[option].replace("lr: 1.0e-3", "lr: 7.0e-3"))
     code.write_text(kept[code] + "\n\ndef line(*a, **b):\n    return 'edited'\n")
     (project.root / "data").rename(project.root / "away")
-    said = project.run(*GRID[:-1], "seed=0,1,2")
+    printed = project.run(*GRID[:-1], "seed=0,1,2")
     missing = project.run(*GRID[:-1], "seed=0", "data.seed=0,1", code=3)
     (project.root / "away").rename(project.root / "data")
     for path, text in kept.items():
         path.write_text(text)
-    assert "6 trials, 4 done: 2 to run" in said and "epoch 2/2" in said and "edited" not in said
+    assert "6 trials, 4 done: 2 to run" in printed and "epoch 2/2" in printed and "edited" not in printed
     assert "data/raw/MNIST is missing: `dvc repro preprocess` with data=mnist" in missing and "Traceback" not in missing
     assert len(project.children()) == 6
     rates = {
@@ -112,8 +112,8 @@ def test_interrupted_and_gone_on_with(project: Any) -> None:
     assert sorted(status for _, status in project.ask(mine)) == ["FINISHED", "KILLED", "KILLED"], "a child, the other, the parent"
     before = {run_id for run_id, _ in project.ask(mine)}
     assert "broken: 1 done, 1 interrupted" in project.here("sweep", "status", "broken")
-    said = project.run(*words)
-    assert "2 trials, 1 done: 1 to run" in said and "\ngoes on after epoch " in said
+    printed = project.run(*words)
+    assert "2 trials, 1 done: 1 to run" in printed and "\ngoes on after epoch " in printed
     assert {run_id for run_id, _ in project.ask(mine)} == before
     assert {status for _, status in project.ask(mine)} == {"FINISHED"}
     steps = project.ask(
@@ -125,8 +125,8 @@ def test_interrupted_and_gone_on_with(project: Any) -> None:
 
 def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(project: Any) -> None:
     words = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e-3,1e6"]
-    said = project.run(*words, code=6)
-    assert "1 failed of sweep lr-" in said and "the training diverged" in said and "--retry-failed" in said
+    printed = project.run(*words, code=6)
+    assert "1 failed of sweep lr-" in printed and "the training diverged" in printed and "--retry-failed" in printed
     assert "1 done: 1 to run" in project.run(*words, "--retry-failed", code=6)
     assert list(project.children().values()).count("FAILED") == 1
     listed = project.here("sweep", "status")
@@ -165,21 +165,21 @@ def test_two_processes_a_training_give_what_one_gives(project: Any) -> None:
 
 def test_plan_counts_and_estimates_and_starts_nothing(project: Any) -> None:
     before = project.children()
-    said = project.here("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
-    assert "10 trainings: every combination of model.hidden, seed" in said
-    assert "of training one after another" in said and "more" not in said
-    lines = said.splitlines()
+    printed = project.here("sweep", "plan", "model.hidden=[4],[8]", "seed=range(5)")
+    assert "10 trainings: every combination of model.hidden, seed" in printed
+    assert "of training one after another" in printed and "more" not in printed
+    lines = printed.splitlines()
     start = lines.index(next(line for line in lines if "model.hidden" in line and "trainings" not in line))
     assert [line.split() for line in lines[start : start + 3]] == [["model.hidden", "seed"], ["1", "[4]", "0"], ["2", "[4]", "1"]]
-    assert "trainer.max_epochs" in said and "data.name" not in said, "what differs from conf/, and not what is its default"
+    assert "trainer.max_epochs" in printed and "data.name" not in printed, "what differs from conf/, and not what is its default"
     assert len(lines) < 35 and "and 10 more" in project.here("sweep", "plan", "seed=range(20)")
     assert "can't be estimated" in project.here("sweep", "plan", "model=resnet", "experiment=none", "model.depth=8,14", "seed=0")
     flags = ["-m", "--sweep", "x", "--retry-failed", "--detach"]
-    said = project.here(
+    printed = project.here(
         "sweep", "plan", *flags, "hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)", "hydra.sweeper.n_trials=7"
     )
-    assert "a search of 7 trainings over optimizer.lr" in said and "What is searched lies between these" in said
-    assert [line.split()[-1] for line in said.splitlines() if line.startswith(("1 ", "2 "))] == ["0.001", "1.0"]
+    assert "a search of 7 trainings over optimizer.lr" in printed and "What is searched lies between these" in printed
+    assert [line.split()[-1] for line in printed.splitlines() if line.startswith(("1 ", "2 "))] == ["0.001", "1.0"]
     assert project.children() == before
 
 
@@ -222,13 +222,13 @@ def test_detached_it_outlives_its_shell(project: Any) -> None:
         start_new_session=True,
     )
     assert shell.stdout is not None
-    said = shell.stdout.readline()
+    printed = shell.stdout.readline()
     os.killpg(shell.pid, signal.SIGKILL)
     shell.communicate()
-    assert "sweep away runs in the background" in said
+    assert "sweep away runs in the background" in printed
     log, deadline = project.root / "runs/away/driver.log", time.monotonic() + 240
-    while "report  runs/away/report/" not in (told := log.read_text()):
-        assert time.monotonic() < deadline, told
+    while "report  runs/away/report/" not in (text := log.read_text()):
+        assert time.monotonic() < deadline, text
         time.sleep(0.5)
     with FileLock(project.root / "runs/away/driver.lock", timeout=60):  # it has gone
         assert "away: 1 done" in project.here("sweep", "status", "away")
@@ -273,16 +273,16 @@ def test_bad_input_launches_nothing(project: Any, words: list[str], code: int, e
 def test_without_its_store_nothing_is_launched(project: Any) -> None:
     before = project.children()
     process = project.start("train", "-m", "tracking=server", "tracking.uri=http://127.0.0.1:9", "seed=0,1")
-    said, errors = process.communicate(timeout=120)
-    assert process.returncode not in (0, 1), said + errors
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode not in (0, 1), printed + errors
     assert "the MLflow store" in errors and "Traceback" not in errors
     assert project.children() == before
 
 
 def test_a_search_goes_on_where_it_ended(project: Any) -> None:
     words = ["train", "-m", "--sweep", "hunt", "hydra/sweeper=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))"]
-    said = project.run(*words, "hydra.sweeper.n_trials=1")
-    assert "best of 1 (1 done)" in said
+    printed = project.run(*words, "hydra.sweeper.n_trials=1")
+    assert "best of 1 (1 done)" in printed
     before = project.children()
     assert "best of 2 (2 done)" in project.run(*words, "hydra.sweeper.n_trials=2")
     assert len(project.children()) == len(before) + 1

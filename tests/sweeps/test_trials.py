@@ -82,7 +82,7 @@ def test_a_search_is_checked_at_its_corners() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["hydra/sweeper=basic"], "hydra/sweeper=basic: expected grid"),
         (["hydra/launcher=basic,joblib"], "hydra/launcher=basic,joblib: Hydra's own settings"),
@@ -90,8 +90,8 @@ def test_a_search_is_checked_at_its_corners() -> None:
         (["hydra/sweeper=optna"], "hydra/sweeper: no option 'optna'; there are: .*grid, optuna. Did you mean optuna"),
     ],
 )
-def test_what_sweeps_nothing(words: list[str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_sweeps_nothing(words: list[str], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
         compose_sweep(CONF, ["seed=0,1", *words])
 
 

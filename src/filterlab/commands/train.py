@@ -28,7 +28,7 @@ from filterlab.training import devices
 
 HELP = """usage: filterlab train [group=option ...] [key=value ...] [flags]
 
-One training: what params.yaml says, but for what is said here. Results go to a folder below runs/, and to MLflow.
+One training: what params.yaml says, but for what is given here. Results go to a folder below runs/, and to MLflow.
 
   filterlab train model=mlp optimizer.lr=0.2        another option of a group, another value
   filterlab train experiment=none                   without params.yaml: conf/ alone (but for the seed)

@@ -121,13 +121,13 @@ def search_trials(sweep: Sweep, config: SweepConfig, store: NullRun, launch: "La
     from filterlab.sweeps.search import run_search
 
     assert config.space is not None
-    settings, keys = config.sweeper, list(config.space)
-
-    def known() -> "list[Outcome]":
-        return known_outcomes(sweep, keys, store, retry_failed=retry_failed)
-
+    settings = config.sweeper
     search = Search(
-        config.space, direction=direction_of(sweep.metric), sampler=settings.sampler, seed=settings.seed, known=known()
+        config.space,
+        direction=direction_of(sweep.metric),
+        sampler=settings.sampler,
+        seed=settings.seed,
+        known=known_outcomes(sweep, list(config.space), store, retry_failed=retry_failed),
     )
     return run_search(
         search,
@@ -136,7 +136,6 @@ def search_trials(sweep: Sweep, config: SweepConfig, store: NullRun, launch: "La
         n_trials=settings.n_trials,
         n_jobs=settings.n_jobs,
         launch=launch,
-        known=known,
     )
 
 

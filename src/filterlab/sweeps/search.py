@@ -2,10 +2,7 @@
 
 import logging
 import math
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
 from textwrap import shorten
 from typing import Any
 
@@ -18,7 +15,6 @@ from filterlab.sweeps.objective import check_objective
 log = logging.getLogger(__name__)
 
 PRUNERS = ["none", "median", "halving"]
-POLL = 10.0  # seconds between two looks at trainings whose launcher has given up on them
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]  # of the trials' overrides and the first one's number
 
@@ -59,7 +55,6 @@ def run_search(
     n_trials: int,
     n_jobs: int,
     launch: Launch,
-    known: Callable[[], Sequence[Outcome]],
 ) -> Best:
     """Train what the search asks for, tell it what came out, print and give the best setting.
 
@@ -71,16 +66,16 @@ def run_search(
         metric: the objective, as a training returns it.
         n_trials: settings tried in all, those of earlier starts included.
         n_jobs: trainings launched at once; the search learns from them when all of them have ended.
-        launch: trains some trials.
-        known: the trials of this search that the store knows, in the order they were started. Asked for what became of
-            trainings whose launcher gave up on them.
+        launch: trains some trials, and gives what became of each.
 
     Raises:
         UserError: no trial was done in the end, or a training returned something else than its metrics.
     """
     error = ""
     while batch := next_batch(search, n_trials=n_trials, n_jobs=n_jobs):
-        for number, outcome in zip(batch, train_batch(search, batch, fixed, metric, launch, known), strict=True):
+        results = launch([fixed + overrides for overrides in batch.values()], next(iter(batch)))
+        for number, result in zip(batch, results, strict=True):
+            outcome = read_result(result, metric)
             search.tell(number, outcome)
             if outcome.status == "failed":
                 error = outcome.error
@@ -109,30 +104,6 @@ def next_batch(search: Search, *, n_trials: int, n_jobs: int) -> dict[int, list[
     return batch
 
 
-def train_batch(
-    search: Search,
-    batch: Mapping[int, list[str]],
-    fixed: list[str],
-    metric: str,
-    launch: Launch,
-    known: Callable[[], Sequence[Outcome]],
-) -> list[Outcome]:
-    """What became of each trial of a batch; see `run_search`."""
-    try:
-        returned = launch([fixed + overrides for overrides in batch.values()], next(iter(batch)))
-        return [read_result(result, metric) for result in returned]
-    except (BrokenExecutor, scheduler_error()) as error:  # the scheduler, or the system, has killed a process
-        log.warning("a training was killed: %s", str(error).strip().partition("\n")[0])
-    while True:
-        # Of several with the same values the last one is this search's.
-        stored = {tuple(search.overrides(search.params(outcome))): outcome for outcome in known()}
-        found = [stored.get(tuple(overrides)) for overrides in batch.values()]
-        if not any(outcome and outcome.status == "running" for outcome in found):
-            killed = Outcome({}, "failed", error="killed")
-            return [outcome if outcome and outcome.status in ("done", "pruned") else killed for outcome in found]
-        time.sleep(POLL)
-
-
 def read_result(result: JobReturn, metric: str) -> Outcome:
     """The outcome of a training, from what it returned. Raises UserError: that is something else than its metrics."""
     if result.status != JobStatus.COMPLETED:
@@ -147,9 +118,3 @@ def read_result(result: JobReturn, metric: str) -> Outcome:
         return Outcome({}, "failed", error=f"{metric} is {value}")
     curve = returned.get("curves", {}).get(metric.removeprefix("best/"), ())
     return Outcome({}, str(returned.get("state", "done")), value, curve)
-
-
-def scheduler_error() -> type[Exception]:
-    """What a launcher on submitit raises where the scheduler has killed a job; without submitit no launcher raises it."""
-    submitit = sys.modules.get("submitit.core.utils")
-    return submitit.UncompletedJobError if submitit else BrokenExecutor

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as SubmititLauncher
-except ModuleNotFoundError:  # Hydra imports this at each start: what is missing is said where it is asked for
+except ModuleNotFoundError:  # Hydra imports this at each start: what is missing is named where it is asked for
     SlurmQueueConf, SubmititLauncher = None, Launcher
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 GRACE = 15.0  # seconds that a shared file system may take to show an ended job's result
 TARGET = "hydra_plugins.filterlab_launchers.slurm.SlurmLauncher"
 SETUP = [
-    # Since SLURM 22.05 srun no longer takes over what sbatch was told, and would bind the training to one core.
+    # Since SLURM 22.05 srun no longer takes over sbatch's options, and would bind the training to one core.
     'if [ -n "$SLURM_CPUS_PER_TASK" ]; then',
     "  export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK",
     "fi",
