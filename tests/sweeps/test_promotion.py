@@ -125,7 +125,7 @@ def test_what_cannot_be_reproduced_is_refused(project: Any) -> None:
     code = project.root / "src/filterlab/models/architectures/softmax.py"
     kept = code.read_text()
     code.write_text(kept + "\n")
-    assert "other code than what is here" in project.here("promote", run_id, code=2)
+    assert "other code than what is here" in project.run("promote", run_id, code=2)
     project.run("train", "trainer.max_epochs=1")
     dirty = [each for each in project.ask("select run_uuid from tags where key = 'filterlab.dirty' and value = 'true'")][-1][0]
     code.write_text(kept)
