@@ -160,10 +160,10 @@ def test_more_jobs_than_an_array_may_have(
 
 
 @pytest.mark.parametrize("command", ["sbatch", "squeue"])
-def test_sbatch_is_missing(launcher: slurm.SlurmLauncher, commands: Callable[..., None], command: str) -> None:
+def test_sbatch_is_missing(commands: Callable[..., None], command: str) -> None:
     commands(**dict.fromkeys({"sbatch", "srun", "squeue"} - {command}, "true"))
     with pytest.raises(UserError, match=f"hydra/launcher=slurm: {command} not found on the PATH, nothing was submitted"):
-        launcher.setup(hydra_context=launcher.hydra_context, task_function=print, config=launcher.config)
+        slurm.check_machine()
 
 
 def test_sbatch_refuses(launcher: slurm.SlurmLauncher, commands: Callable[..., None]) -> None:

@@ -144,6 +144,12 @@ def test_what_cannot_be_reproduced_is_refused(project: Any) -> None:
     assert path.read_text() == before
 
 
+@pytest.fixture(scope="module")
+def options() -> dict[str, dict[str, Any]]:
+    """Composed once: it takes seconds."""
+    return promotion.read_options(CONF)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -155,7 +161,10 @@ def test_what_cannot_be_reproduced_is_refused(project: Any) -> None:
     ],
     ids=lambda words: " ".join(words) or "defaults",
 )
-def test_any_configuration_can_be_said_as_parameters(words: list[str], tmp_path: Path) -> None:
+def test_any_configuration_can_be_said_as_parameters(
+    words: list[str], options: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotion, "read_options", lambda conf: options)
     config = compose.compose(CONF, words)
     text = promotion.edit_parameters((CONF.parent / "params.yaml").read_text(), promotion.to_parameters(CONF, config, prefer={}))
     (tmp_path / "params.yaml").write_text(text)

@@ -15,8 +15,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from filterlab import extras
 from filterlab.errors import UserError
@@ -69,11 +68,6 @@ class SlurmLauncher(SubmititLauncher):
     - it needs no accounting database to see that a job is over;
     - the ids of the jobs are written to submitted.jsonl in the folder that FILTERLAB_SWEEP names, as they are submitted.
     """
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Raises UserError as `check_machine` does."""
-        check_machine()
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the batch, wait until every job has ended, and give what each returned, in the order of `job_overrides`.
