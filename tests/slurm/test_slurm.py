@@ -33,7 +33,7 @@ override:
 """
 BATCHES = 4  # of an epoch: 80 images of 100 are for training
 LAUNCHER = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2", "hydra.launcher.timeout_min=10"]
-WHOLE, CANCELLED, REQUEUED, LATE = EPOCHS = 6, 90_001, 40, 90_002  # of the four jobs; 90,000 take hours
+WHOLE, CANCELLED, REQUEUED, LATE = EPOCHS = 6, 90_001, 25, 90_002  # of the four jobs; 90,000 take hours
 
 ENDLESS = 90_003
 PAIR = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.launcher.tasks_per_node=2"]
