@@ -97,10 +97,10 @@ def test_more_trials_run_with_the_conf_the_code_and_the_data_it_began_with(proje
 
 def test_interrupted_and_gone_on_with(project: Any) -> None:
     """Ctrl-C in the second of two trainings: the first is not run again, the second goes on under its id, no epoch twice."""
-    words = ["train", "-m", "--sweep", "broken", "seed=0,1", "trainer.max_epochs=12", "trainer.patience=12"]
+    words = ["train", "-m", "--sweep", "broken", "seed=0,1", "trainer.max_epochs=8", "trainer.patience=8"]
     process = project.start(*words)
     seen = 0
-    while seen < 14:  # two epochs into the second training
+    while seen < 10:  # two epochs into the second training
         line = process.stdout.readline()
         assert line, process.communicate()
         seen += line.startswith("epoch ")
@@ -120,7 +120,7 @@ def test_interrupted_and_gone_on_with(project: Any) -> None:
         "select m.run_uuid, step from metrics m join tags t on t.run_uuid = m.run_uuid "
         "where t.key = 'filterlab.sweep' and t.value = 'broken' and m.key = 'validation/accuracy' order by 1, 2"
     )
-    assert [step for _, step in steps] == [*range(1, 13)] * 2
+    assert [step for _, step in steps] == [*range(1, 9)] * 2
 
 
 def test_one_that_fails_ends_nothing_and_is_tried_again_when_asked(project: Any) -> None:
