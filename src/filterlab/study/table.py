@@ -185,44 +185,26 @@ def align(cells: Sequence[Sequence[str]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def trial_columns(trials: Sequence[Trial], *, metric: str) -> dict[str, list[object]]:
-    """A table for MLflow, a row a trial."""
+def trial_columns(trials: Sequence[Trial], *, metrics: Iterable[str]) -> dict[str, list[object]]:
+    """A row a trial: the swept keys' columns, then status, these metrics, run_id and key."""
     columns: dict[str, list[object]] = {key: [trial.swept.get(key, "") for trial in trials] for key in swept_keys(trials)}
-    columns |= {"status": [trial.status for trial in trials], metric: [trial.metrics.get(metric) for trial in trials]}
-    return columns | {"run": [trial.run_id for trial in trials], "key": [trial.key for trial in trials]}
+    columns["status"] = [trial.status for trial in trials]
+    columns |= {name: [trial.metrics.get(name) for trial in trials] for name in metrics}
+    return columns | {"run_id": [trial.run_id for trial in trials], "key": [trial.key for trial in trials]}
 
 
 def write_trials(trials: Sequence[Trial], path: Path) -> None:
-    """CSV: a row a trial, a column each swept key, then status, the metrics, run_id and key."""
-    swept = swept_keys(trials)
-    metrics = sorted({name for trial in trials for name in trial.metrics})
-    rows = [
-        [
-            *[trial.swept.get(key, "") for key in swept],
-            trial.status,
-            *[trial.metrics.get(name, "") for name in metrics],
-            trial.run_id,
-            trial.key,
-        ]
-        for trial in trials
-    ]
-    tables.write(path, [*swept, "status", *metrics, "run_id", "key"], rows)
+    """CSV with all metrics, see `trial_columns`."""
+    columns = trial_columns(trials, metrics=sorted({name for trial in trials for name in trial.metrics}))
+    tables.write(path, columns, zip(*columns.values(), strict=True))
 
 
 def write_settings(settings: Sequence[Setting], path: Path) -> None:
     """CSV: a row a setting, best first: its swept values, n, mean, std, low and high of the metric, its trials by status, and
     the run id of its best trial. low and high: the mean's 95 % interval, see `summary_of`. What n values can't tell is empty."""
-    swept = swept_keys(settings)
-    rows = []
-    for setting in settings:
-        found = setting.summary
-        rows.append(
-            [
-                *[setting.swept.get(key, "") for key in swept],
-                found.n,
-                *["" if math.isnan(number) else number for number in (found.mean, found.std, found.low, found.high)],
-                *[setting.counts.get(status, 0) for status in STATUSES],
-                setting.trials[0].run_id if setting.trials else "",
-            ]
-        )
-    tables.write(path, [*swept, "n", "mean", "std", "low", "high", *STATUSES, "best_run_id"], rows)
+    columns: dict[str, list[object]] = {key: [found.swept.get(key, "") for found in settings] for key in swept_keys(settings)}
+    for name in ("n", "mean", "std", "low", "high"):
+        columns[name] = ["" if math.isnan(number := getattr(found.summary, name)) else number for found in settings]
+    columns |= {status: [found.counts.get(status, 0) for found in settings] for status in STATUSES}
+    columns["best_run_id"] = [found.trials[0].run_id if found.trials else "" for found in settings]
+    tables.write(path, columns, zip(*columns.values(), strict=True))

@@ -28,7 +28,7 @@ def log_report(sweep: Sweep, store: NullRun, *, root: Path) -> list[Trial]:
         if path.suffix == ".png":
             store.log_image(f"sweep/{path.stem}", path)
     if trials:
-        store.log_table("trials.json", table.trial_columns(trials, metric=sweep.metric))
+        store.log_table("trials.json", table.trial_columns(trials, metrics=[sweep.metric]))
     store.log_artifact(sweep.folder / "report")
     store.set_tags({"filterlab.trials": status.count_statuses(trials), tracking.NOTE: note(sweep)})
     if values := [value for trial in done if math.isfinite(value := trial.metrics.get(sweep.metric, math.nan))]:
