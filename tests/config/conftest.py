@@ -17,6 +17,12 @@ def conf() -> Path:
     return ROOT / "conf"
 
 
+@pytest.fixture(scope="session")
+def composed() -> compose.Composer:
+    """What `compose` gives of the shipped conf/; Hydra composes each choice of options once for all tests."""
+    return compose.Composer(ROOT / "conf")
+
+
 @pytest.fixture
 def own_conf(tmp_path: Path) -> Path:
     """A copy of conf/, to edit. Its experiment `small` chooses, sets a value, and seeds."""

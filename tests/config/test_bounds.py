@@ -4,7 +4,6 @@ import dataclasses
 import time
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,18 +109,18 @@ def test_the_largest_seeds_draw_differently() -> None:
     ],
     ids=lambda part: part[0][:40] if isinstance(part, list) else "",
 )
-def test_beyond(conf: Path, words: list[str], expected: str) -> None:
+def test_beyond(composed: compose.Composer, words: list[str], expected: str) -> None:
     start = time.monotonic()
     with pytest.raises(ConfigError) as raised:
-        compose.compose(conf, words)
+        composed(words)
     [fault] = raised.value.faults
     assert expected in fault and "\n" not in fault and len(fault) < 600
     assert time.monotonic() - start < 20
 
 
-def test_a_large_layer_is_told_in_gigabytes(conf: Path) -> None:
+def test_a_large_layer_is_told_in_gigabytes(composed: compose.Composer) -> None:
     """784 inputs by 10^9 units and a bias each, 10 logits of 10^9 and a bias each; 4 bytes a number."""
-    [fault] = validation.check(compose_unchecked(conf, hidden=[10**9]))
+    [fault] = validation.check(compose_unchecked(composed, hidden=[10**9]))
     parameters = 785 * 10**9 + (10**9 + 1) * 10
     assert fault == (
         f"model mlp: {parameters:,} parameters take {4 * parameters / 1e9:,.1f} GB as 32-bit numbers, 3,140.0 GB of it in fc1; "
@@ -140,11 +139,11 @@ def test_the_limit_itself() -> None:
         shapes.layers(Softmax(name="softmax"), **size, classes=fits + 1)
 
 
-def test_the_deepest_network_is_worked_out_at_once(conf: Path) -> None:
-    config = compose.compose(conf, ["model=resnet", "model.depth=1202"])
+def test_the_deepest_network_is_worked_out_at_once(composed: compose.Composer) -> None:
+    config = composed(["model=resnet", "model.depth=1202"])
     assert config.model.depth == 1202  # type: ignore[attr-defined]
 
 
-def compose_unchecked(conf: Path, *, hidden: list[int]) -> schema.Config:
-    config = compose.compose(conf, ["model=mlp"])
+def compose_unchecked(composed: compose.Composer, *, hidden: list[int]) -> schema.Config:
+    config = composed(["model=mlp"])
     return dataclasses.replace(config, model=dataclasses.replace(config.model, hidden=hidden))  # type: ignore[call-arg]

@@ -128,8 +128,8 @@ def test_another_value_by_its_place(resolve: Resolve) -> None:
         ("model@optimizer=mlp", "model@optimizer: no key"),
     ],
 )
-def test_command_line(conf: Path, word: str, expected: str) -> None:
-    [fault] = faults(lambda: compose.compose(conf, [word]))
+def test_command_line(composed: compose.Composer, word: str, expected: str) -> None:
+    [fault] = faults(lambda: composed([word]))
     assert expected in fault
 
 
@@ -137,8 +137,8 @@ def test_command_line(conf: Path, word: str, expected: str) -> None:
     "word",
     ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.run.dir='runs/${now:%Y}/${hydra.job.num}'", "hydra.verbose=true"],
 )
-def test_what_of_hydras_can_be_said(conf: Path, word: str) -> None:
-    assert compose.compose(conf, [word]) == compose.compose(conf, [])
+def test_what_of_hydras_can_be_said(composed: compose.Composer, word: str) -> None:
+    assert composed([word]) == composed([])
 
 
 GLOBAL = "# @package _global_\n"
@@ -191,9 +191,9 @@ def test_hydras_own_options_come_from_conf_and_the_packages(own_conf: Path) -> N
     )
 
 
-def test_resolved_config_follows_no_reference(conf: Path, tmp_path: Path) -> None:
+def test_resolved_config_follows_no_reference(composed: compose.Composer, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
-    text = resolved.dump(compose.compose(conf, []))
+    text = resolved.dump(composed([]))
     for new in ("${oc.env:HOME}", "${data.name}"):
         (tmp_path / resolved.RESOLVED).write_text(text.replace("experiment: filterlab", f"experiment: {new}"))
         [fault] = faults(lambda: resolved.load(tmp_path))
@@ -203,9 +203,9 @@ def test_resolved_config_follows_no_reference(conf: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "old, new", [("seed: 0", "seed: '0'"), ("channels_last: true", "channels_last: 1"), ("threads: 0", "threads: 0.0")]
 )
-def test_resolved_config_says_the_very_values(conf: Path, tmp_path: Path, old: str, new: str) -> None:
+def test_resolved_config_says_the_very_values(composed: compose.Composer, tmp_path: Path, old: str, new: str) -> None:
     (tmp_path / "results").mkdir()
-    text = resolved.dump(compose.compose(conf, []))
+    text = resolved.dump(composed([]))
     assert old in text
     (tmp_path / resolved.RESOLVED).write_text(text.replace(old, new))
     for fault in faults(lambda: resolved.load(tmp_path)):
@@ -217,14 +217,14 @@ def test_resolved_config_says_the_very_values(conf: Path, tmp_path: Path, old: s
     "old, new",
     [("precision: auto", "precision: 32"), ("lr: 0.1", "lr: 1"), ("    dropout: 0.0\n", ""), ("warmup: 0.3", "warmup: .3")],
 )
-def test_resolved_config_leaves_nothing_to_conversion(conf: Path, tmp_path: Path, old: str, new: str) -> None:
+def test_resolved_config_leaves_nothing_to_conversion(composed: compose.Composer, tmp_path: Path, old: str, new: str) -> None:
     """Text that is written as a number, a default that is left out; another way to write a number is the same value."""
     (tmp_path / "results").mkdir()
-    text = resolved.dump(compose.compose(conf, []))
+    text = resolved.dump(composed([]))
     assert old in text
     (tmp_path / resolved.RESOLVED).write_text(text.replace(old, new))
     if "warmup" in old:
-        assert resolved.load(tmp_path) == compose.compose(conf, [])
+        assert resolved.load(tmp_path) == composed([])
     else:
         [fault] = faults(lambda: resolved.load(tmp_path))
         assert fault.startswith("results/config.yaml is no configuration (") and "which is no value of a resolved config" in fault
@@ -234,8 +234,8 @@ NAMES = ["", " ", ".", "..", "a/b", "/etc", "../up", "a\0b", "a\nb", "a\x7fb", "
 
 
 @pytest.mark.parametrize("place", ["data.folder", "data.name", "tracking.experiment", "data.files"])
-def test_names_that_leave_their_folder(conf: Path, place: str) -> None:
-    config = compose.compose(conf, [])
+def test_names_that_leave_their_folder(composed: compose.Composer, place: str) -> None:
+    config = composed([])
     group, key = place.split(".")
     for name in NAMES:
         value = {name: "0" * 32} if key == "files" else name

@@ -83,16 +83,16 @@ def faults(make: Callable[[], object]) -> list[str]:
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else "",
 )
-def test_one_fault(conf: Path, words: list[str], expected: str) -> None:
-    [fault] = faults(lambda: compose.compose(conf, words))
+def test_one_fault(composed: compose.Composer, words: list[str], expected: str) -> None:
+    [fault] = faults(lambda: composed(words))
     assert expected in fault
 
 
-def test_many_faults_together(conf: Path) -> None:
+def test_many_faults_together(composed: compose.Composer) -> None:
     """A missing option, keys, types, bounds and disagreements: all told, and none that only follows from another."""
     told = faults(
-        lambda: compose.compose(
-            conf, ["model.kernel=3", "model=mpl", "optimizer.lr=abc", "trainer.max_epoch=3", "seed=-1", "data.take=first", "+x=1"]
+        lambda: composed(
+            ["model.kernel=3", "model=mpl", "optimizer.lr=abc", "trainer.max_epoch=3", "seed=-1", "data.take=first", "+x=1"]
         )
     )
     starts = [
@@ -195,8 +195,8 @@ def test_value_missing_in_a_config_group(own_conf: Path) -> None:
         ("name: one_cycle", "name: cosine", "no key 'start_div' in schedule (cosine)"),
     ],
 )
-def test_edited_resolved_config(conf: Path, tmp_path: Path, old: str, new: str, expected: str) -> None:
-    text = resolved.dump(compose.compose(conf, []))
+def test_edited_resolved_config(composed: compose.Composer, tmp_path: Path, old: str, new: str, expected: str) -> None:
+    text = resolved.dump(composed([]))
     assert old in text
     path = tmp_path / resolved.RESOLVED
     path.parent.mkdir()

@@ -76,10 +76,10 @@ def test_params(own_conf: Path, tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_resolved_config(conf: Path, tmp_path: Path, seed: int) -> None:
+def test_resolved_config(composed: compose.Composer, tmp_path: Path, seed: int) -> None:
     """One that is read is written again to the same values."""
     (tmp_path / "results").mkdir()
-    text = resolved.dump(compose.compose(conf, ["model=conv_net", "trainer.max_epochs=3"]))
+    text = resolved.dump(composed(["model=conv_net", "trainer.max_epochs=3"]))
     for damaged in mutations(text.encode(), seed=seed, count=COUNT // 4):
         (tmp_path / resolved.RESOLVED).write_bytes(damaged)
         if config := outcome(lambda: resolved.load(tmp_path)):

@@ -19,6 +19,7 @@ from filterlab.training.history import Epoch, EpochCallback
 
 SHAPE, CLASSES = (1, 8, 8), ["a", "b", "c"]
 CONF = Path(__file__).parents[2] / "conf"
+COMPOSED = compose.Composer(CONF)
 BASE = [
     "optimizer=adam",
     "optimizer.lr=0.01",
@@ -70,7 +71,7 @@ def make_training() -> Callable[..., Training]:
     def make(*overrides: str, noise: int = 250, model: schema.Model = MODEL, told_of: Any = lambda epoch: None) -> Training:
         named = {override.split("=")[0] for override in overrides}
         base = [line for line in BASE if line.split("=")[0] not in named]
-        return Training(compose.compose(CONF, base + list(overrides)), noise=noise, model=model, told_of=told_of)
+        return Training(COMPOSED(base + list(overrides)), noise=noise, model=model, told_of=told_of)
 
     return make
 

@@ -12,6 +12,7 @@ from filterlab.models.predictor import Predictor
 from filterlab.training.fit import fit
 
 CONF = Path(__file__).parents[2] / "conf"
+COMPOSED = compose.Composer(CONF)
 GROUPS = ["data", "model", "optimizer", "schedule", "augment", "trainer", "experiment"]
 ELSEWHERE = {"trainer=gpu", "trainer=ddp"}  # a GPU is not everywhere; tests/stages/test_train.py runs two processes
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
@@ -20,7 +21,7 @@ BATCH = 8
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option not in ELSEWHERE])
 def test_two_steps(option: str, tmp_path: Path) -> None:
-    config = compose.compose(CONF, [option, "trainer.max_epochs=1", f"trainer.batch_size={BATCH}", "trainer.threads=1"])
+    config = COMPOSED([option, "trainer.max_epochs=1", f"trainer.batch_size={BATCH}", "trainer.threads=1"])
     data = config.data
     draw = np.random.Generator(np.random.PCG64(0))
     shape = (data.channels, data.height, data.width)
