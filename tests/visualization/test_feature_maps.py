@@ -58,7 +58,7 @@ def test_a_network_without_a_convolution_has_no_maps() -> None:
 def test_a_deep_network_is_thinned_and_says_so() -> None:
     deep = predictor(nn.Sequential(*[nn.Conv2d(1, 1, 3, padding=1) for _ in range(40)]))
     layers = feature_maps.record(deep, IMAGES)
-    drawn = feature_maps.figure(layers, IMAGES[0, 0].numpy(), index=0, label="a", subject="lines, deep")
+    drawn = feature_maps.draw_feature_maps(layers, IMAGES[0, 0].numpy(), index=0, label="a", subject="lines, deep")
     texts = [text.get_text() for text in drawn.texts]
     assert any("Shown: 12 of 40 layers" in text and "lines, deep" in text for text in texts)
     assert len(drawn.axes[0].images) == 1 + feature_maps.LAYERS

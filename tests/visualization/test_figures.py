@@ -65,21 +65,21 @@ CASES: dict[str, Callable[[], Figure]] = {
     "colored mlp": lambda: layer(7, 3 * 16 * 8, image=(3, 16, 8)),
     "by epoch": lambda: filters.by_epoch(weights(41, 32, 1, 5, 5), name="conv1", chosen=17, subject=SUBJECT),
     "one epoch": lambda: filters.by_epoch(weights(2, 1, 3, 3, 3), name="conv1", chosen=1, subject=SUBJECT),
-    "curves": lambda: curves.figure(curve(20), subject=SUBJECT),
-    "one epoch's curves": lambda: curves.figure(curve(1), subject=SUBJECT),
-    "confusion": lambda: confusion.figure(confused(10), classes=names(10), subject=SUBJECT),
-    "no confusion": lambda: confusion.figure(confused(2), classes=["a", "b"], subject=SUBJECT),
-    "100 classes": lambda: confusion.figure(confused(100), classes=names(100), subject=SUBJECT),
+    "curves": lambda: curves.draw_curves(curve(20), subject=SUBJECT),
+    "one epoch's curves": lambda: curves.draw_curves(curve(1), subject=SUBJECT),
+    "confusion": lambda: confusion.draw_confusion(confused(10), classes=names(10), subject=SUBJECT),
+    "no confusion": lambda: confusion.draw_confusion(confused(2), classes=["a", "b"], subject=SUBJECT),
+    "100 classes": lambda: confusion.draw_confusion(confused(100), classes=names(100), subject=SUBJECT),
     "mistakes": lambda: wrong(32),
     "one mistake": lambda: wrong(1),
     "no mistakes": lambda: wrong(0),
     "examples": lambda: gallery.examples(
         DRAW.integers(0, 256, (90, 3, 20, 10), dtype=np.uint8), DRAW.integers(0, 14, 90), classes=names(15), subject=SUBJECT
     ),
-    "calibration": lambda: calibration.figure(metrics.reliability(*result(10)), subject=SUBJECT),
-    "sure and right": lambda: calibration.figure(metrics.reliability(np.eye(3), np.arange(3)), subject=SUBJECT),
-    "per class": lambda: per_class.figure(metrics.class_scores(confused(60)), classes=names(60), subject=SUBJECT),
-    "absent classes": lambda: per_class.figure(
+    "calibration": lambda: calibration.draw_calibration(metrics.reliability(*result(10)), subject=SUBJECT),
+    "sure and right": lambda: calibration.draw_calibration(metrics.reliability(np.eye(3), np.arange(3)), subject=SUBJECT),
+    "per class": lambda: per_class.draw_per_class(metrics.class_scores(confused(60)), classes=names(60), subject=SUBJECT),
+    "absent classes": lambda: per_class.draw_per_class(
         metrics.class_scores(np.eye(4, dtype=int) * [3, 0, 1, 9]), classes=names(4), subject=SUBJECT
     ),
 }

@@ -193,10 +193,10 @@ def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Figu
     chosen = [float(epoch == outcome.best_epoch) for epoch in epochs]
     columns: dict[str, Sequence[float]] = {**outcome.curves, "epoch": epochs, "chosen": chosen}
     with matplotlib.rc_context({"lines.linewidth": 1.5}):  # as in the report of a training
-        training = curves.figure(columns, subject="The exercise, seed 0")
+        training = curves.draw_curves(columns, subject="The exercise, seed 0")
     return {
         "curves": training,
-        "confusion": confusion.figure(measured.confusion, classes=names, subject=f"{subject}, on the test set"),
+        "confusion": confusion.draw_confusion(measured.confusion, classes=names, subject=f"{subject}, on the test set"),
         "mistakes": gallery.mistakes(
             data.test.images[surest],
             predicted=[names[k] for k in measured.predicted[surest]],
@@ -206,7 +206,7 @@ def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Figu
             subject=f"{subject}, on the test set",
         ),
         "filters": filters.single_channel(outcome.first_layers[outcome.best_epoch][:, 0], name="conv1", subject=subject),
-        "activations": feature_maps.figure(
+        "activations": feature_maps.draw_feature_maps(
             feature_maps.record(outcome.predictor, torch.from_numpy(first)),
             first[0, 0],
             index=0,

@@ -77,8 +77,8 @@ def draw(evaluation: "Evaluation", test: LabelledImages, *, subject: str) -> dic
         subject=subject,
     )
     return {
-        "evaluation/confusion_matrix": confusion.figure(evaluation.confusion, classes=classes, subject=subject),
+        "evaluation/confusion_matrix": confusion.draw_confusion(evaluation.confusion, classes=classes, subject=subject),
         "evaluation/mistakes": mistakes,
-        "evaluation/calibration": calibration.figure(evaluation.reliability, subject=subject),
-        "evaluation/per_class": per_class.figure(evaluation.by_class, classes=classes, subject=subject),
+        "evaluation/calibration": calibration.draw_calibration(evaluation.reliability, subject=subject),
+        "evaluation/per_class": per_class.draw_per_class(evaluation.by_class, classes=classes, subject=subject),
     }

@@ -80,7 +80,7 @@ def examples(trained: Trained) -> Drawn:
 def learning_curves(trained: Trained) -> Drawn:
     from filterlab.visualization import curves
 
-    yield "training/curves", curves.figure(trained.curves, subject=trained.subject)
+    yield "training/curves", curves.draw_curves(trained.curves, subject=trained.subject)
 
 
 def filters(trained: Trained) -> Drawn:
@@ -116,7 +116,9 @@ def maps(trained: Trained) -> Drawn:
     layers = feature_maps.record(predictor, torch.from_numpy(images))
     for index, k in enumerate(present if layers else []):
         image, label = images[index].mean(axis=0), predictor.classes[k]
-        drawn = feature_maps.figure(layers, image, index=index, label=label, subject=f"{trained.subject}, validation image")
+        drawn = feature_maps.draw_feature_maps(
+            layers, image, index=index, label=label, subject=f"{trained.subject}, validation image"
+        )
         yield f"feature_maps/class_{k}", drawn
 
 

@@ -6,7 +6,7 @@ from filterlab.evaluation.metrics import Reliability
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
 
-def figure(reliability: Reliability, *, subject: str) -> Figure:
+def draw_calibration(reliability: Reliability, *, subject: str) -> Figure:
     """Reliability diagram: accuracy against confidence, and below it how many examples each bin holds (logarithmic)."""
     filled = reliability.count > 0
     low, high = reliability.low[filled], reliability.high[filled]

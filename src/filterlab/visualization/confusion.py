@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from filterlab.visualization.style import FAINT, INK, MARGIN, bare, color_scale, panel, sheet, spaced
 
 
-def figure(confusion: NDArray[np.int64], *, classes: list[str], subject: str) -> Figure:
+def draw_confusion(confusion: NDArray[np.int64], *, classes: list[str], subject: str) -> Figure:
     """confusion: (K, K) counts, row = actual. Colored are the errors alone: beside the diagonal they would all look like zero.
     Up to 20 classes each cell is numbered."""
     k = len(classes)

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANGE, panel, sheet
 
 
-def figure(curves: Mapping[str, Sequence[float]], *, subject: str) -> Figure:
+def draw_curves(curves: Mapping[str, Sequence[float]], *, subject: str) -> Figure:
     """curves: columns of results/curves.csv, one value an epoch: epoch, {train,validation}/{accuracy,loss}, chosen (0 or 1)."""
     epochs = curves["epoch"]
     kept = list(curves["chosen"]).index(1)

@@ -74,7 +74,7 @@ def channels(layers: list[Layer], *, limit: int) -> dict[int, NDArray[np.int64]]
     return {group: np.sort(indices[:limit]) for group, indices in order.items()}
 
 
-def figure(layers: list[Layer], image: NDArray[np.floating], *, index: int, label: str, subject: str) -> Figure:
+def draw_feature_maps(layers: list[Layer], image: NDArray[np.floating], *, index: int, label: str, subject: str) -> Figure:
     """The path of image number `index` of those recorded: the image (H, W), then a column a layer, a row a channel.
 
     layers: not empty. Each layer has one color scale for all images, from 0 or symmetric about it. label: the image's class.

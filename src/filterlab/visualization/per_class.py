@@ -8,7 +8,7 @@ from filterlab.evaluation.metrics import ClassScores
 from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
 
 
-def figure(scores: ClassScores, *, classes: list[str], subject: str) -> Figure:
+def draw_per_class(scores: ClassScores, *, classes: list[str], subject: str) -> Figure:
     """Recall with its 95 % Wilson interval and precision, a row a class, the hardest class on top; the 30 hardest at most."""
     order = np.argsort(scores.recall, kind="stable")[:30]
     some = f"the {len(order)} of {len(classes)} classes with the lowest recall" if len(order) < len(classes) else "all classes"
