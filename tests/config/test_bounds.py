@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from filterlab.config import compose, schema, validation
-from filterlab.config.section import TEXTS, Section
-from filterlab.config.validation import SIGNS
+from filterlab.config.section import SIGNS, TEXTS, Section
 from filterlab.errors import ConfigError
 from filterlab.models import shapes
 from filterlab.models.architectures.softmax import Softmax

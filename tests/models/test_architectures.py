@@ -14,7 +14,7 @@ from filterlab.models.architectures.lenet5 import LeNet5
 from filterlab.models.architectures.mlp import MLP
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.models.architectures.tutorial_cnn import TutorialCNN
-from filterlab.models.layers import ACTIVATIONS, AddShortcut, GlobalAverage, GlobalMax, draw, module
+from filterlab.models.layers import ACTIVATIONS, POOLS, AddShortcut, GlobalAverage, GlobalMax, draw, module
 
 MNIST = {"channels": 1, "height": 28, "width": 28, "classes": 10}
 TUTORIAL = {
@@ -173,6 +173,7 @@ def test_global_pools() -> None:
 
 def test_activations_are_those_of_the_schema() -> None:
     assert list(ACTIVATIONS) == plan.ACTIVATIONS
+    assert list(POOLS) == plan.POOLS
     values = torch.linspace(-3, 3, 13)
     expected = {
         "relu": values.clamp(min=0),

@@ -178,7 +178,7 @@ def test_description_that_is_none(saved: Path, content: bytes, message: str) -> 
     [
         ({"model": {"name": "vgg"}}, "no architecture is called 'vgg'"),
         ({"model": 3}, "TypeError"),
-        ({"model": {"name": "mlp", "hidden": [-3], "activation": "relu"}}, "negative"),
+        ({"model": {"name": "mlp", "hidden": [-3], "activation": "relu"}}, "units is -3"),
         ({"model": {"name": "mlp", "hidden": [3], "activation": "sine"}}, "'sine'"),
         ({"model": {"name": "resnet", "depth": 9, "width": 2, "residual": True}}, "depth 9 is not 6n"),
         ({"data": {"name": "mnist"}}, "KeyError: 'classes'"),

@@ -4,9 +4,12 @@
 """
 
 import dataclasses
+import math
+import operator
 import re
+import typing
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,3 +69,19 @@ TEXTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "server": (lambda text: not text or is_url(text), "a URL such as http://host:5000, or nothing"),
     "md5": (lambda text: re.fullmatch("[0-9a-f]{32}", text) is not None, "an MD5 of 32 digits, 0 to 9 and a to f"),
 }
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}
+SIGNS = {"ge": (operator.ge, ">="), "gt": (operator.gt, ">"), "le": (operator.le, "<="), "lt": (operator.lt, "<")}
+
+
+def misfit(kind: Any, value: Any, bounds: Mapping[str, Any]) -> str | None:
+    """What was expected of a single value; None where it is that."""
+    if kind is str:
+        fits, expected = TEXTS[bounds["text"]] if "text" in bounds else (bounds["choices"].__contains__, "")
+        return None if isinstance(value, str) and fits(value) else expected or f"one of {', '.join(bounds['choices'])}"
+    limits = " and ".join(f"{sign} {bounds[name]:,}" for name, (_, sign) in SIGNS.items() if name in bounds)
+    if type(value) is not kind:
+        what = KINDS.get(typing.get_origin(kind) or kind, "a mapping")
+        return f"{what} {limits}" if kind in (int, float) else what
+    if kind is float and not math.isfinite(value):
+        return "a finite number"
+    return None if all(holds(value, bounds[name]) for name, (holds, _) in SIGNS.items() if name in bounds) else limits

@@ -2,22 +2,18 @@
 
 import dataclasses
 import functools
-import math
-import operator
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from filterlab.config import schema
 from filterlab.config.faults import short, unknown_key, unknown_option
-from filterlab.config.section import TEXTS
+from filterlab.config.section import misfit
 from filterlab.data.augment import Shift
 from filterlab.errors import ConfigError
 from filterlab.models import shapes
 
 STEP = 10**12  # bytes of a step's outputs on one device: more than any has, so that it is a slip of the pen
-KINDS = {int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}
-SIGNS = {"ge": (operator.ge, ">="), "gt": (operator.gt, ">"), "le": (operator.le, "<="), "lt": (operator.lt, "<")}
 
 
 def to_config(values: Mapping[str, Any]) -> schema.Config:
@@ -120,20 +116,6 @@ def to_section(kind: Any, given: Mapping[str, Any], place: str, faults: list[str
         found += section.disagreements()
     faults += found
     return None if found else section
-
-
-def misfit(kind: Any, value: Any, bounds: Mapping[str, Any]) -> str | None:
-    """What was expected of a single value; None where it is that."""
-    if kind is str:
-        fits, expected = TEXTS[bounds["text"]] if "text" in bounds else (bounds["choices"].__contains__, "")
-        return None if isinstance(value, str) and fits(value) else expected or f"one of {', '.join(bounds['choices'])}"
-    limits = " and ".join(f"{sign} {bounds[name]:,}" for name, (_, sign) in SIGNS.items() if name in bounds)
-    if type(value) is not kind:
-        what = KINDS.get(typing.get_origin(kind) or kind, "a mapping")
-        return f"{what} {limits}" if kind in (int, float) else what
-    if kind is float and not math.isfinite(value):
-        return "a finite number"
-    return None if all(holds(value, bounds[name]) for name, (holds, _) in SIGNS.items() if name in bounds) else limits
 
 
 def disagreements(valid: Mapping[str, Any]) -> Iterator[str]:

@@ -74,6 +74,8 @@ class AddShortcut(nn.Module):
     """
 
     def forward(self, maps: Tensor, block_input: Tensor) -> Tensor:
+        if maps.ndim == 2:  # vectors of one size
+            return maps + block_input
         stride = 1 if maps.shape[2:] == block_input.shape[2:] else 2
         shortcut = block_input[:, :, ::stride, ::stride]
         return maps + F.pad(shortcut, (0, 0, 0, 0, 0, maps.shape[1] - shortcut.shape[1]))

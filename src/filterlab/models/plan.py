@@ -3,16 +3,52 @@
 Without torch, which the configuration does not import.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
-from filterlab.config.section import Section, value
+from filterlab.config.faults import short
+from filterlab.config.section import Section, misfit, value
 from filterlab.errors import UserError
 
 RECTIFIERS = ["relu", "leaky_relu", "elu", "gelu"]
 ACTIVATIONS = [*RECTIFIERS, "tanh", "sigmoid", "identity"]
+POOLS = ["max", "average"]
+POSITIVE = (int, {"ge": 1})
+INITIAL = (str, {"choices": ["torch", "he", "he_fan_out", "glorot"]})
+# kind -> its settings, each with its type and its bounds (see `section.value`)
+KINDS: dict[str, dict[str, tuple[type, dict[str, Any]]]] = {
+    "conv": {
+        "filters": POSITIVE,
+        "kernel": POSITIVE,
+        "stride": POSITIVE,
+        "padding": (int, {"ge": 0}),
+        "bias": (bool, {}),
+        "initial": INITIAL,
+    },
+    "norm": {},
+    "activation": {"function": (str, {"choices": ACTIVATIONS})},
+    "pool": {"kernel": POSITIVE, "stride": POSITIVE, "of": (str, {"choices": POOLS})},
+    "dropout": {"probability": (float, {"ge": 0, "lt": 1})},
+    "add": {},
+    "flatten": {},
+    "global_max": {},
+    "global_average": {},
+    "dense": {"units": POSITIVE, "initial": INITIAL},
+}
+# What torch's modules are and have already, so that no submodule is called so.
+TAKEN = (  # noqa: SIM905 (a list has sixty lines)
+    "T_destination add_module append apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches "
+    "eval extend extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half inputs insert ipu "
+    "kept load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop "
+    "register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook "
+    "register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module "
+    "register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state "
+    "set_submodule share_memory state_dict to to_empty train training type xpu zero_grad"
+).split()
 # Where a layer's name is not its kind: these are counted from 1, in the network itself and in each of its blocks.
 NUMBERED = {"conv": "conv", "norm": "norm", "activation": "act", "pool": "pool", "dropout": "drop", "dense": "fc"}
 
@@ -25,8 +61,8 @@ class ShapeError(UserError):
 class Layer:
     """One layer of a network.
 
-    kind: conv, norm, activation, pool, dropout, add, flatten, global_max, global_average or dense
-    settings: of that kind; the functions below say which there are
+    kind: one of KINDS, which says what settings it has; the functions below make one of each
+    settings: all of them
     inputs: names of the layers it works on; () is the one before it, or the image
     name: of the submodule, e.g. conv2 or group1.block3.conv1; "" until `named` gives it one
     """
@@ -49,13 +85,29 @@ class Plan:
     drawn_last: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError: two layers have one name, or a layer works on one that is not before it."""
-        self.layers[:] = named(self.layers)
-        before: set[str] = set()
+        """Raises ShapeError: a kind, a setting, a name or an input that can't be, or no layers."""
+        if not self.layers:
+            raise ShapeError("the plan has no layers")
+        if others := [layer for layer in self.layers if not isinstance(layer, Layer)]:
+            raise ShapeError(f"the plan holds {short(others[0])}, expected layers alone, e.g. flatten()")
+        object.__setattr__(self, "layers", named(self.layers))
         for layer in self.layers:
-            if layer.name in before or not before.issuperset(layer.inputs):
-                raise ValueError(f"layer {layer.name} of a plan needs a name of its own, and inputs before it: {layer.inputs}")
-            before.add(layer.name)
+            check_settings(layer)
+        check_names([layer.name for layer in self.layers])
+        as_block(self.layers)
+        check_use(self.layers)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A submodule that has submodules, or the network itself.
+
+    children: by their names in it, in the order of the forward pass
+    inputs: child -> the children whose outputs it is given, where that is not the one before it; '' is what the block is given
+    """
+
+    children: "dict[str, Layer | Block]"
+    inputs: dict[str, list[str]]
 
 
 @dataclass
@@ -75,9 +127,82 @@ def named(layers: Iterable[Layer], *, within: str = "") -> list[Layer]:
         if not layer.name:
             counts[layer.kind] += 1
             name = f"{NUMBERED[layer.kind]}{counts[layer.kind]}" if layer.kind in NUMBERED else layer.kind
-            layer = Layer(layer.kind, layer.settings, layer.inputs, f"{within}.{name}" if within else name)
+            layer = replace(layer, name=f"{within}.{name}" if within else name)
         found.append(layer)
     return found
+
+
+def check_settings(layer: Layer) -> None:
+    """Raises ShapeError: no such kind, or not its settings."""
+    if layer.kind not in KINDS:
+        raise ShapeError(f"layer {layer.name} is of the kind {layer.kind!r}; there are {', '.join(KINDS)}")
+    expected = KINDS[layer.kind]
+    if layer.settings.keys() != expected.keys():
+        lists = [", ".join(keys) or "none" for keys in (layer.settings, expected)]
+        raise ShapeError(f"layer {layer.name} ({layer.kind}) has the settings {lists[0]}; expected {lists[1]}")
+    for name, (kind, bounds) in expected.items():
+        given = layer.settings[name]
+        if wanted := misfit(kind, kind(given) if (kind, type(given)) == (float, int) else given, bounds):
+            raise ShapeError(f"layer {layer.name}: {name} is {given!r}, expected {wanted}")
+    if layer.kind == "add" and len(layer.inputs) != 2:
+        raise ShapeError(f"layer {layer.name} adds {len(layer.inputs)} layers, expected the names of 2")
+    if layer.kind != "add" and len(layer.inputs) > 1:
+        raise ShapeError(
+            f"layer {layer.name} works on {', '.join(layer.inputs)}, expected one layer: add is the only kind with two"
+        )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises ShapeError: a name that can't be, or that another layer or a block has."""
+    blocks = {name[: dot.start()] for name in names for dot in re.finditer(r"\.", name)}
+    for name, count in Counter(names).items():
+        if not re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", name, flags=re.ASCII):
+            raise ShapeError(f"a layer is called {name!r}, expected letters, digits and _, with a dot after the name of a block")
+        if taken := [part for part in name.split(".") if part in TAKEN]:
+            raise ShapeError(f"layer {name}: torch's modules have a {taken[0]} already; take another name")
+        if count > 1:
+            raise ShapeError(f"{count} layers are called {name}: each needs a name of its own")
+        if name in blocks:
+            raise ShapeError(f"layer {name} is called like a block, which other layers are in: each needs a name of its own")
+
+
+def check_use(layers: Sequence[Layer]) -> None:
+    """Raises ShapeError: a layer that no other works on, so that it would never be trained."""
+    used = {name for layer, before in zip(layers[1:], layers, strict=False) for name in layer.inputs or [before.name]}
+    if unused := [layer.name for layer in layers[:-1] if layer.name not in used]:
+        raise ShapeError(f"no layer works on {unused[0]}: add it to another, or leave it out")
+
+
+def as_block(layers: Iterable[Layer], *, within: str = "", below: str = "") -> Block:
+    """The layers of the block `within` (with a dot at its end; '' is the network), whose first one works on what `below` gives.
+
+    Raises ShapeError: other layers part a block in two, or a layer works on one that it does not see.
+    """
+    children: dict[str, Layer | Block] = {}
+    inputs: dict[str, list[str]] = {}
+    ends = {below: ""}  # layer whose output can be had here -> the child that ends with it
+    for child, group in groupby(layers, key=lambda layer: layer.name.removeprefix(within).partition(".")[0]):
+        inside = list(group)
+        first = inside[0]
+        if child in children:
+            raise ShapeError(
+                f"layer {first.name} is apart from the rest of block {within}{child}: the layers of a block follow each other"
+            )
+        if first.name == within + child:
+            if unseen := [name for name in first.inputs if name not in ends]:
+                seen = short(", ".join(filter(None, ends)), quoted=False)
+                raise ShapeError(
+                    f"layer {first.name} works on {unseen[0]}, expected a layer before it, and of another block the last one: "
+                    f"{seen or 'there is none'}"
+                )
+            children[child] = first
+            if first.inputs:
+                inputs[child] = [ends[name] for name in first.inputs]
+        else:
+            children[child] = as_block(inside, within=f"{within}{child}.", below=below)
+        below = inside[-1].name
+        ends[below] = child
+    return Block(children, inputs)
 
 
 def conv(filters: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: bool = True, initial: str = "torch") -> Layer:

@@ -1,9 +1,8 @@
 """Networks from their settings: the layers of a plan become torch modules, with initial weights that a seed decides."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from filterlab.config.section import Section
 from filterlab.models import layers, shapes
 from filterlab.models.architectures import ARCHITECTURES
-from filterlab.models.plan import Layer, Model
+from filterlab.models.plan import Block, Layer, Model, as_block
 from filterlab.models.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -23,10 +22,9 @@ def build(model: Model, *, channels: int, height: int, width: int, classes: int,
     """A new network: (N, channels, height, width) float32 -> logits (N, classes). Its initial weights depend on `seed` alone.
 
     Every layer of the plan is a submodule of its name. No random state outside is read or changed.
-    Raises shapes.ShapeError if the architecture does not fit the images.
+    Raises ShapeError as `shapes.layers`.
     """
-    plan = model.plan(classes=classes)
-    sizes = shapes.followed(plan, model=model.name, channels=channels, height=height, width=width)
+    plan, sizes = shapes.plan_and_layers(model, channels=channels, height=height, width=width, classes=classes)
     given = {size.name: size.channels for size in sizes}
     below = channels
     modules: dict[str, nn.Module] = {}
@@ -40,27 +38,15 @@ def build(model: Model, *, channels: int, height: int, width: int, classes: int,
         if plan.drawn_last:
             for layer in plan.layers:
                 layers.draw(modules[layer.name], layer)
-    return assembled(plan.layers, modules)
+    return network(as_block(plan.layers), modules)
 
 
-def assembled(steps: Iterable[Layer], modules: Mapping[str, nn.Module], *, within: str = "", below: str = "") -> nn.Module:
-    """The submodule `within` (with a dot at its end; '' is the network), whose first layer works on what `below` gives."""
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    inputs: dict[str, list[str]] = {}
-    ends = {below: ""}  # layer whose output can be had here -> the child that ends with it
-    for child, group in groupby(steps, key=lambda layer: layer.name.removeprefix(within).partition(".")[0]):
-        inside = list(group)
-        if inside[0].name == within + child:
-            parts[child] = modules[inside[0].name]
-            if unseen := set(inside[0].inputs) - set(ends):
-                raise ValueError(f"{inside[0].name} works on {unseen.pop()}, neither beside it nor the last of a block beside it")
-            if inside[0].inputs:
-                inputs[child] = [ends[name] for name in inside[0].inputs]
-        else:
-            parts[child] = assembled(inside, modules, within=f"{within}{child}.", below=below)
-        below = inside[-1].name
-        ends[below] = child
-    return Graph(parts, inputs) if inputs else nn.Sequential(parts)
+def network(part: Layer | Block, modules: Mapping[str, nn.Module]) -> nn.Module:
+    """The module of a layer; of a block, or of the whole network, one that has its layers' modules by their names."""
+    if isinstance(part, Layer):
+        return modules[part.name]
+    children = OrderedDict((name, network(child, modules)) for name, child in part.children.items())
+    return Graph(children, part.inputs) if part.inputs else nn.Sequential(children)
 
 
 class Graph(nn.Module):

@@ -6,6 +6,7 @@ a jump being the distance in input pixels between two neighboring units (Dumouli
 
 from dataclasses import dataclass, replace
 
+from filterlab.config.faults import short
 from filterlab.models.plan import Layer, Model, Plan, ShapeError
 
 LARGEST = 2**31  # numbers; 8.6 GB of parameters, and as much again for their gradients and for each of an optimizer's moments
@@ -37,66 +38,90 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class Maps:
-    """What one layer hands to the next: its size, how far a unit sees, how far two neighbors are apart; `of` is for messages."""
+    """What a layer gives, maps or a vector (flat): its size, a unit's receptive field, and how far two neighbors are apart.
+
+    sized_by: the layer that made the maps as small as they are, for messages
+    """
 
     channels: int
     height: int
     width: int
     field: int = 1
     jump: int = 1
-    of: str = "the image"
+    sized_by: str = "the image"
     flat: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.channels} values" if self.flat else f"{self.channels} maps of {self.height}x{self.width}"
 
 
 def layers(model: Model, *, channels: int, height: int, width: int, classes: int) -> list[LayerShape]:
     """The layers of `model` for images of (channels, height, width) pixels and `classes` logits.
 
-    Raises ShapeError if an image is too small for a filter or a pool, if a residual network's depth is not 6n + 2, or if a
-    network would take more than LARGEST numbers, as parameters or as outputs for one image.
+    Raises ShapeError, which names the model, where there can't be such a network: its plan has a fault, an image is too small
+    for a filter or a pool, the last layer does not give one logit a class, a residual network's depth is not 6n + 2, or it would
+    take more than LARGEST numbers, as parameters or as outputs for one image.
     """
-    return followed(model.plan(classes=classes), model=model.name, channels=channels, height=height, width=width)
+    return plan_and_layers(model, channels=channels, height=height, width=width, classes=classes)[1]
 
 
-def followed(plan: Plan, *, model: str, channels: int, height: int, width: int) -> list[LayerShape]:
-    """The layers of the plan of `model`; see `layers`."""
-    last = Maps(channels, height, width)
-    reached: dict[str, Maps] = {}
-    shapes = []
+def plan_and_layers(model: Model, *, channels: int, height: int, width: int, classes: int) -> tuple[Plan, list[LayerShape]]:
+    """The plan of `model`, and its layers as above."""
+    try:
+        plan = model.plan(classes=classes)
+        if not isinstance(plan, Plan):
+            raise ShapeError(f"its plan() returns {short(plan)}, expected a Plan")
+        found = plan_layers(plan, Maps(channels, height, width), classes=classes)
+        check_size(found)
+    except ShapeError as error:
+        raise ShapeError(f"model {model.name}: {error}") from None
+    return plan, found
+
+
+def plan_layers(plan: Plan, image: Maps, *, classes: int) -> list[LayerShape]:
+    """The shapes of a plan's layers. Raises ShapeError: they don't fit each other, the image or the classes."""
+    last = image
+    outputs: dict[str, Maps] = {}
+    found = []
     for layer in plan.layers:
-        below = [reached[name] for name in layer.inputs] or [last]
-        try:
-            last, parameters = step(layer, below)
-        except ShapeError as error:
-            raise ShapeError(f"model {model}: {error}") from None
-        reached[layer.name] = last
+        last, parameters = layer_output(layer, [outputs[name] for name in layer.inputs] or [last])
+        outputs[layer.name] = last
         size = (last.channels, last.height, last.width)
         kernel, stride = layer.settings.get("kernel", 1), layer.settings.get("stride", 1)
-        shapes.append(LayerShape(layer.name, layer.kind, *size, parameters, kernel, stride, last.field))
+        found.append(LayerShape(layer.name, layer.kind, *size, parameters, kernel, stride, last.field))
+    if not last.flat or last.channels != classes:
+        raise ShapeError(f"the last layer, {found[-1].name}, gives {last}, expected {classes} values, one a class")
+    if not parameter_count(found):
+        raise ShapeError("no layer has parameters, so that there is nothing to train; expected a dense layer, or a conv")
+    return found
+
+
+def check_size(found: list[LayerShape]) -> None:
+    """Raises ShapeError: more than LARGEST numbers."""
     for what, counts in {
-        "parameters": [shape.parameters for shape in shapes],
-        "outputs for one image": [_outputs(shape) for shape in shapes],
+        "parameters": [shape.parameters for shape in found],
+        "outputs for one image": [_outputs(shape) for shape in found],
     }.items():
         if (total := sum(counts)) > LARGEST:
             most = max(counts)
             raise ShapeError(
-                f"model {model}: {total:,} {what} take {_gigabytes(total)} as 32-bit numbers, {_gigabytes(most)} of it in "
-                f"{shapes[counts.index(most)].name}; expected at most {_gigabytes(LARGEST)}: take fewer or smaller layers"
+                f"{total:,} {what} take {_gigabytes(total)} as 32-bit numbers, {_gigabytes(most)} of it in "
+                f"{found[counts.index(most)].name}; expected at most {_gigabytes(LARGEST)}: take fewer or smaller layers"
             )
-    return shapes
 
 
-def step(layer: Layer, below: list[Maps]) -> tuple[Maps, int]:
+def layer_output(layer: Layer, inputs: list[Maps]) -> tuple[Maps, int]:
     """What the layer makes of its inputs, and how many parameters it has. Raises ShapeError: they don't fit."""
-    maps, of = below[0], layer.settings
-    if layer.kind not in ("activation", "dropout") and maps.flat != (layer.kind == "dense"):
+    maps, of = inputs[0], layer.settings
+    if layer.kind not in ("activation", "dropout", "add") and maps.flat != (layer.kind == "dense"):
         needs, gets = ("a vector", "maps") if layer.kind == "dense" else ("maps", "a vector")
         raise ShapeError(f"{layer.name} needs {needs}, but gets {gets}; put flatten or a global pool between maps and vectors")
     match layer.kind:
         case "conv":
             parameters = (of["kernel"] ** 2 * maps.channels + of["bias"]) * of["filters"]
-            return replace(slid(layer, maps), channels=of["filters"]), parameters
+            return replace(windows(layer, maps), channels=of["filters"]), parameters
         case "pool":
-            return slid(layer, maps), 0
+            return windows(layer, maps), 0
         case "norm":
             return maps, 2 * maps.channels
         case "dense":
@@ -106,23 +131,31 @@ def step(layer: Layer, below: list[Maps]) -> tuple[Maps, int]:
             field = maps.field + (max(maps.height, maps.width) - 1) * maps.jump
             return replace(maps, channels=channels, height=1, width=1, field=field, flat=True), 0
         case "add":
-            other = below[1]
+            other = inputs[1]
             sides = [(other.height, other.width), ((other.height + 1) // 2, (other.width + 1) // 2)]
-            if other.channels > maps.channels or (maps.height, maps.width) not in sides:
-                sizes = [f"{each.channels} of {each.height}x{each.width}" for each in below]
-                raise ShapeError(f"{layer.name} cannot add maps to others: {sizes[1]} to {sizes[0]}")
+            narrower = other.channels < maps.channels and not maps.flat
+            if (
+                maps.flat != other.flat
+                or (maps.height, maps.width) not in sides
+                or not (narrower or other.channels == maps.channels)
+            ):
+                first, second = (f"{name} ({output})" for name, output in zip(layer.inputs, inputs, strict=True))
+                raise ShapeError(
+                    f"{layer.name} cannot add {second} to {first}, expected vectors of one size, or maps of the same side or "
+                    "twice, and as many or fewer"
+                )
             return replace(maps, field=max(maps.field, other.field)), 0
     return maps, 0
 
 
-def slid(layer: Layer, maps: Maps) -> Maps:
-    """After a filter or a pool. Raises ShapeError: the maps are smaller."""
+def windows(layer: Layer, maps: Maps) -> Maps:
+    """What a filter or a pool gives that slides over the maps. Raises ShapeError: they are smaller."""
     kernel, stride, padding = layer.settings["kernel"], layer.settings["stride"], layer.settings.get("padding", 0)
     needed = max(kernel - 2 * padding, 1)
     if min(maps.height, maps.width) < needed:
         raise ShapeError(
             f"{layer.name} ({kernel}x{kernel}) needs at least {needed}x{needed} pixels, but gets {maps.height}x{maps.width} "
-            f"from {maps.of}; take smaller filters or pools, larger images, or another model"
+            f"from {maps.sized_by}; take smaller filters or pools, larger images, or another model"
         )
     return replace(
         maps,
@@ -130,7 +163,7 @@ def slid(layer: Layer, maps: Maps) -> Maps:
         width=(maps.width - kernel + 2 * padding) // stride + 1,
         field=maps.field + (kernel - 1) * maps.jump,
         jump=maps.jump * stride,
-        of=f"{layer.name} ({kernel}x{kernel})",
+        sized_by=f"{layer.name} ({kernel}x{kernel})",
     )
 
 

@@ -21,7 +21,7 @@ class ResNet(Model):
         blocks, rest = divmod(self.depth - 2, 6)
         if rest or blocks < 1:
             below = 6 * max(blocks, 1) + 2
-            raise ShapeError(f"model {self.name}: depth {self.depth} is not 6n + 2; the nearest are {below} and {below + 6}")
+            raise ShapeError(f"depth {self.depth} is not 6n + 2; the nearest are {below} and {below + 6}")
         layers = named([*convolution(self.width), activation("relu")])
         for group in (1, 2, 3):
             for block in range(1, blocks + 1):
