@@ -310,7 +310,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     """The best epoch so far is the third: the damage of the second alone shows only where it would be used."""
     with pytest.raises(KeyboardInterrupt):
         make_training(*SMALL, told_of=interrupt_at(4))(tmp_path)
-    assert checkpoints.read(tmp_path / "epoch_3.ckpt")["callbacks"]["EpochCheckpoints"]["best_epoch"] == 3
+    assert checkpoints.read(tmp_path / "epoch_3.ckpt")["callbacks"]["KeptCheckpoints"]["best_epoch"] == 3
     (tmp_path / "epoch_1.ckpt").unlink(missing_ok=True)
     for epoch in damaged:
         flipped(tmp_path / f"epoch_{epoch}.ckpt")

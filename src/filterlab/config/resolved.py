@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from filterlab.config import document, schema, validation
 from filterlab.config.document import Unreadable
@@ -37,10 +38,18 @@ def load(root: Path) -> schema.Config:
 
 def key(config: schema.Config) -> str:
     """16 hex digits that stand for everything that decides a training's outcome, but for the code."""
+    data = dataclasses.asdict(config.data)
+    del data["mirrors"]  # whichever a file comes from, it has the published checksum
+    return hashlib.sha256(json.dumps([data, *deciding(config)], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def deciding(config: schema.Config) -> list[Any]:
+    """The sections that decide a training, in the order of schema.TRAINING, without what in them changes no outcome."""
     sections = dataclasses.asdict(config)
-    del sections["data"]["mirrors"]  # whichever a file comes from, it has the published checksum
-    deciding = json.dumps([sections[name] for name in ("data", *schema.TRAINING)], sort_keys=True)
-    return hashlib.sha256(deciding.encode()).hexdigest()[:16]
+    for place in schema.INDIFFERENT:
+        section, _, name = place.partition(".")
+        del sections[section][name]
+    return [sections[name] for name in schema.TRAINING]
 
 
 def from_text(text: str) -> schema.Config:

@@ -85,6 +85,11 @@ class Trainer(Section):
     label_smoothing: float = value("probability taken from the true class and spread over all", ge=0, lt=1)
     monitor: str = value("the validation metric that chooses the epoch", choices=["validation/accuracy", "validation/loss"])
     patience: int = value("epochs without a better one before training stops; max_epochs or more never stops", ge=1, le=1_000_000)
+    checkpoint_seconds: float = value(
+        "seconds between two checkpoints within an epoch; every epoch ends with one; 0 is as often as the disk takes them",
+        ge=0,
+        le=86_400,
+    )
 
     def disagreements(self) -> Iterator[str]:
         if self.strategy == "auto" and self.devices > 1:
@@ -123,6 +128,8 @@ class Config(Section):
 
 # The sections that decide a training, beside its data and the code: its keys are made of them, and dvc.yaml's train names them.
 TRAINING = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
+# What in them changes no bit of its outcome: it is in no key, in no run's name, and dvc.yaml's train leaves it out.
+INDIFFERENT = ["trainer.checkpoint_seconds"]
 
 # family name -> schema, for each config group; one entry where the group's options share a schema
 FAMILIES: dict[str, dict[str, type]] = {

@@ -1,6 +1,7 @@
 """Images in memory, batches as slices: what Lightning iterates over."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,7 +17,8 @@ class Batches:
     """An epoch of batches, cut from tensors in memory; each rank of `world` takes its share of each batch.
 
     Without an `epoch` the order is the file's. With one, it is drawn anew for each epoch from (seed, epoch), so that a
-    training that is resumed at an epoch sees what it would have seen.
+    training that is resumed at an epoch sees what it would have seen. Within an epoch, `state_dict` is where it stands, and
+    after `load_state_dict` the next iteration goes on from there (Lightning calls both).
     """
 
     def __init__(
@@ -34,6 +36,15 @@ class Batches:
         self.images, self.labels, self.batch_size = images, labels, batch_size
         self.seed, self.epoch, self.vary = seed, epoch, vary
         self.rank, self.world = rank, world
+        self.cut, self.draws = 0, torch.Generator(images.device)  # batches so far; what varies them, as far as it is drawn from
+        self.resumed: dict[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        draws = of_ranks(self.draws.get_state(), world=self.world)
+        return {"cut": self.cut, "draws": draws, "device": self.draws.device.type}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.resumed = state
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.images), self.batch_size)
@@ -46,19 +57,32 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         n, device = len(self.images), self.images.device
+        resumed, self.resumed = self.resumed, {}
         order = torch.arange(n)
         if self.epoch is not None:
             draw = generator(self.seed, self.epoch(), 0, device="cpu")
-            vary = generator(self.seed, self.epoch(), 1 + self.rank, device=device)
+            self.draws = generator(self.seed, self.epoch(), 1 + self.rank, device=device)
             order = torch.randperm(n, generator=draw)
+        if resumed and resumed["device"] == device.type:  # another one's generator draws other numbers
+            self.draws.set_state(resumed["draws"][self.rank])
         order = order.to(device)
-        for index in range(len(self)):
+        for index in range(resumed.get("cut", 0), len(self)):
             first = index * self.batch_size
             share = order[first : first + self.size(index)][self.rank :: self.world]
             images = self.images[share]
             if self.epoch is not None and self.vary is not None:
-                images = self.vary(images, vary)
+                images = self.vary(images, self.draws)
+            self.cut = index + 1
             yield images, self.labels[share]
+
+
+def of_ranks(mine: Any, *, world: int) -> list[Any]:
+    """What each rank of `world` has, by rank; every rank calls it. Only rank zero writes checkpoints."""
+    if world == 1:
+        return [mine]
+    found: list[Any] = [None] * world
+    torch.distributed.all_gather_object(found, mine)
+    return found
 
 
 def generator(*key: int, device: torch.device | str) -> torch.Generator:

@@ -43,7 +43,9 @@ def describe(config: schema.Config, conf: Path) -> Description:
     differing = {
         key: leaf
         for key, leaf in leaves(config).items()
-        if usual.get(key) != leaf and key.partition(".")[0] not in ("tracking", "experiment", "seed")
+        if usual.get(key) != leaf
+        and key.partition(".")[0] not in ("tracking", "experiment", "seed")
+        and key not in schema.INDIFFERENT
     }
     seed = {} if config.seed == base.seed else {"seed": config.seed}
     ends = table.short_keys(list(differing))

@@ -1,6 +1,5 @@
 """A training that broke off: its checkpoints and its id, kept until the same training is finished."""
 
-import dataclasses
 import hashlib
 import json
 import shutil
@@ -18,8 +17,7 @@ class Unfinished:
     """The folder of one training's checkpoints: same configuration, data, code and sweep, same folder."""
 
     def __init__(self, root: Path, config: schema.Config, *, data: str, code: str, sweep: str = ""):
-        sections = dataclasses.asdict(config)
-        key = json.dumps([data, code, sweep, *(sections[section] for section in schema.TRAINING)], sort_keys=True)
+        key = json.dumps([data, code, sweep, *resolved.deciding(config)], sort_keys=True)
         self.folder = root / "checkpoints" / hashlib.sha256(key.encode()).hexdigest()[:16]
 
     @contextmanager

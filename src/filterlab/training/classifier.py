@@ -1,13 +1,14 @@
 """The LightningModule: a network, its loss, and the counts that metrics are made of."""
 
 import math
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
 
 from filterlab.config import schema
-from filterlab.data.datamodule import Batch, mix
+from filterlab.data.datamodule import Batch, mix, of_ranks
 from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
 
@@ -25,6 +26,7 @@ class Classifier(pl.LightningModule):
         self.config = config
         self.sums: dict[str, torch.Tensor] = {}  # part -> (3,) float64: loss, hits, examples
         self.metrics: dict[str, float] = {}  # of the last epoch
+        self.resumed: dict[str, Any] = {}  # of the checkpoint that the training goes on from: what is this rank's own
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.predictor(images)
@@ -58,10 +60,27 @@ class Classifier(pl.LightningModule):
         # For early stopping and checkpoints; Lightning keeps float32, and warns where ranks say numbers without sync_dist.
         self.log_dict(numbers, sync_dist=True)
 
+    def on_train_start(self) -> None:
+        if self.resumed:  # Lightning begins no epoch where a training goes on within one
+            self.seed_dropout()
+            set_generators(self.resumed["generators"], self.device)
+            self.sums["train"] = self.resumed["sums"].to(self.device)
+            self.resumed = {}
+
     def on_train_epoch_start(self) -> None:
-        # Dropout draws from the global generator: set by epoch, so that a resumed training draws the same.
-        torch.manual_seed(mix(self.config.seed, self.current_epoch, -1 - self.global_rank))
+        self.seed_dropout()
         self.start("train")
+
+    def seed_dropout(self) -> None:
+        """Set the global generator, from which dropout draws, by epoch, so that a resumed training draws the same."""
+        torch.manual_seed(mix(self.config.seed, self.current_epoch, -1 - self.global_rank))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        mine = {"sums": self.sums["train"].cpu(), "generators": generators(self.device)}
+        checkpoint["ranks"] = of_ranks(mine, world=self.trainer.world_size)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.resumed = checkpoint["ranks"][self.global_rank]
 
     def on_validation_epoch_start(self) -> None:
         self.start("validation")
@@ -88,3 +107,16 @@ class Classifier(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"},
         }
+
+
+def generators(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of PyTorch's global generators, by kind of device."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
+
+
+def set_generators(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Undo `generators`; a GPU's that was not saved is left alone, and so is one that is not used any more."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,15 +94,15 @@ def fit(
         train: images (N, C, H, W) uint8 and labels.
         validation: the same; chooses the epoch.
         config: of the whole experiment.
-        folder: of checkpoints, for this training alone. It has one of the last epoch and of the one before, so that an
-            interrupted training loses at most one epoch (two, where the last one's file is damaged), and goes on to the same
-            bits as one that was never interrupted: also with another number of cores, by the threads that it began with.
+        folder: of checkpoints, for this training alone. It has the last two, so that an interrupted training loses at most
+            trainer.checkpoint_seconds (twice that, where the last one's file is damaged), and goes on, within an epoch too, to
+            the same bits as one that was never interrupted: also with another number of cores, by the threads that it began with.
         callbacks: Lightning's; see also EpochCallback.
 
     Raises:
         UserError: this machine lacks the devices asked for, or the loss is no longer finite.
         DataError: a checkpoint can't be written; those before it are kept.
-        KeyboardInterrupt: on Ctrl-C. SystemExit(143): on SIGTERM.
+        KeyboardInterrupt: on Ctrl-C. SystemExit: on SIGTERM (143), SIGUSR1 (138) and SIGUSR2 (140), after a checkpoint.
     """
     settings = config.trainer
     devices.check(settings)
@@ -110,13 +110,14 @@ def fit(
     if settings.channels_last:
         predictor.to(memory_format=torch.channels_last)
     history, clock = History(), Clock()
-    kept = checkpoints.EpochCheckpoints(folder, monitor=settings.monitor, mode=direction(settings.monitor))
+    written, mode = checkpoints.DigestedFiles(), direction(settings.monitor)
+    kept = checkpoints.KeptCheckpoints(folder, written, monitor=settings.monitor, mode=mode, seconds=settings.checkpoint_seconds)
     last, faults = kept.newest()
     machine = Machine(threads=settings.threads or torch.get_num_threads(), precision=resolve_precision(settings))
     if last:
-        machine.load_state_dict(checkpoints.read(checkpoints.path(folder, last))["callbacks"][machine.state_key])
+        machine.load_state_dict(checkpoints.read(last)["callbacks"][machine.state_key])
     torch.set_num_threads(machine.threads)
-    stop = Patience(settings.monitor, mode=direction(settings.monitor), patience=settings.patience, check_on_train_epoch_end=True)
+    stop = Patience(settings.monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True)
     classifier = Classifier(predictor, config=config)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -133,21 +134,21 @@ def fit(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         # Lightning would take every process within an allocation of SLURM's for one of several.
-        plugins=[checkpoints.DigestedFiles(), *([] if devices.started_by_slurm(settings) else [LightningEnvironment()])],
+        plugins=[written, *([] if devices.started_by_slurm(settings) else [LightningEnvironment()])],
     )
     if trainer.is_global_zero:
         for fault in faults:
             print(f"{fault}: it is not used", flush=True)
         if last:
-            print(f"goes on after epoch {last}", flush=True)
+            print(f"goes on {checkpoints.place(last)}", flush=True)
         elif faults:
             print("no checkpoint is left to go on from: the training begins anew", flush=True)
     try:
-        with own_processes():
+        with own_processes(), closing(written):
             trainer.fit(
                 classifier,
                 datamodule=ImageData(train, validation, config=config),
-                ckpt_path=checkpoints.path(folder, last) if last else None,
+                ckpt_path=last,
                 weights_only=True,
             )
     except SystemExit as ended:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
@@ -156,6 +157,7 @@ def fit(
         if ended.code == 1:
             raise KeyboardInterrupt from None
         raise
+    clock.stop()
     saved = checkpoints.read(checkpoints.path(folder, kept.best_epoch))
     classifier.load_state_dict(saved["state_dict"])
     return Fitted(
@@ -190,7 +192,7 @@ class Clock(Callback):
     """Seconds between the first epoch's start and the last one's checkpoint, so that resuming and set-up don't count."""
 
     def __init__(self) -> None:
-        self.started = 0.0
+        self.started: float | None = None  # where it had run all the time; None while it stands
         self.seconds = 0.0
         self.epochs = 0
 
@@ -198,15 +200,15 @@ class Clock(Callback):
         self.started = time.perf_counter() - self.seconds
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.seconds = time.perf_counter() - self.started
         self.epochs += 1
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Lightning writes an epoch's checkpoints after every other callback's on_train_epoch_end.
-        self.seconds = time.perf_counter() - self.started
+    def stop(self) -> None:
+        if self.started is not None:
+            self.seconds, self.started = time.perf_counter() - self.started, None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "epochs": self.epochs}
+        seconds = self.seconds if self.started is None else time.perf_counter() - self.started
+        return {"seconds": seconds, "epochs": self.epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seconds, self.epochs = state["seconds"], state["epochs"]

@@ -49,7 +49,7 @@ class History(pl.Callback):
 
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
-        self.steps: list[tuple[int, torch.Tensor, float]] = []
+        self.steps: list[tuple[int, torch.Tensor | float, float]] = []  # of the epoch so far: step, loss, lr
         self.stopped = False  # by an EpochCallback, before the training's last epoch
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -83,10 +83,12 @@ class History(pl.Callback):
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epochs": [vars(epoch) for epoch in self.epochs]}
+        steps = [(step, float(loss), lr) for step, loss, lr in self.steps]
+        return {"epochs": [vars(epoch) for epoch in self.epochs], "steps": steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.steps = [*state["steps"]]
 
 
 def call(trainer: pl.Trainer, epoch: Epoch) -> bool:
