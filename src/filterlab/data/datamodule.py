@@ -17,8 +17,8 @@ class Batches:
     """An epoch of batches, cut from tensors in memory; each rank of `world` takes its share of each batch.
 
     Without an `epoch` the order is the file's. With one, it is drawn anew for each epoch from (seed, epoch), so that a
-    training that is resumed at an epoch sees what it would have seen. Within an epoch, `state_dict` is where it stands, and
-    after `load_state_dict` the next iteration goes on from there (Lightning calls both).
+    training that is resumed at an epoch sees what it would have seen. Within an epoch, `state_dict` is where this rank's share
+    stands, and after `load_state_dict` the next iteration goes on from there.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Batches:
         self.resumed: dict[str, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        draws = of_ranks(self.draws.get_state(), world=self.world)
-        return {"cut": self.cut, "draws": draws, "device": self.draws.device.type}
+        return {"cut": self.cut, "draws": self.draws.get_state(), "device": self.draws.device.type}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.resumed = state
+        self.cut = state["cut"]
+        self.resumed = state if self.cut < len(self) else {}  # the next epoch begins at its beginning
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.images), self.batch_size)
@@ -64,7 +64,7 @@ class Batches:
             self.draws = generator(self.seed, self.epoch(), 1 + self.rank, device=device)
             order = torch.randperm(n, generator=draw)
         if resumed and resumed["device"] == device.type:  # another one's generator draws other numbers
-            self.draws.set_state(resumed["draws"][self.rank])
+            self.draws.set_state(resumed["draws"])
         order = order.to(device)
         for index in range(resumed.get("cut", 0), len(self)):
             first = index * self.batch_size
@@ -74,15 +74,6 @@ class Batches:
                 images = self.vary(images, self.draws)
             self.cut = index + 1
             yield images, self.labels[share]
-
-
-def of_ranks(mine: Any, *, world: int) -> list[Any]:
-    """What each rank of `world` has, by rank; every rank calls it. Only rank zero writes checkpoints."""
-    if world == 1:
-        return [mine]
-    found: list[Any] = [None] * world
-    torch.distributed.all_gather_object(found, mine)
-    return found
 
 
 def generator(*key: int, device: torch.device | str) -> torch.Generator:

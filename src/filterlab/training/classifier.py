@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.config import schema
-from filterlab.data.datamodule import Batch, mix, of_ranks
+from filterlab.data.datamodule import Batch, mix
 from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
 
@@ -62,6 +62,9 @@ class Classifier(pl.LightningModule):
 
     def on_train_start(self) -> None:
         if self.resumed:  # Lightning begins no epoch where a training goes on within one
+            # Of what Batches says by itself, Lightning keeps rank zero's, and has no use for it where the schedule has asked for
+            # the number of steps.
+            self.trainer.train_dataloader.load_state_dict(self.resumed["batches"])
             self.seed_dropout()
             set_generators(self.resumed["generators"], self.device)
             self.sums["train"] = self.resumed["sums"].to(self.device)
@@ -76,8 +79,11 @@ class Classifier(pl.LightningModule):
         torch.manual_seed(mix(self.config.seed, self.current_epoch, -1 - self.global_rank))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        mine = {"sums": self.sums["train"].cpu(), "generators": generators(self.device)}
-        checkpoint["ranks"] = of_ranks(mine, world=self.trainer.world_size)
+        batches = self.trainer.train_dataloader.state_dict()
+        mine = {"batches": batches, "sums": self.sums["train"].cpu(), "generators": generators(self.device)}
+        checkpoint["ranks"] = ranks = [mine] * self.trainer.world_size
+        if len(ranks) > 1:  # rank zero alone writes it
+            torch.distributed.all_gather_object(ranks, mine)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.resumed = checkpoint["ranks"][self.global_rank]
