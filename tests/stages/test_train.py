@@ -2,6 +2,7 @@
 processes, on a terminal, on a full disk.
 """
 
+import itertools
 import json
 import os
 import pty
@@ -135,7 +136,7 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
         if how == signal.SIGINT:
             assert errors == (
                 "filterlab: interrupted\n"
-                "filterlab: the finished epochs are kept: the same command goes on from there, under the same MLflow run\n"
+                "filterlab: its checkpoints are kept: the same command goes on from the last one, under the same MLflow run\n"
             )
         else:
             assert errors == ""
@@ -156,6 +157,52 @@ def test_ended_by_each_signal_and_given_again_it_comes_to_the_same(make_root: Ca
     images = [entry.path for entry in client.list_artifacts(run_id, "images") if entry.path.endswith(".png")]
     assert sorted(int(path.split("+")[2]) for path in images) == list(range(10))
     assert len(runs_of(client)) == 1
+
+
+def logged(root: Path) -> dict[str, list[tuple[int, float]]]:
+    """The points of the one run in `root`, as they were logged, but for those of how long it took."""
+    client = mlflow.MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    (run,) = runs_of(client)
+    assert status(client, run.info.run_id) == "FINISHED"
+    names = [name for name in run.data.metrics if not name.startswith(("training/", "system/"))]
+    return {name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)] for name in names}
+
+
+KILLS = int(os.environ.get("FILTERLAB_KILLS", "2"))
+
+
+def test_killed_at_random_moments_and_given_again_until_it_is_done(make_root: Callable) -> None:
+    """Whenever that is, an epoch and its validation included: the same files bit for bit, each point once. With a checkpoint
+    as often as the disk takes one. As many trainings as it takes to kill FILTERLAB_KILLS processes.
+    """
+    few = ["trainer.checkpoint_seconds=0", "trainer.max_epochs=3", "trainer.patience=3"]
+    whole = make_root("whole", *few)
+    begun = time.monotonic()
+    train(whole)
+    seconds, expected = time.monotonic() - begun, logged(whole)
+    draw, kills, within = np.random.Generator(np.random.PCG64(0)), 0, 0
+    for number in itertools.count():
+        root = make_root(f"killed {number}", *few)
+        while True:
+            process = start(root)
+            try:
+                said, errors = process.communicate(timeout=draw.uniform(0, seconds))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+                within += any((root / "checkpoints").glob("*/epoch_*_batch_*.ckpt"))
+            else:
+                assert (process.returncode, errors) == (0, ""), said + errors
+                break
+        for output in OUTPUTS:
+            assert (root / output).read_bytes() == (whole / output).read_bytes(), output
+        assert logged(root) == expected
+        assert list((root / "checkpoints").iterdir()) == []
+        shutil.rmtree(root)
+        if kills >= KILLS:
+            break
+    print(f"{kills} kills, {within} of them with a checkpoint within an epoch, in {number + 1} trainings")
 
 
 @pytest.fixture
@@ -266,6 +313,31 @@ def test_two_processes_come_to_what_one_comes_to(make_root: Callable, monkeypatc
     assert run.info.status == "FINISHED"
     assert json.loads((two / "results/run.json").read_text())["run_id"] == run.info.run_id
     assert list((two / "checkpoints").iterdir()) == []
+
+
+def test_two_processes_that_are_ended_within_an_epoch_come_to_the_same(make_root: Callable) -> None:
+    """By SIGKILL of one of them, then by SIGTERM: dropout, augmentation and sums are each process's own."""
+    ddp = [
+        "model=conv_net",
+        "model.layers=[{filters:2,kernel:5,pool:4,batch_norm:true}]",
+        "trainer.strategy=ddp",
+        "trainer.devices=2",
+        "trainer.max_epochs=3",
+        "trainer.patience=3",
+    ]
+    ddp += ["augment=shift", "tracking=off", "trainer.checkpoint_seconds=0"]
+    whole, broken = make_root("whole", *ddp), make_root("broken", *ddp)
+    train(whole)
+    for epoch, how, code in [(2, signal.SIGKILL, -signal.SIGKILL), (3, signal.SIGTERM, 128 + signal.SIGTERM)]:
+        process = start(broken)
+        while process.poll() is None and not list((broken / "checkpoints").glob(f"*/epoch_{epoch}_batch_*.ckpt")):
+            time.sleep(0.01)
+        process.send_signal(how)
+        said, errors = process.communicate(timeout=60)
+        assert process.returncode == code, said + errors
+    assert "goes on within epoch 3, after batch " in train(broken)
+    for output in OUTPUTS:
+        assert (broken / output).read_bytes() == (whole / output).read_bytes(), output
 
 
 def test_while_another_process_runs_the_same_training_it_is_refused(make_root: Callable) -> None:

@@ -52,7 +52,7 @@ def train(
 ) -> dict[str, Any]:
     """Train; write models/, results/curves.csv and results/run.json below `out`; log the run.
 
-    A training that was interrupted goes on from its last finished epoch, as the same MLflow run, when the same thing is
+    A training that was interrupted goes on from its last checkpoint, as the same MLflow run, when the same thing is
     trained again: same configuration, data, code and, in a sweep, same sweep.
 
     Args:
@@ -99,7 +99,7 @@ def train(
             try:
                 fitted = fit(predictor, training, validation, config=config, folder=unfinished.folder, callbacks=callbacks)
             except KeyboardInterrupt as error:
-                error.add_note("the finished epochs are kept: the same command goes on from there, under the same MLflow run")
+                error.add_note("its checkpoints are kept: the same command goes on from the last one, under the same MLflow run")
                 raise
             if main:
                 digests = write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled)

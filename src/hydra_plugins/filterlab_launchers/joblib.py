@@ -31,7 +31,7 @@ class JoblibLauncher(ReleasedLauncher):
     """The released launcher, but that a job that is ended by a signal does not end the batch.
 
     Where a process is killed (out of memory, by hand), joblib ends all of them. Those that were cut short run again, one at a
-    time, and a training goes on from its last finished epoch. One that is killed then, too, comes out as a JobReturn with
+    time, and a training goes on from its last checkpoint. One that is killed then, too, comes out as a JobReturn with
     the status FAILED, its overrides, and a `return_value` that raises.
     """
 
