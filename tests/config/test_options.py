@@ -114,8 +114,17 @@ def test_experiments_choose_what_they_rely_on(
 def test_what_decides_a_training_is_what_its_stage_names() -> None:
     """A run's key and its checkpoints' folder are made of these sections; DVC reruns train when one of them has changed."""
     stages = document.values((CONF.parent / "dvc.yaml").read_text())["stages"]
-    assert stages["train"]["params"] == [{"results/config.yaml": schema.TRAINING}]
+    trainer = [f"trainer.{field.name}" for field in dataclasses.fields(schema.Trainer)]
+    named = {*schema.TRAINING, *trainer} - {"trainer", *schema.INDIFFERENT}
+    (params,) = stages["train"]["params"]
+    assert sorted(params["results/config.yaml"]) == sorted(named)
     assert {*schema.TRAINING, "data", "experiment", "tracking"} == {field.name for field in dataclasses.fields(schema.Config)}
+
+
+def test_how_often_a_training_is_saved_decides_nothing() -> None:
+    usual, other = (compose.compose(CONF, [f"trainer.checkpoint_seconds={seconds}"]) for seconds in (60, 0))
+    assert usual != other and resolved.key(usual) == resolved.key(other)
+    assert resolved.key(usual) != resolved.key(compose.compose(CONF, ["trainer.patience=4"]))
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)

@@ -24,6 +24,7 @@ EVERYTHING += ["trainer.max_epochs=99", "trainer.label_smoothing=0.25", "data.ta
         (["experiment=fast", "trainer.max_epochs=1"], "cnn fast max_epochs=1"),
         (["model=mlp", "model.hidden=[8]"], "mlp hidden=[8]"),
         (["model.layers.0.filters=7"], "cnn layers=[…]"),
+        (["trainer.checkpoint_seconds=5"], "mnist cnn"),
         (["tracking=off", "tracking.experiment='an other'"], "mnist cnn"),
     ],
     ids=str,

@@ -51,6 +51,10 @@ def test_what_ends_badly_is_kept_to_go_on_with(make: Callable, tmp_path: Path) -
         assert make().begin("config") == identity
 
 
+def test_how_often_a_training_is_saved_makes_no_other_of_it(make: Callable) -> None:
+    assert make("trainer.checkpoint_seconds=5").folder == make().folder != make("trainer.patience=4").folder
+
+
 def test_a_copy_is_a_training_of_its_own(make: Callable, tmp_path: Path) -> None:
     """The original may go on too, and on a server both would write to one run."""
     with pytest.raises(KeyboardInterrupt), make().alone():

@@ -17,7 +17,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.callbacks import Checkpoint
 
 from filterlab import files
@@ -48,11 +47,8 @@ class DigestedFiles(TorchCheckpointIO):
         storage_options: is called once it is on the disk.
         """
         self.wait()
-        # What callbacks save is theirs no more: its tensors are not copied (the first layer of every epoch is among them).
-        copied = {
-            name: apply_to_collection(part, torch.Tensor, _same if name == "callbacks" else _copy)
-            for name, part in checkpoint.items()
-        }
+        # No callback changes a tensor that it has saved (the first layer of every epoch is among them): those are not copied.
+        copied = {name: _copy(part, tensors=name != "callbacks") for name, part in checkpoint.items()}
         self.pending = self.thread.submit(_write, Path(path), copied, storage_options or (lambda: None))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
@@ -236,9 +232,10 @@ def _remover(folder: Path, kept: set[Path]) -> Callable[[], None]:
     return remove
 
 
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu", copy=True)
-
-
-def _same(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor
+def _copy(tree: Any, *, tensors: bool) -> Any:
+    """The dicts, lists and tuples anew, and of the tensors, where they are copied, the values, on the CPU."""
+    if isinstance(tree, dict):
+        return {key: _copy(leaf, tensors=tensors) for key, leaf in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_copy(leaf, tensors=tensors) for leaf in tree)
+    return tree.detach().to("cpu", copy=True) if tensors and isinstance(tree, torch.Tensor) else tree
