@@ -1,5 +1,6 @@
 """Checkpoints as files: what was written is read, and nothing else is."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from filterlab.training import checkpoints
 def written(tmp_path: Path) -> Path:
     path = tmp_path / "epoch_1.ckpt"
     weights = torch.arange(50, dtype=torch.float32)
-    checkpoints.DigestedFiles().save_checkpoint({"epoch": 0, "state_dict": {"weight": weights}}, path)
+    with closing(checkpoints.DigestedFiles()) as written:
+        written.save_checkpoint({"epoch": 0, "state_dict": {"weight": weights}}, path)
+        weights.zero_()  # what was saved is as it was
     return path
 
 

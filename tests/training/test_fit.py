@@ -204,7 +204,8 @@ def test_a_training_keeps_its_precision_and_says_on_which_devices_it_was(
     monkeypatch.setattr(fitting, "resolve_precision", lambda settings: "32")
     saved = checkpoints.read(tmp_path / "epoch_1.ckpt")
     saved["callbacks"]["Machine"]["devices"] = ["cuda"]
-    checkpoints.DigestedFiles().save_checkpoint(saved, tmp_path / "epoch_1.ckpt")
+    with contextlib.closing(checkpoints.DigestedFiles()) as written:
+        written.save_checkpoint(saved, tmp_path / "epoch_1.ckpt")
     fitted = make_training(*SMALL)(tmp_path)
     assert (fitted.precision, fitted.device) == ("bf16", "cuda, then cpu")
 
