@@ -6,17 +6,21 @@ import json
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from filterlab import files, seal
 from filterlab.config import compose, resolved, schema
 from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.prepare import made_from
-from filterlab.errors import DataError
+from filterlab.errors import DataError, UserError
+from filterlab.evaluation import summary
 from filterlab.models import artifact, registry
 from filterlab.repository import folder_md5
 from filterlab.stages import evaluate, report, visualize
@@ -184,3 +188,49 @@ def test_a_model_of_another_configuration_is_not_shown_as_its_own(tmp_path: Path
             DataError, match=rf"^models/ holds another network than results/config.yaml says \({said}\): `dvc repro`"
         ):
             stage.run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("yielded", "expected"),
+    [
+        ([("FOLDER/mine", Figure()), ("FOLDER/mine", Figure())], "yields the key 'FOLDER/mine', which another figure has"),
+        ([("mine/x", Figure())], "yields the key 'mine/x', expected .*FOLDER/NAME.*: no other figure is kept"),
+        ([("x", Figure())], "yields the key 'x', expected .*FOLDER/NAME"),
+        ([("FOLDER/../x", Figure())], r"yields the key 'FOLDER/\.\./x', expected .*FOLDER/NAME"),
+        ([Figure()], "yields Figure: it has to yield each figure with its key"),
+        (("FOLDER/mine", Figure()), "returns tuple: it has to yield each figure with its key"),
+        (None, "returns NoneType: it has to yield each figure with its key"),
+    ],
+)
+@pytest.mark.parametrize(("stage", "folder"), [(visualize, "training"), (evaluate, "evaluation")])
+def test_a_figure_that_would_be_lost(
+    stage: ModuleType, folder: str, yielded: Any, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a function that is added, which yields a list's entries, or returns what it is given; nothing is written then."""
+    make(tmp_path, NETWORKS["softmax"])
+
+    def mine(subject: object) -> object:
+        filled = [(g[0].replace("FOLDER", folder), g[1]) if isinstance(g, tuple) else g for g in yielded or []]
+        return iter(filled) if isinstance(yielded, list) else yielded
+
+    monkeypatch.setattr(stage, "FIGURES", [*stage.FIGURES, mine])
+    with pytest.raises(UserError, match="mine " + expected.replace("FOLDER", folder)):
+        stage.run(tmp_path)
+    assert [path.name for path in (tmp_path / "results").iterdir() if path.is_dir()] == []
+
+
+def test_a_figure_of_ones_own_is_shown_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, NETWORKS["lenet5"])
+    keys = ["training/mine", "filters/my_norms", "feature_maps/class_mean"]
+    monkeypatch.setattr(visualize, "FIGURES", [*visualize.FIGURES, lambda subject: ((key, Figure()) for key in keys)])
+    page = run(tmp_path)["results/report.html"].decode()
+    for name in ("mine", "my norms", "class mean"):
+        assert f'alt="{name}, fashion_mnist, lenet5"' in page
+
+
+def test_a_metric_that_is_no_number_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, NETWORKS["softmax"])
+    monkeypatch.setitem(summary.METRICS, "mine", lambda evaluation: float("nan"))
+    with pytest.raises(UserError, match="the metric mine is nan, expected a finite number"):
+        evaluate.run(tmp_path)
+    assert not (tmp_path / "results/metrics.json").exists()

@@ -1,12 +1,17 @@
 """All metrics of one evaluation."""
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from filterlab.config.faults import short
+from filterlab.errors import UserError
 from filterlab.evaluation import intervals, metrics
 
 
@@ -29,24 +34,39 @@ class Evaluation:
         """Nested dict for metrics.json: each number repeats exactly with the same logits. accuracy_low/high: Wilson, 95 %.
 
         Each is a column of `dvc exp show`: scores of single classes are in results/evaluation/ alone.
+
+        Raises UserError: one of METRICS has a name that is in use, or is no finite number.
         """
         examples, errors = len(self.labels), len(self.mistakes)
         low, high = intervals.wilson(examples - errors, examples, confidence=0.95)
         scores = self.by_class
-        return {
+        built_in = {
             "data": self.data_name,
             "examples": examples,
             "errors": errors,
             "accuracy": (examples - errors) / examples,
             "accuracy_low": low,
             "accuracy_high": high,
-            **{name: measure(self) for name, measure in METRICS.items()},
-            "macro": {
-                "precision": float(scores.precision.mean()),
-                "recall": float(scores.recall.mean()),
-                "f1": float(scores.f1.mean()),
-            },
+            "loss": self.loss,
+            "ece": self.reliability.calibration_error,
         }
+        macro = {
+            "precision": float(scores.precision.mean()),
+            "recall": float(scores.recall.mean()),
+            "f1": float(scores.f1.mean()),
+        }
+        return {**built_in, **self.added(taken=[*built_in, "macro"]), "macro": macro}
+
+    def added(self, *, taken: list[str]) -> dict[str, float]:
+        """The numbers of METRICS. Raises UserError as `numbers` does."""
+        for name in METRICS:
+            if name in taken or not re.fullmatch(r"\w+", name):
+                raise UserError(f"METRICS has {name!r}, expected letters, digits and _, and another name than {', '.join(taken)}")
+        found = {name: measure(self) for name, measure in METRICS.items()}
+        for name, number in found.items():
+            if not (isinstance(number, Real) and math.isfinite(number)):
+                raise UserError(f"the metric {name} is {' '.join(short(number).split())}, expected a finite number")
+        return {name: float(number) for name, number in found.items()}
 
 
 def evaluate(logits: NDArray[np.floating], labels: NDArray[np.integer], *, classes: list[str], data_name: str) -> Evaluation:
@@ -68,8 +88,5 @@ def evaluate(logits: NDArray[np.floating], labels: NDArray[np.integer], *, class
     )
 
 
-# Numbers of an evaluation by their names in metrics.json.
-METRICS: dict[str, Callable[[Evaluation], float]] = {
-    "loss": lambda evaluation: evaluation.loss,
-    "ece": lambda evaluation: evaluation.reliability.calibration_error,
-}
+# Further numbers of an evaluation by their names in metrics.json.
+METRICS: dict[str, Callable[[Evaluation], float]] = {}

@@ -1,8 +1,10 @@
 """Measure the network on the official test set: the only stage that reads it."""
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filterlab import tables
 from filterlab.config import resolved
@@ -17,12 +19,23 @@ if TYPE_CHECKING:
     from filterlab.evaluation.summary import Evaluation
 
 SHOWN = 32  # mistakes in the gallery
+Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, evaluation/...
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What there is to draw; subject: for the figures' titles."""
+
+    evaluation: "Evaluation"
+    test: LabelledImages
+    subject: str
 
 
 def run(root: Path) -> None:
     """Write results/metrics.json, results/evaluation/ and results/figures/evaluation/; add them to the run.
 
-    Raises UserError: the model or the data are missing or damaged, the model's outputs are no numbers, or the disk is full.
+    Raises UserError: the model or the data are missing or damaged, the model's outputs are no numbers, a metric is none, a
+    figure has a key that it can't have, or the disk is full.
     """
     config = resolved.load(root)
     with logging.resumed(config, root) as record:
@@ -36,23 +49,25 @@ def run(root: Path) -> None:
         predictor = artifact.load(root / "models")
         logits = predict(predictor, test.images)
         evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
-        write(evaluation, root)
-        subject = f"{predictor.data_name} test set, {config.model.name}"
-        pictures = png.write_all(draw(evaluation, test, subject=subject), root / "results/figures")
+        numbers = evaluation.numbers()
+        tested = Tested(evaluation, test, subject=f"{predictor.data_name} test set, {config.model.name}")
+        drawn = png.collect(FIGURES, tested, folders=["evaluation"])
+        write(evaluation, numbers, root)
+        pictures = png.write_all(drawn, root / "results/figures")
 
         logging.log_dataset(record, config, card, context="evaluation")
-        record.log_metrics(logging.test_metrics(evaluation.numbers()))
+        record.log_metrics(logging.test_metrics(numbers))
         for key, path in pictures.items():
             record.log_image(key, path)
         for path in [root / "results/metrics.json", *sorted((root / "results/evaluation").iterdir())]:
             record.log_artifact(path, folder="evaluation")
 
 
-def write(evaluation: "Evaluation", root: Path) -> None:
+def write(evaluation: "Evaluation", numbers: Mapping[str, Any], root: Path) -> None:
     classes, bins, scores = evaluation.classes, evaluation.reliability, evaluation.by_class
     measured = zip(*(column.tolist() for column in (scores.precision, scores.recall, scores.f1, scores.support)), strict=True)
     by_class = ([name, *values] for name, values in zip(classes, measured, strict=True))
-    results.write_measured(root, evaluation.numbers(), by_class=by_class)
+    results.write_measured(root, numbers, by_class=by_class)
     folder = root / results.PER_CLASS.parent
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
     tables.write(
@@ -64,21 +79,23 @@ def write(evaluation: "Evaluation", root: Path) -> None:
     tables.write(folder / "calibration.csv", ["bin", "low", "high", "confidence", "accuracy", "count"], filled)
 
 
-def draw(evaluation: "Evaluation", test: LabelledImages, *, subject: str) -> dict[str, "Figure"]:
+def draw_measured(tested: Tested) -> Drawn:
     from filterlab.visualization import calibration, confusion, gallery, per_class
 
+    evaluation, subject = tested.evaluation, tested.subject
     classes, shown = evaluation.classes, evaluation.mistakes[:SHOWN]
+    yield "evaluation/confusion_matrix", confusion.draw_confusion(evaluation.confusion, classes=classes, subject=subject)
     mistakes = gallery.mistakes(
-        test.images[shown],
+        tested.test.images[shown],
         predicted=[classes[k] for k in evaluation.predicted[shown]],
-        actual=[classes[k] for k in test.labels[shown]],
+        actual=[classes[k] for k in tested.test.labels[shown]],
         sure=evaluation.probabilities[shown].max(axis=1),
         errors=len(evaluation.mistakes),
         subject=subject,
     )
-    return {
-        "evaluation/confusion_matrix": confusion.draw_confusion(evaluation.confusion, classes=classes, subject=subject),
-        "evaluation/mistakes": mistakes,
-        "evaluation/calibration": calibration.draw_calibration(evaluation.reliability, subject=subject),
-        "evaluation/per_class": per_class.draw_per_class(evaluation.by_class, classes=classes, subject=subject),
-    }
+    yield "evaluation/mistakes", mistakes
+    yield "evaluation/calibration", calibration.draw_calibration(evaluation.reliability, subject=subject)
+    yield "evaluation/per_class", per_class.draw_per_class(evaluation.by_class, classes=classes, subject=subject)
+
+
+FIGURES: list[Callable[[Tested], Drawn]] = [draw_measured]

@@ -50,26 +50,25 @@ def render(config: schema.Config, root: Path) -> str:
 def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
     """The pictures as data URIs, by the section they stand in; lists for the sections whose number depends on the network.
 
-    What else there is in training/ and evaluation/ stands in a section of its own, with its name.
+    What else there is stands in a section of its own, with its name.
     Of more than FILTERS layers' weights, as many evenly spaced over the depth, the first and the last among them.
     """
     order = [layer.name for layer in layers]
     weights = sorted(
         (path for path in folder.glob("filters/*.png") if path.stem in order), key=lambda path: order.index(path.stem)
     )
+    maps = [path for path in folder.glob("feature_maps/class_*.png") if path.stem.removeprefix("class_").isdecimal()]
+    single = ["training/examples", "training/curves", "filters/by_epoch"]
+    single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
+    others = {*folder.glob("*/*.png")} - {*weights, *maps, *(folder / f"{name}.png" for name in single)}
     drawn = len(weights)
     if drawn > FILTERS:
         from filterlab.visualization.style import spaced  # brings matplotlib, which only such a network has to wait for
 
         weights = [weights[place] for place in spaced(drawn, limit=FILTERS)]
-    maps = folder.glob("feature_maps/class_*.png")
-    single = ["training/examples", "training/curves", "filters/by_epoch"]
-    single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
-    shown = {folder / f"{name}.png" for name in single}
-    others = sorted({*folder.glob("training/*.png"), *folder.glob("evaluation/*.png")} - shown)
     return {
         **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=MAKER) for name in single},
-        "others": [(path.stem.replace("_", " "), page.uri(path, maker=MAKER)) for path in others],
+        "others": [(path.stem.replace("_", " "), page.uri(path, maker=MAKER)) for path in sorted(others)],
         "filters": [page.uri(path, maker=MAKER) for path in weights],
         "filters_left_out": drawn - len(weights),
         "feature_maps": [

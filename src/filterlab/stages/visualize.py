@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from filterlab.models.predictor import Predictor
 
+FOLDERS = ["training", "filters", "feature_maps"]  # in results/figures/, which DVC keeps
 IMAGES = 10  # drawn on their way through the network at most, one a class
-Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, training/..., filters/... or feature_maps/...
+Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, below one of FOLDERS
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Trained:
 def run(root: Path) -> None:
     """Write results/figures/filters/, feature_maps/ and training/; add them to the run.
 
-    Raises UserError: the model, the data or the curves are missing or damaged.
+    Raises UserError: the model, the data or the curves are missing or damaged, or a figure has a key that it can't have.
     """
     config = resolved.load(root)
     with logging.resumed(config, root) as record:
@@ -61,13 +62,13 @@ def run(root: Path) -> None:
             first_layers=folder.first_layers(root / "models"),
             subject=f"{predictor.data_name}, {config.model.name}",
         )
-        drawn = dict(named for draw in FIGURES for named in draw(trained))
+        drawn = png.collect(FIGURES, trained, folders=FOLDERS)
         if not any(key.startswith("feature_maps/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
             files.write(root / "results/figures/feature_maps/none.txt", f"{config.model.name} has no convolutions: no maps\n")
         for key, path in png.write_all(drawn, root / "results/figures").items():
             record.log_image(key, path)
-        for kind in ("training", "filters", "feature_maps"):
-            record.log_artifact(root / "results/figures" / kind, folder="figures")
+        for name in FOLDERS:
+            record.log_artifact(root / "results/figures" / name, folder="figures")
 
 
 def examples(trained: Trained) -> Drawn:
