@@ -21,6 +21,7 @@ EXPECTED = {  # what is added -> the files that are written, and those that are 
     "rmsprop": {"src/filterlab/training/optimizers.py", "conf/optimizer/rmsprop.yaml"},
     "linear": {"src/filterlab/training/schedules.py", "conf/schedule/linear.yaml"},
     "a data set in another format": {"src/filterlab/data/formats/npz.py", "conf/data/stripes.yaml"},
+    "an experiment": {"conf/experiment/wide.yaml"},
     "a metric": {"src/filterlab/evaluation/summary.py"},
     "a figure": {"src/filterlab/visualization/class_sizes.py", "src/filterlab/stages/visualize.py"},
     "something logged": {"src/filterlab/runs/callbacks.py"},
@@ -106,12 +107,13 @@ def test_options_train_and_the_tests_find_them(copy: Path) -> None:
     """Two steps of each; and what else is tested of every option, every default and every stage there is."""
     tests = ["tests/training/test_every_option.py", "tests/config/test_options.py", "tests/models"]
     tests += ["tests/test_stage_dependencies.py", "tests/test_cli.py"]
-    chosen = " or ".join([*OPTIONS.values(), "stripes", "default", "count", "dvc_yaml", "params_yaml"])
+    chosen = " or ".join([*OPTIONS.values(), "stripes", "wide", "default", "count", "dvc_yaml", "params_yaml"])
     ran = run("-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-rA", "-k", chosen, *tests, root=copy)
     assert ran.returncode == 0, ran.stdout[-3000:]
     for group, option in OPTIONS.items():
         assert f"PASSED tests/training/test_every_option.py::test_two_steps[{group}={option}]" in ran.stdout
     assert "PASSED tests/config/test_options.py::test_params_yaml_composes" in ran.stdout
+    assert "PASSED tests/config/test_options.py::test_option[experiment/wide]" in ran.stdout
     assert "PASSED tests/models/test_shapes.py::test_shipped_options[narrow]" in ran.stdout
     assert "PASSED tests/test_stage_dependencies.py::test_a_stage_names_what_its_result_depends_on[count]" in ran.stdout
 

@@ -155,7 +155,11 @@ GLOBAL = "# @package _global_\n"
         ("experiment/small", GLOBAL + "optimizer: {_target_: joblib.load}", "optimizer._target_: _target_ would run code"),
         ("experiment/small", "# @package hydra.callbacks\nx: {y: 3}", "its header says package hydra.callbacks, expected none"),
         ("experiment/small", GLOBAL + "defaults: [{model@hydra.callbacks: mlp}]", "there can only be _here_"),
-        ("experiment/small", GLOBAL + "defaults: [../../elsewhere]", "there are only the options in conf/, not files elsewhere"),
+        (
+            "experiment/small",
+            GLOBAL + "experiment: small\ndefaults: [../../elsewhere]",
+            "there are only the options in conf/, not files elsewhere",
+        ),
         ("experiment/small", GLOBAL + "tracking: {experiment: '${oc.env:HOME}'}", "tracking.experiment is '${oc.env:HOME}'"),
         ("experiment/small", GLOBAL + "defaults: [{override /model: '${oc.env:HOME}'}]", "defaults has {'override /model'"),
         ("model/cnn", "name: cnn\n_target_: joblib.load", "_target_ would run code"),

@@ -1,11 +1,14 @@
 """Every mistake is one clear sentence, and all of them are told together."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from filterlab.config import compose, resolved, schema
+from filterlab.data import formats
+from filterlab.data.format import Pair
 from filterlab.data.formats import idx as idx_format
 from filterlab.errors import ConfigError
 
@@ -153,6 +156,7 @@ def test_parameters_missing_or_not_text(tmp_path: Path) -> None:
 
 def test_two_faults_of_the_parameters(resolve: Resolve) -> None:
     assert len(faults(lambda: resolve("modle: cnn\noverride: 3\n"))) == 2
+    assert len(faults(lambda: resolve("modle: cnn\ndata: mnits\nseed: first\n"))) == 3, "a key hides no value's fault"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +178,38 @@ def test_faults_of_a_config_group(own_conf: Path, line: str, expected: list[str]
     told = faults(lambda: compose.compose(own_conf, ["model=mlp"]))
     for part in expected:
         assert part in told[0]
+
+
+GLOBAL = "# @package _global_\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("experiment: mine\n", "its first line has to be `# @package _global_`"),
+        (GLOBAL + "seed: 3\n", "experiment is None, expected `experiment: mine`: its runs are called by it"),
+        (GLOBAL + "defaults: [fast, _self_]\nexperiment: fast\n", "experiment is 'fast', expected `experiment: mine`"),
+        (
+            GLOBAL + "defaults: [override model: mlp]\nexperiment: mine\n",
+            "`override model: mlp`, expected `override /model: mlp`",
+        ),
+        (GLOBAL + "defaults: [/model: mlp]\nexperiment: mine\n", "has `/model: mlp`, expected `override /model: mlp`"),
+        (GLOBAL + "defaults: [model: mlp]\nexperiment: mine\n", "has `model: mlp`, expected `override /model: mlp`"),
+        (
+            GLOBAL + "defaults: [override /modl: mlp]\nexperiment: mine\n",
+            "`override /modl: mlp`: no key 'modl'; there are: data, ",
+        ),
+        (
+            GLOBAL + "defaults: [override /model: mpl]\nexperiment: mine\n",
+            "`override /model: mpl`: no option 'mpl'; there are: cnn,",
+        ),
+    ],
+)
+def test_faults_of_an_experiment(own_conf: Path, text: str, expected: str) -> None:
+    """Each says what to write, and where."""
+    (own_conf / "experiment/mine.yaml").write_text(text)
+    (told,) = faults(lambda: compose.compose(own_conf, ["experiment=mine"]))
+    assert told.startswith("conf/experiment/mine.yaml: ") and expected in told
 
 
 def test_value_missing_in_a_config_group(own_conf: Path) -> None:
@@ -248,6 +284,14 @@ def test_data_sets_of_ones_own_under_names_that_are_not_read(
     (own_conf / "data/mine.yaml").write_text(MINE.format(base=base, files=files))
     (fault,) = faults(lambda: resolve("data: mine\n"))
     assert fault.startswith(expected)
+
+
+def test_each_formats_names_are_told(resolve: Resolve, own_conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = {part: Pair(f"{part}.npz", f"{part}.npz") for part in ("train", "test")}
+    monkeypatch.setitem(formats.FORMATS, "npz", dataclasses.replace(formats.FORMATS["idx"], files=pairs, gzipped=False))
+    (own_conf / "data/mine.yaml").write_text(MINE.format(base="digits", files=OWN))
+    (fault,) = faults(lambda: resolve("data: mine\n"))
+    assert "expected exactly t10k-images-idx3-ubyte.gz," in fault and "(idx), or test.npz, train.npz (npz), which" in fault
 
 
 def test_data_sets_of_ones_own_under_the_names_that_are_read(own_conf: Path, resolve: Resolve) -> None:

@@ -65,7 +65,8 @@ def read_parameters(path: Path) -> dict[str, Any]:
     """params.yaml as a dictionary, without what is left to conf/config.yaml.
 
     Raises:
-        ConfigError: the file is missing, is no YAML mapping, or has a key that is none of its own.
+        ConfigError: the file is missing, is no YAML mapping, or has a key that is none of its own; what else is wrong with its
+            values is told, too, by the conf/ beside it.
     """
     try:
         parameters = document.values(document.text(path))
@@ -90,9 +91,15 @@ def read_parameters(path: Path) -> dict[str, Any]:
     if not isinstance(override, dict | None):
         faults.append(f"{path.name}: override is {override!r}, expected a mapping such as {{trainer: {{max_epochs: 3}}}}")
     faults += [f"{path.name}: {fault}" for fault in unfit(override)]
-    if faults:
-        raise ConfigError(faults)
-    return {key: given for key, given in parameters.items() if given != DEFAULT}
+    chosen = {key: given for key, given in parameters.items() if given != DEFAULT}
+    if not faults:
+        return chosen
+    sound = {key: given for key, given in chosen.items() if key in known and given is not None and key != "override"}
+    try:
+        compose(path.parent / "conf", to_overrides(sound))
+    except ConfigError as error:
+        faults += error.faults
+    raise ConfigError(faults)
 
 
 def unfit(tree: Any, place: str = "override") -> Iterator[str]:

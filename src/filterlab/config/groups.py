@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from filterlab.config import document, schema
 from filterlab.config.document import leaves
-from filterlab.config.faults import explanation, short
+from filterlab.config.faults import explanation, short, unknown_key, unknown_option
 from filterlab.errors import ConfigError
 
 GROUPS = [*schema.FAMILIES, "experiment"]
@@ -105,7 +105,7 @@ class FileConfigSource(Source):
             header = self._get_header_dict(text[:512])
             content = document.values(text)
             content = {} if content is None else content
-            wrong = list(faults(content, path=path.relative_to(self.path), package=header["package"]))
+            wrong = list(faults(content, path=path, conf=Path(self.path), package=header["package"]))
             config = OmegaConf.create({} if wrong else content)
         except FileNotFoundError:
             if path.is_symlink():
@@ -120,17 +120,19 @@ class FileConfigSource(Source):
         return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
 
 
-def faults(content: Any, *, path: Path, package: str | None) -> Iterator[str]:
-    """What a file of conf/ can't hold, a sentence each. path: below conf/; package: of its header."""
+def faults(content: Any, *, path: Path, conf: Path, package: str | None) -> Iterator[str]:
+    """What a file of conf/ can't hold, a sentence each. package: of its header."""
     if not isinstance(content, dict):
         yield f"holds a {type(content).__name__}, expected `key: value` lines"
         return
-    group = path.parent.as_posix()
+    group = path.parent.relative_to(conf).as_posix()
     if group not in (".", *GROUPS, *CHOSEN):
         yield f"there are config groups in conf/ for {', '.join([*GROUPS, *CHOSEN])}, and none for {group}"
     if package not in (None, "_global_"):
         yield f"its header says package {package}, expected none, or _global_"
     yield from stray(content.get("defaults", []))
+    if group == "experiment":
+        yield from unlike_an_experiment(content, name=path.stem, conf=conf, package=package)
     values = {key: value for key, value in content.items() if key != "defaults"}
     yield from misplaced(values, group.replace("/", ".") if group in CHOSEN else "")
     known = [*KNOWN, "hydra.job.chdir"] if group == "." else ["hydra.sweeper"]
@@ -151,6 +153,26 @@ def stray(defaults: Any) -> Iterator[str]:
             yield f"defaults has {entry!r}, expected options such as mnist, or group: option (off and such in quotes)"
         elif name.partition("@")[2] not in ("", "_here_"):
             yield f"defaults has {entry!r}: an option's values stay in their group; after @ there can only be _here_"
+
+
+def unlike_an_experiment(content: dict[str, Any], *, name: str, conf: Path, package: str | None) -> Iterator[str]:
+    """What an experiment's file lacks, or overrides that there is not, a sentence each."""
+    if package is None:
+        yield "its first line has to be `# @package _global_`: an experiment chooses and sets values in all groups"
+    if content.get("experiment") != name:
+        yield f"experiment is {short(content.get('experiment'))}, expected `experiment: {name}`: its runs are called by it"
+    defaults = content.get("defaults", [])
+    for entry in defaults if isinstance(defaults, list) else []:
+        if not (isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry)), str)):
+            continue
+        ((key, option),) = entry.items()
+        group = key.split()[-1].lstrip("/") if key.split() else ""
+        if group not in [*schema.FAMILIES, *CHOSEN]:
+            yield f"defaults has `{key}: {option}`: {unknown_key(group, [*schema.FAMILIES, *CHOSEN])}"
+        elif key != f"override /{group}":
+            yield f"defaults has `{key}: {option}`, expected `override /{group}: {option}`"
+        elif group in schema.FAMILIES and option not in (offered := options(conf, group)):
+            yield f"defaults has `{key}: {option}`: {unknown_option(option, offered)}"
 
 
 def below(place: str, known: list[str]) -> bool:

@@ -56,9 +56,11 @@ class Data(Section):
         if self.files and self.files.keys() != expected:
             other = sorted(self.files.keys() - expected)
             what = f"names {', '.join(other)}" if other else f"lacks {', '.join(sorted(expected - self.files.keys()))}"
+            nearest_first = sorted(formats.FORMATS.items(), key=lambda format: {*format[1].published} != expected)
+            known = [f"{', '.join(format.published)} ({name})" for name, format in nearest_first]
             yield (
-                f"data.files {what}, expected exactly {', '.join(sorted(expected))}, which is what preprocess reads: give your "
-                "files these names (a data set whose `defaults` name another one has that one's too, as mappings are merged)"
+                f"data.files {what}, expected exactly {', or '.join(known)}, which is what preprocess reads: give your files "
+                "these names (a data set whose `defaults` name another one has that one's too, as mappings are merged)"
             )
         if not self.files and (self.name, self.folder) != DIGITS:
             name, folder = DIGITS

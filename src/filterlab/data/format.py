@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+PARTS = {"train", "test"}
+
+
 class Pair(NamedTuple):
     """The names of the files that hold a part's images and its labels; it may be one file."""
 
@@ -21,7 +24,7 @@ class Format:
     """The files of a data set and how they are read.
 
     Attributes:
-        files: of the parts "train" and "test", unpacked.
+        files: of each of PARTS, unpacked.
         images: (N, H, W) or (N, C, H, W) uint8, from a file's content; its path is for messages. Raises DataError.
         labels: (N,) uint8, in the same way.
         gzipped: whether they are published with .gz after their names.

@@ -103,8 +103,8 @@ def official(data: schema.Data, *, raw: Path, part: str) -> LabelledImages:
     folder, files = published.place(raw, data), formats.nearest(data.files).files[part]
     images, labels = published.read(raw, data, part)
     for name, array in zip(files, (images, labels), strict=True):
-        if array.dtype != np.uint8:
-            raise DataError(f"{folder / name}: read as {array.dtype}, expected uint8")
+        if (kind := getattr(array, "dtype", type(array).__name__)) != np.uint8:
+            raise DataError(f"{folder / name}: read as {kind}, expected uint8")
     expected = (data.height, data.width) if data.channels == 1 else (data.channels, data.height, data.width)
     if images.shape[1:] != expected:
         raise DataError(
