@@ -1,5 +1,6 @@
 """lecture/dvc.yaml: a stage a topic, each with what decides its results."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import grimp
 import pytest
 import yaml
 
+from filterlab.errors import UserError
 from filterlab.lecture import coding_or_discovery
 from filterlab.lecture import topic as topics
 from filterlab.lecture.context import Context
@@ -55,9 +57,19 @@ def named(topic: Topic) -> set[str]:
 
 
 def test_it_is_as_the_topics_and_their_imports_are_now(tmp_path: Path) -> None:
-    (tmp_path / "src").symlink_to(ROOT / "src")
+    for name in ("src", "conf", "dvc.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
     lecture_stages.write(tmp_path)
     assert (tmp_path / "lecture/dvc.yaml").read_text() == (ROOT / "lecture/dvc.yaml").read_text(), "`filterlab lecture stages`"
+
+
+def test_what_a_topic_reads_is_there_or_is_made(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
+    lecture_stages.check_reads(COMPUTED[:5], tmp_path)
+    for path in ("conf/modle", "data/rawest"):
+        misspelt = dataclasses.replace(COMPUTED[0], reads=["data/raw/MNIST", "results/metrics.json", path])
+        with pytest.raises(UserError, match=rf"topics/01_line\.md: reads has '{path}', which is not there, and no stage"):
+            lecture_stages.check_reads([misspelt], tmp_path)
 
 
 def test_every_topic_has_a_stage_and_the_page_has_every_topic() -> None:

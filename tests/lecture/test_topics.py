@@ -1,5 +1,6 @@
 """The list of topics, and how a check is judged."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,69 @@ def test_a_table_and_a_conclusion_have_the_values_in_their_places() -> None:
     assert result.conclude("03_bump", "sum", **values).startswith("The sum of a rising and a falling unit peaks at 1.5000")
     with pytest.raises(KeyError, match="hidden"):
         result.new_table("05_universal", "boolean", [])
+
+
+GOOD = """---
+title: Two dice
+slides: "78"
+compute: line.fit_line
+figures:
+  sums: {caption: Seven is the most frequent.}
+---
+Text.
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("title: Two dice", "titel: Two dice", "no key 'titel' in its front matter; there are: title, slides, compute,"),
+        ("title: Two dice", "title: Two dice\nname: dice", "no key 'name' in its front matter"),
+        ("title: Two dice\n", "", "title has no value"),
+        ('"78"', "78", "slides is 78, expected text (in quotes"),
+        ("caption:", "captoin:", "no key 'captoin' in figures.sums; there are: caption, title, subtitle. Did you mean caption?"),
+        ("caption:", "title:", "figures.sums.caption has no value"),
+        ("{caption: Seven is the most frequent.}", "Seven.", "figures.sums is 'Seven.', expected `key: value` lines"),
+        ("compute:", "reads: data/raw\ncompute:", "reads is 'data/raw', expected a list"),
+        ("compute:", "reads: [3]\ncompute:", "reads.1 is 3, expected text"),
+        ("compute:", "formulas: [{tex: x}]\ncompute:", "formulas.1.source has no value"),
+        (
+            "line.fit_line",
+            "lines.fit_line",
+            "compute is 'lines.fit_line', and src/filterlab/lecture/lines.py has no function fit_line",
+        ),
+        ("line.fit_line", "line.fit", "compute is 'line.fit', and src/filterlab/lecture/line.py has no function fit"),
+        ("line.fit_line", "line", "compute is 'line', and src/filterlab/lecture/line.py has no function "),
+        ("---\n", "", "it has to begin with its front matter, between two lines of ---"),
+        ("title: Two dice", "title: [", "its front matter is no valid YAML: expected ',' or ']'"),
+        (GOOD, "---\n---\nText.", "its front matter is None, expected `key: value` lines"),
+    ],
+)
+def test_a_mistake_in_a_topics_file_is_named(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    path = tmp_path / "21_dice.md"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(UserError) as raised:
+        topic.read(path)
+    assert str(raised.value).startswith(f"topics/21_dice.md: {expected}") and "\n" not in str(raised.value)
+
+
+def test_a_topics_file_has_a_number_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dice.md", "21.md", "x1_dice.md"):
+        (tmp_path / name).write_text(GOOD)
+        with pytest.raises(UserError, match=rf"topics/{name}: expected a number and a name, e\.g\. 21_dice\.md"):
+            topic.read(tmp_path / name)
+    package = tmp_path / "lecture"
+    shutil.copytree(topic.FOLDER.parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "topics/10_dice.md").write_text(GOOD)
+    monkeypatch.setattr(topic, "FOLDER", package / "topics")
+    with pytest.raises(UserError, match=r"topics/10_dice\.md and topics/10_edge_filter\.md have one number, 10: give one"):
+        topic.all_topics.__wrapped__()
+
+
+@pytest.mark.parametrize("kind", ["figures", "tables", "conclusions"])
+def test_a_text_that_is_not_there_is_named(kind: str) -> None:
+    with pytest.raises(UserError, match=rf"topics/05_universal\.md: no key 'bolean' in {kind}; there are: "):
+        topic.named("05_universal").find_text(kind, "bolean")
 
 
 def test_topics_without_checks_written_elsewhere_have_tests() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import pytest
 from dvc.repo import Repo
+from matplotlib.figure import Figure
 
 from filterlab.cli import main
 from filterlab.errors import DataError, UserError
@@ -129,6 +130,15 @@ def test_a_failed_check_is_an_error_and_nothing_is_lost(root: Path, monkeypatch:
     assert "can&#39;t be told" in text and "Seconds." in text
     assert re.search(r'class="number">1, 2\n3, 4<', text)
     assert (root / "results/lecture/01_line/costs.json").exists()
+
+
+def test_a_figure_without_a_caption_is_named_and_what_was_there_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lecture.run(root, "all", quick=False)
+    before = written(root)
+    monkeypatch.setattr(Topic, "load", lambda self: lambda context: Result(checks=[], figures={"lime": Figure()}))
+    with pytest.raises(UserError, match=r"topics/01_line\.md: no key 'lime' in figures; there are: line\. Did you mean line\?"):
+        lecture.run(root, "1", quick=False)
+    assert written(root) == before
 
 
 def test_a_page_of_what_was_not_run_names_the_command(root: Path) -> None:

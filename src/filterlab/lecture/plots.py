@@ -19,7 +19,7 @@ from filterlab.visualization.style import BLUE, FAINT, HEADER, MARGIN, MUTED, OR
 
 def new_figure(topic: str, name: str, width: float, height: float, **values: Any) -> Figure:
     """An empty figure, sizes in inches, under the title and subtitle in the topic's Markdown, with `values` in their places."""
-    texts = named(topic).figures[name]
+    texts = named(topic).find_text("figures", name)
     return sheet(texts.title.format(**values), caption=texts.subtitle.format(**values), width=width, height=height)
 
 

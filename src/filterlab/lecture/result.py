@@ -68,13 +68,13 @@ class Table:
 
 def new_table(topic: str, name: str, rows: Sequence[Sequence[str]], **values: Any) -> Table:
     """Rows under the caption and the columns in the topic's Markdown, with `values` in their places."""
-    text = named(topic).tables[name]
+    text = named(topic).find_text("tables", name)
     return Table(text.caption.format(**values), [column.format(**values) for column in text.columns], rows)
 
 
 def conclude(topic: str, name: str, **values: Any) -> str:
     """The conclusion in the topic's Markdown, with `values` in their places."""
-    return named(topic).conclusions[name].format(**values)
+    return str(named(topic).find_text("conclusions", name)).format(**values)
 
 
 @dataclass(frozen=True)

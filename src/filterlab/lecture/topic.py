@@ -1,5 +1,9 @@
 """A topic of the lecture: its text, read from topics/NN_name.md, and the function that computes its result."""
 
+import dataclasses
+import re
+import typing
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterlab.config import document
+from filterlab.config.faults import short, unknown_key
 from filterlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
     from filterlab.lecture.result import Result
 
 FOLDER = Path(__file__).parent / "topics"
+FRONT = "its front matter"
+KINDS = {str: "text (in quotes, where YAML takes it for something else)", list: "a list", dict: "`key: value` lines"}
 
 
 @dataclass(frozen=True)
@@ -85,16 +92,56 @@ class Topic:
         found: Callable[[Context], Result] = getattr(import_module(f"filterlab.lecture.{module}"), function)
         return found
 
+    def find_text(self, kind: str, name: str) -> Any:
+        """Of its figures, tables or conclusions, one. Raises UserError: there is none of that name."""
+        texts: Mapping[str, Any] = getattr(self, kind)
+        if name not in texts:
+            raise UserError(f"topics/{self.name}.md: {unknown_key(name, list(texts), f' in {kind}')}")
+        return texts[name]
+
 
 @cache
 def read(path: Path) -> Topic:
-    """A topic from its file."""
-    _, front, text = path.read_text(encoding="utf-8").split("---\n", 2)
-    given: dict[str, Any] = document.values(front)
-    formulas = [Formula(**formula) for formula in given.pop("formulas", [])]
-    figures = {name: FigureText(**texts) for name, texts in given.pop("figures", {}).items()}
-    tables = {name: TableText(**texts) for name, texts in given.pop("tables", {}).items()}
-    return Topic(name=path.stem, text=text.strip(), formulas=formulas, figures=figures, tables=tables, **given)
+    """A topic from its file. Raises UserError, which names the file and the key that is wrong."""
+    try:
+        if not re.fullmatch(r"\d+_\w+", path.stem):
+            raise ValueError("expected a number and a name, e.g. 21_dice.md")
+        before, *parts = path.read_text(encoding="utf-8").split("---\n", 2)
+        if before or len(parts) != 2:
+            raise ValueError("it has to begin with its front matter, between two lines of ---")
+        topic: Topic = convert(Topic, document.values(parts[0]), FRONT, name=path.stem, text=parts[1].strip())
+        module, _, function = topic.compute.partition(".")
+        source = FOLDER.parent / f"{module}.py"
+        if topic.compute and not (source.exists() and re.search(rf"(?m)^def {re.escape(function)}\(", source.read_text())):
+            raise ValueError(f"compute is {topic.compute!r}, and src/filterlab/lecture/{module}.py has no function {function}")
+    except document.Unreadable as error:
+        raise UserError(f"topics/{path.name}: {FRONT} is no valid YAML: {error}") from None
+    except ValueError as error:
+        raise UserError(f"topics/{path.name}: {error}") from None
+    return topic
+
+
+def convert(kind: Any, given: Any, place: str, **known: str) -> Any:
+    """The value of this type that the front matter gives; known: fields that it doesn't. Raises ValueError."""
+    outer = typing.get_origin(kind) or kind
+    expected: Any = str if outer is str else list if outer is Sequence else dict
+    if type(given) is not expected:
+        raise ValueError(f"{place} is {short(given)}, expected {KINDS[expected]}")
+    if expected is str:
+        return given
+    if expected is list:
+        return [convert(typing.get_args(kind)[0], item, f"{place}.{number}") for number, item in enumerate(given, start=1)]
+    inner = "" if place == FRONT else f"{place}."
+    if outer is Mapping:
+        return {name: convert(typing.get_args(kind)[1], item, f"{inner}{name}") for name, item in given.items()}
+    fields = [entry for entry in dataclasses.fields(kind) if entry.name not in known]
+    if other := [str(key) for key in given if key not in [entry.name for entry in fields]]:
+        raise ValueError(unknown_key(other[0], [entry.name for entry in fields], f" in {place}"))
+    for entry in fields:
+        if entry.name not in given and entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{inner}{entry.name} has no value")
+    hints = typing.get_type_hints(kind)
+    return kind(**known, **{name: convert(hints[name], item, f"{inner}{name}") for name, item in given.items()})
 
 
 def named(name: str) -> Topic:
@@ -104,8 +151,13 @@ def named(name: str) -> Topic:
 
 @cache
 def all_topics() -> list[Topic]:
-    """In the lecture's order."""
-    return [read(path) for path in sorted(FOLDER.glob("*.md"))]
+    """In the lecture's order. Raises UserError as `read` does, and where two have one number."""
+    topics = [read(path) for path in sorted(FOLDER.glob("*.md"))]
+    (number, count), *_ = Counter(topic.number for topic in topics).most_common()
+    if count > 1:
+        names = " and ".join(f"topics/{topic.name}.md" for topic in topics if topic.number == number)
+        raise UserError(f"{names} have one number, {number}: give one of them another")
+    return topics
 
 
 def find(number: int | str) -> Topic:

@@ -16,7 +16,7 @@ from filterlab.errors import DataError, UserError
 from filterlab.lecture import topic as topics
 from filterlab.lecture.context import Context, Record
 from filterlab.lecture.result import Check, Result
-from filterlab.lecture.topic import FigureText, Topic
+from filterlab.lecture.topic import Topic
 from filterlab.stages import lecture_page
 from filterlab.stages.lecture_page import COSTS, FINDINGS
 from filterlab.study.claims import Hypothesis
@@ -70,7 +70,7 @@ def run_topic(topic: Topic, root: Path, results: Path, *, quick: bool) -> list[s
             )
             raise
         folder = results / topic.name
-        write(findings, folder, budget=budget, texts=topic.figures)
+        write(findings, folder, budget=budget, topic=topic)
         passed = sum(check.passed for check in findings.checks)
         record.log_metrics({"checks/passed": passed, "checks/failed": len(findings.checks) - passed})
         record.log_metrics({f"check/{number:02d}": value for number, value in numbers(findings.checks).items()})
@@ -103,10 +103,11 @@ def numbers(checks: Sequence[Check]) -> dict[int, float]:
     }
 
 
-def write(findings: Result, folder: Path, *, budget: str, texts: Mapping[str, FigureText]) -> None:
+def write(findings: Result, folder: Path, *, budget: str, topic: Topic) -> None:
     """The figures, findings.json and costs.json; what an earlier run left is replaced."""
     from filterlab.visualization import png
 
+    captions = {name: topic.find_text("figures", name).caption for name in findings.figures}
     for old in folder.glob("*.png"):
         old.unlink()
     for name, figure in findings.figures.items():
@@ -117,7 +118,7 @@ def write(findings: Result, folder: Path, *, budget: str, texts: Mapping[str, Fi
         "checks": [dataclasses.asdict(check) for check in findings.checks],
         "hypotheses": [as_json(found) for found in findings.hypotheses],
         "tables": [dataclasses.asdict(table) for table in findings.tables],
-        "figures": {name: texts[name].caption for name in findings.figures},
+        "figures": captions,
     }
     save(folder / FINDINGS, content)
     (folder / COSTS).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from filterlab import files
+from filterlab.errors import UserError
 from filterlab.lecture.topic import Topic, all_topics
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ WHOLE = [ARCHITECTURES, TRAINING]  # named as a folder: the resolved config choo
 
 
 def write(root: Path) -> None:
-    """lecture/dvc.yaml, as the topics are now."""
+    """lecture/dvc.yaml, as the topics are now. Raises UserError as `check_reads` does."""
     files.write(root / PATH, HEADER + yaml.safe_dump({"stages": stages(root)}, sort_keys=False, width=130))
 
 
@@ -55,10 +56,27 @@ def stages(root: Path) -> dict[str, dict[str, Any]]:
 
     graph = grimp.build_graph("filterlab", cache_dir=None, exclude_type_checking_imports=True)
     topics = [topic for topic in all_topics() if topic.compute]
+    check_reads(topics, root)
     found = {topic.name: stage(topic.number, dependencies(graph, topic, root), topic.name) for topic in topics}
     found["page"] = stage("page", [f"results/lecture/{topic.name}" for topic in topics] + PAGE, "lecture.html")
     found["page"]["outs"].append({"results/lecture/lecture.json": {"cache": False}})
     return found
+
+
+def check_reads(topics: list[Topic], root: Path) -> None:
+    """Raises UserError where a topic reads what is not there, and what no stage of dvc.yaml makes."""
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    made = [
+        out if isinstance(out, str) else next(iter(out))
+        for stage in pipeline.values()
+        for out in stage["outs"] + stage.get("metrics", [])
+    ]
+    for topic in topics:
+        for path in topic.reads:
+            if not (root / path).exists() and not any(f"{path}/".startswith(f"{out}/") for out in made):
+                raise UserError(
+                    f"topics/{topic.name}.md: reads has {path!r}, which is not there, and no stage of dvc.yaml makes it"
+                )
 
 
 def stage(what: int | str, deps: list[str], out: str) -> dict[str, Any]:
