@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from filterlab.config import declared
 from filterlab.config.faults import short
 from filterlab.config.section import COUNT, SEEDS, SIDE, Section, value
 from filterlab.data import augment, formats
@@ -137,9 +138,9 @@ INDIFFERENT = ["trainer.checkpoint_seconds"]
 FAMILIES: dict[str, dict[str, type]] = {
     "data": {"data": Data},
     "model": {**ARCHITECTURES},
-    "optimizer": {**optimizers.NAMES},
-    "schedule": {**schedules.NAMES},
-    "augment": {**augment.NAMES},
+    "optimizer": declared.settings(optimizers.NAMES, base=Optimizer, method="build"),
+    "schedule": declared.settings(schedules.NAMES, base=Schedule, method="build"),
+    "augment": declared.settings(augment.NAMES, base=Augment, method="build"),
     "trainer": {"trainer": Trainer},
     "tracking": {"tracking": Tracking},
 }

@@ -44,6 +44,8 @@ def sections(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             called = given.get("name") if isinstance(given, dict) else given
             if isinstance(called, str) and called in families:
                 kind = families[called]
+            elif isinstance(given, dict) and "name" not in given:
+                found.append(f"{field.name}.name has no value, expected one of {', '.join(families)}")
             else:
                 found.append(f"{field.name}.name: {unknown_option(called, list(families))}")
         made = None if found else convert(kind, given, field.name, field.metadata, found)

@@ -1,9 +1,8 @@
 """The formats of data sets by name: each module here is one, and says in NAMES what it is called."""
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Mapping
 
+from filterlab.config import declared
 from filterlab.data.format import PARTS, Format
 from filterlab.errors import UserError
 
@@ -28,9 +27,7 @@ def gather(modules: Iterable[tuple[str, Mapping[str, Format]]]) -> dict[str, For
     return found
 
 
-FORMATS = gather(
-    (module.name, importlib.import_module(module.name).NAMES) for module in pkgutil.iter_modules(__path__, f"{__name__}.")
-)
+FORMATS = gather(declared.modules(__name__, __path__, of=Format))
 
 
 def nearest(names: Iterable[str]) -> Format:

@@ -1,12 +1,6 @@
 """The architectures by name: each module here is one, its settings and its plan, and says in NAMES what it is called."""
 
-import importlib
-import pkgutil
-
+from filterlab.config import declared
 from filterlab.models.plan import Model
 
-ARCHITECTURES: dict[str, type[Model]] = {
-    name: settings
-    for module in pkgutil.iter_modules(__path__, f"{__name__}.")
-    for name, settings in importlib.import_module(module.name).NAMES.items()
-}
+ARCHITECTURES: dict[str, type[Model]] = declared.settings(declared.names(__name__, __path__, of=type), base=Model, method="plan")
