@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has
-        console.settle()
+        console.discard_output()
         sys.exit(128 + signal.SIGPIPE)
     except (UserError, OSError, KeyboardInterrupt) as error:
         code = explain(error)
-        console.settle()
+        console.discard_output()
         sys.exit(code)
     except ModuleNotFoundError as error:
         if (missing := extras.missing(error)) is None:
@@ -66,7 +66,7 @@ def check_account() -> None:
 
 
 def prints_only(chosen: argparse.Namespace) -> bool:
-    """Whether printing is all that a verb does; `| head` may end it then."""
+    """Whether a command only prints, so that the end of its reader, e.g. `head`, may end it."""
     if chosen.verb == "lecture":
         return chosen.list or not chosen.what
     return chosen.verb == "lineage" or (chosen.verb == "sweep" and chosen.what != "collect")

@@ -51,7 +51,7 @@ def lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     )
 
 
-def settle() -> None:
+def discard_output() -> None:
     """Discard what is still to be printed, at the end of a command that has failed to print: Python would report it again."""
     try:
         sys.stdout.flush()

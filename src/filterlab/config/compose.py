@@ -103,7 +103,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
 
 
 def unfit(tree: Any, place: str = "override") -> Iterator[str]:
-    """The keys in params.yaml's override, at any depth, that are none of conf/'s, a sentence each."""
+    """Faults of the keys in params.yaml's override, at any depth, a sentence each."""
     for key, inner in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else []:
         where = f"{place}.{key}"
         if re.match(r"override\.[+~]*hydra\b", where):
@@ -214,7 +214,7 @@ def plain_values(composed: DictConfig) -> dict[str, Any]:
 
 
 def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str], list[Override]]:
-    """Faults seen at once, choices of options that there are, and values. Where a choice is lost, so are its values."""
+    """Sort overrides: faults, choices of options that there are, and values but for those of a group whose choice is a fault."""
     faults, choices, values, lost = [], [], [], set()
     for override in overrides:
         key = override.get_key_element()
@@ -242,7 +242,7 @@ def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str
 
 
 def put(composed: DictConfig, override: Override) -> str | None:
-    """Put one `dotted.key=value` in; what is wrong where that can't be. What it may be `validation` knows."""
+    """Set one `dotted.key=value`; gives the fault where there is no such key. `validation` checks the value afterwards."""
     key = override.get_key_element()
     plain = key.lstrip("+~")
     *parents, last = plain.split(".")

@@ -29,7 +29,7 @@ class Loader(yaml.SafeLoader):
 
 
 class Dumper(yaml.SafeDumper):
-    """What is a number, or the like, by either version of YAML is written in quotes where it is text."""
+    """Writer of YAML that versions 1.1 and 1.2 read alike: text that either takes for a number or the like is quoted."""
 
 
 def text_node(dumper: Dumper, given: str) -> yaml.ScalarNode:

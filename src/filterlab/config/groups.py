@@ -44,7 +44,7 @@ def refused(override: Override) -> str | None:
     """Why this override is refused on a command line and in params.yaml; None where it is not."""
     key = override.get_key_element()
     plain = key.lstrip("+~")
-    if is_hydras(override) and not (key in CHOSEN or (key[0] != "~" and below(plain, KNOWN))):
+    if is_hydras(override) and not (key in CHOSEN or (key[0] != "~" and is_within(plain, KNOWN))):
         return f"{key}: of Hydra's own section there can be set: {', '.join(CHOSEN)}, {', '.join(KNOWN)}"
     if plain == "hydra.output_subdir" and override.value() is not None:
         return f"{key}: what a training ran with is in results/config.yaml; it can be set to null alone"
@@ -60,7 +60,7 @@ def refused(override: Override) -> str | None:
 
 
 def misplaced(value: Any, place: str) -> Iterator[str]:
-    """What in a tree of values is none, a sentence each."""
+    """Faults of a tree of values, a sentence each: names of code, references to elsewhere, keys that are no text."""
     if code := next((part for part in place.split(".") if part in CODE), None):
         yield f"{place}: {code} would run code that a configuration names; leave it out"
     elif isinstance(value, dict):
@@ -83,7 +83,10 @@ def misplaced(value: Any, place: str) -> Iterator[str]:
 
 
 class FileConfigSource(Source):
-    """Every file of conf/ that Hydra reads passes here. (Hydra takes no source of another name in its own one's place.)"""
+    """Hydra's reader of files, for those of conf/ alone, with checks before anything is composed.
+
+    (Hydra takes no source of another name in its own one's place.)
+    """
 
     def place(self, config_path: str) -> tuple[Path, str]:
         """The file, and what messages call it. Raises ConfigError: it is outside of conf/."""
@@ -132,17 +135,17 @@ def faults(content: Any, *, path: Path, conf: Path, package: str | None) -> Iter
         yield f"its header says package {package}, expected none, or _global_"
     yield from stray(content.get("defaults", []))
     if group == "experiment":
-        yield from unlike_an_experiment(content, name=path.stem, conf=conf, package=package)
+        yield from faults_of_experiment(content, name=path.stem, conf=conf, package=package)
     values = {key: value for key, value in content.items() if key != "defaults"}
     yield from misplaced(values, group.replace("/", ".") if group in CHOSEN else "")
     known = [*KNOWN, "hydra.job.chdir"] if group == "." else ["hydra.sweeper"]
     for place, _ in leaves({"hydra": values.get("hydra", {})}):
-        if not below(place, known):
+        if not is_within(place, known):
             yield f"{place}: of Hydra's own section there can be set here: {', '.join(known)}"
 
 
 def stray(defaults: Any) -> Iterator[str]:
-    """What of a file's defaults list can't stand there, a sentence each."""
+    """Faults of a file's defaults list, a sentence each."""
     if not isinstance(defaults, list):
         yield f"defaults is {short(defaults)}, expected a list such as [mnist, _self_]"
         return
@@ -155,8 +158,8 @@ def stray(defaults: Any) -> Iterator[str]:
             yield f"defaults has {entry!r}: an option's values stay in their group; after @ there can only be _here_"
 
 
-def unlike_an_experiment(content: dict[str, Any], *, name: str, conf: Path, package: str | None) -> Iterator[str]:
-    """What an experiment's file lacks, or overrides that there is not, a sentence each."""
+def faults_of_experiment(content: dict[str, Any], *, name: str, conf: Path, package: str | None) -> Iterator[str]:
+    """Faults of an experiment's file, a sentence each: its header, its name, its overrides of options."""
     if package is None:
         yield "its first line has to be `# @package _global_`: an experiment chooses and sets values in all groups"
     if content.get("experiment") != name:
@@ -175,5 +178,6 @@ def unlike_an_experiment(content: dict[str, Any], *, name: str, conf: Path, pack
             yield f"defaults has `{key}: {option}`: {unknown_option(option, offered)}"
 
 
-def below(place: str, known: list[str]) -> bool:
+def is_within(place: str, known: list[str]) -> bool:
+    """Whether a dotted place is one of those that are known, or lies below one."""
     return any(place == key or place.startswith(f"{key}.") for key in known)

@@ -74,7 +74,7 @@ SIGNS = {"ge": (operator.ge, ">="), "gt": (operator.gt, ">"), "le": (operator.le
 
 
 def misfit(kind: Any, value: Any, bounds: Mapping[str, Any]) -> str | None:
-    """What was expected of a single value; None where it is that."""
+    """The expectation (type, bounds, choices) that a single value fails; None where it meets all."""
     if kind is str:
         fits, expected = TEXTS[bounds["text"]] if "text" in bounds else (bounds["choices"].__contains__, "")
         return None if isinstance(value, str) and fits(value) else expected or f"one of {', '.join(bounds['choices'])}"

@@ -63,12 +63,12 @@ def keys(kind: Any, given: Mapping[Any, Any], place: str) -> list[str]:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     called = f" ({short(given['name'], quoted=False)})" if place and "." not in place and "name" in given else ""
     where = f" in {place}{called}" if place else ""
-    faults = [f"{below(place, key)}: {unknown_key(str(key), list(fields), where)}" for key in given if key not in fields]
+    faults = [f"{dotted(place, key)}: {unknown_key(str(key), list(fields), where)}" for key in given if key not in fields]
     required = (name for name, field in fields.items() if field.default is dataclasses.MISSING)
-    return faults + [f"{below(place, name)} has no value" for name in required if name not in given]
+    return faults + [f"{dotted(place, name)} has no value" for name in required if name not in given]
 
 
-def below(place: str, key: Any) -> str:
+def dotted(place: str, key: Any) -> str:
     return f"{place}.{key}" if place else str(key)
 
 

@@ -53,6 +53,6 @@ def read(raw: Path, data: schema.Data, part: str) -> tuple[np.ndarray, np.ndarra
 
 
 def check(raw: Path, data: schema.Data) -> None:
-    """Raises DataError where one of the files would not be read."""
+    """Check that each file is there, whole and readable. Raises DataError."""
     for part in ("train", "test"):
         read(raw, data, part)

@@ -26,8 +26,8 @@ def download(data: schema.Data, *, raw: Path, partial: Path, progress: Progress)
     without files is made from scikit-learn's bundled digits, as unpacked IDX files alone.
 
     Raises UnreachableError if no mirror has delivered a file; DataError if one has, but damaged, if FILTERLAB_MIRROR names
-    nothing that could be a mirror, if a file of another hand stands where one would be written, and if the disk is full or a
-    folder cannot be written.
+    nothing that could be a mirror, if a file that was not written here stands where one would be written, and if the disk is full
+    or a folder cannot be written.
     """
     folder = published.place(raw, data)
     if data.files:
@@ -111,7 +111,7 @@ class _Fetcher:
             return _verified(partial.read_bytes(), md5)
         except _DamagedError:
             _remove(partial)
-            if resumed:  # the damage may be in the part that was there before: this mirror has a right to a whole file
+            if resumed:  # the damage may be in the part that was there before: ask for the whole file
                 return self._ask(mirror, name, md5, partial)
             raise
 

@@ -22,7 +22,7 @@ class Unfinished:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """For the time of the training: no other process goes on with its checkpoints or its run. What ends well leaves nothing.
+        """A lock on this training: no other process continues its checkpoints or its run. Where it ends well, the folder goes.
 
         Raises UserError: another process runs this training. A process that is killed gives it free.
         """
