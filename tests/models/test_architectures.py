@@ -191,7 +191,7 @@ def test_activations_are_those_of_the_schema() -> None:
 @pytest.mark.parametrize(("before", "variance"), [("relu", 2 / 450), ("gelu", 2 / 450), ("tanh", 2 / 900), ("identity", 2 / 900)])
 def test_initial_variance(before: str, variance: float) -> None:
     torch.manual_seed(0)
-    layer = plan.conv(50, 3, initial=plan.initial(before=before))
+    layer = plan.conv(50, 3, initial=plan.initial_weights(activation=before))
     conv = module(layer, channels=50)
     assert isinstance(conv, nn.Conv2d)
     draw(conv, layer)

@@ -12,7 +12,21 @@ from torch.nn import functional as F
 
 from filterlab.config import schema
 from filterlab.models import registry, shapes
-from filterlab.models.plan import TAKEN, Layer, Model, Plan, activation, add, conv, dense, dropout, flatten, named, norm, pool
+from filterlab.models.plan import (
+    TAKEN,
+    Layer,
+    Model,
+    Plan,
+    activation,
+    add,
+    conv,
+    dense,
+    dropout,
+    flatten,
+    norm,
+    pool,
+    with_names,
+)
 from filterlab.models.registry import Graph
 from filterlab.models.shapes import ShapeError
 
@@ -29,7 +43,7 @@ class Own(Model):
 
 
 def test_names_are_counted_by_kind_and_block() -> None:
-    block = named([conv(1, 1), norm(), activation("relu"), conv(1, 1), Layer("flatten")], within="a.b")
+    block = with_names([conv(1, 1), norm(), activation("relu"), conv(1, 1), Layer("flatten")], within="a.b")
     assert [layer.name for layer in block] == ["a.b.conv1", "a.b.norm1", "a.b.act1", "a.b.conv2", "a.b.flatten"]
     plan = Plan([conv(1, 1), *block, conv(1, 1), pool(2), dropout(0.5), dense(1)])
     assert [layer.name for layer in plan.layers if layer not in block] == ["conv1", "conv2", "pool1", "drop1", "fc1"]
@@ -37,10 +51,10 @@ def test_names_are_counted_by_kind_and_block() -> None:
 
 def test_a_branch_is_kept_past_blocks_and_added_twice() -> None:
     """conv1 -> (block: conv, inner block with a sum of its own) -> sum with conv1 -> sum with the image's second convolution."""
-    inner = named([conv(4, 3, padding=1), add("block.inner.conv1", "block.conv1")], within="block.inner")
+    inner = with_names([conv(4, 3, padding=1), add("block.inner.conv1", "block.conv1")], within="block.inner")
     layers = [
-        *named([conv(3, 3, padding=1)]),
-        *named([conv(4, 3, stride=2, padding=1)], within="block"),
+        *with_names([conv(3, 3, padding=1)]),
+        *with_names([conv(4, 3, stride=2, padding=1)], within="block"),
         *inner,
         Layer("add", inputs=("block.inner.add", "conv1"), name="sum"),
         Layer("add", inputs=("sum", "conv1"), name="again"),
@@ -72,7 +86,7 @@ def test_a_branch_is_kept_past_blocks_and_added_twice() -> None:
 def test_an_earlier_layer_can_be_gone_on_from() -> None:
     """Its channels count, not those of the layer before."""
     side = Layer("conv", conv(2, 1).settings, inputs=("conv1",), name="side")
-    layers = [*named([conv(3, 1), conv(2, 1)]), side, add("side", "conv2")]
+    layers = [*with_names([conv(3, 1), conv(2, 1)]), side, add("side", "conv2")]
     weight = registry.build(Own(layers), **SIZE, seed=0).get_parameter("side.weight")
     assert weight.shape == (2, 3, 1, 1)
     assert shapes.layers(Own(layers), **SIZE)[2].parameters == 2 * 3 + 2
@@ -129,7 +143,7 @@ FAULTS = {
     "an unknown input": ([conv(1, 1), add("conv1", "nope")], "layer add works on nope, expected a layer before it, .*: conv1$"),
     "an unknown input of the first": ([called("c", conv(1, 1), "image")], "layer c works on image, .*: there is none$"),
     "an input inside of a block": (
-        [*named([conv(1, 1), norm()], within="block"), add("block.norm1", "block.conv1")],
+        [*with_names([conv(1, 1), norm()], within="block"), add("block.norm1", "block.conv1")],
         "layer add works on block.conv1, expected a layer before it, and of another block the last one: block.norm1",
     ),
     "no input": ([conv(1, 1), Layer("add")], "layer add adds 0 layers, expected the names of 2"),

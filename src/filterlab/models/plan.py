@@ -64,7 +64,7 @@ class Layer:
     kind: one of KINDS, which says what settings it has; the functions below make one of each
     settings: all of them
     inputs: names of the layers it works on; () is the one before it, or the image
-    name: of the submodule, e.g. conv2 or group1.block3.conv1; "" until `named` gives it one
+    name: of the submodule, e.g. conv2 or group1.block3.conv1; "" until `with_names` gives it one
     """
 
     kind: str
@@ -77,12 +77,12 @@ class Layer:
 class Plan:
     """The layers in the order of the forward pass.
 
-    drawn_last: the initial weights that a layer asks for are drawn once all layers stand, not with each layer. It decides which
-    of the seed's numbers a weight is made of, and nothing else.
+    draw_weights_last: the initial weights that a layer asks for are drawn once all layers stand, not with each layer. It decides
+        which of the seed's numbers a weight is made of, and nothing else.
     """
 
     layers: list[Layer]
-    drawn_last: bool = False
+    draw_weights_last: bool = False
 
     def __post_init__(self) -> None:
         """Raises ShapeError: a kind, a setting, a name or an input that can't be, or no layers."""
@@ -90,7 +90,7 @@ class Plan:
             raise ShapeError("the plan has no layers")
         if others := [layer for layer in self.layers if not isinstance(layer, Layer)]:
             raise ShapeError(f"the plan holds {short(others[0])}, expected layers alone, e.g. flatten()")
-        object.__setattr__(self, "layers", named(self.layers))
+        object.__setattr__(self, "layers", with_names(self.layers))
         for layer in self.layers:
             check_settings(layer)
         check_names([layer.name for layer in self.layers])
@@ -119,7 +119,7 @@ class Model(Section):
         raise NotImplementedError
 
 
-def named(layers: Iterable[Layer], *, within: str = "") -> list[Layer]:
+def with_names(layers: Iterable[Layer], *, within: str = "") -> list[Layer]:
     """The layers with a name each, of the submodule `within` (or the network itself, ''); those that have one keep it."""
     counts: Counter[str] = Counter()
     found = []
@@ -220,13 +220,13 @@ def dense(units: int, *, initial: str = "torch") -> Layer:
     return Layer("dense", {"units": units, "initial": initial})
 
 
-def initial(*, before: str) -> str:
-    """The initial weights that keep a signal's variance in a stack of layers, each before that activation.
+def initial_weights(*, activation: str) -> str:
+    """Which initial weights keep a signal's variance in a stack of layers, each with that activation after it: he or glorot.
 
     He et al. (arXiv 1502.01852) for rectifiers, Glorot and Bengio (2010) for the others. PyTorch's default has a sixth of He's
     variance, so that a signal fades in a deep network without batch norm.
     """
-    return "he" if before in RECTIFIERS else "glorot"
+    return "he" if activation in RECTIFIERS else "glorot"
 
 
 def norm() -> Layer:

@@ -32,10 +32,10 @@ def build(model: Model, *, channels: int, height: int, width: int, classes: int,
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPUs
         for layer in plan.layers:
             made = layers.module(layer, channels=given[layer.inputs[0]] if layer.inputs else below)
-            if not plan.drawn_last:
+            if not plan.draw_weights_last:
                 layers.draw(made, layer)
             modules[layer.name], below = made, given[layer.name]
-        if plan.drawn_last:
+        if plan.draw_weights_last:
             for layer in plan.layers:
                 layers.draw(modules[layer.name], layer)
     return network(as_block(plan.layers), modules)

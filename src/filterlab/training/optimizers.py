@@ -25,6 +25,8 @@ class Optimizer(Section):
 
 @dataclass
 class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum (Nesterov's or the classical one)."""
+
     momentum: float = value("share of the last step kept", ge=0, lt=1)
     nesterov: bool = value("look ahead before the gradient is taken; needs momentum > 0")
 
@@ -40,6 +42,8 @@ class SGD(Optimizer):
 
 @dataclass
 class Adam(Optimizer):
+    """Adam: Kingma, Ba (arXiv 1412.6980); weight decay is an L2 penalty on the loss."""
+
     beta1: float = value("decay of the mean gradient", ge=0, lt=1)
     beta2: float = value("decay of the mean squared gradient", ge=0, lt=1)
     eps: float = value("added to the denominator", ge=1e-30, le=1)
@@ -52,6 +56,8 @@ class Adam(Optimizer):
 
 @dataclass
 class AdamW(Adam):
+    """Adam with decoupled weight decay: Loshchilov, Hutter (arXiv 1711.05101)."""
+
     def build(self, parameters: "Parameters") -> "torch.optim.Optimizer":
         from torch.optim import AdamW
 
@@ -60,6 +66,8 @@ class AdamW(Adam):
 
 @dataclass
 class Adadelta(Optimizer):
+    """Adadelta: Zeiler (arXiv 1212.5701)."""
+
     rho: float = value("decay of the running averages", ge=0, lt=1)
     eps: float = value("added to the denominators", ge=1e-30, le=1)
 

@@ -14,19 +14,21 @@ class Schedule(Section):
     name: str = value("how the learning rate moves over the training", text="name")
 
     def build(self, *, steps: int, steps_per_epoch: int) -> Factor:
-        """step in [0, steps) -> factor of the learning rate, in (0, 1]."""
+        """step in [0, steps) -> factor of the learning rate, in [0, 1]."""
         raise NotImplementedError
 
 
 @dataclass
 class Constant(Schedule):
+    """Constant learning rate."""
+
     def build(self, *, steps: int, steps_per_epoch: int) -> Factor:
         return lambda step: 1.0
 
 
 @dataclass
 class OneCycle(Schedule):
-    """Smith, Topin (arXiv 1708.07120), with cosine annealing in both phases, as PyTorch's OneCycleLR does."""
+    """One-cycle schedule: Smith, Topin (arXiv 1708.07120), with cosine annealing in both phases, as PyTorch's OneCycleLR does."""
 
     warmup: float = value("share of the steps spent rising to lr", gt=0, lt=1)
     start_div: float = value("the first learning rate is lr / start_div", gt=1, le=1e12)
@@ -41,7 +43,7 @@ class OneCycle(Schedule):
 
 @dataclass
 class Cosine(Schedule):
-    """Loshchilov, Hutter (arXiv 1608.03983), equation 5, for one period."""
+    """Cosine annealing with linear warmup: Loshchilov, Hutter (arXiv 1608.03983), equation 5, for one period."""
 
     warmup: float = value("share of the steps spent rising linearly to lr", ge=0, lt=1)
     floor: float = value("the last learning rate, as a share of lr", ge=0, le=1)
@@ -54,6 +56,8 @@ class Cosine(Schedule):
 
 @dataclass
 class Step(Schedule):
+    """Step decay: the learning rate drops by a factor every few epochs."""
+
     every: int = value("epochs between two drops", ge=1, le=COUNT)
     factor: float = value("the learning rate is multiplied by this at each drop", gt=0, le=1)
 

@@ -39,8 +39,9 @@ def _size(laid: Mosaic, tile: float) -> tuple[float, float]:
 
 
 def layer(weights: Weights, *, shape: tuple[int, int, int], names: list[str], name: str, subject: str) -> Figure:
-    """A layer's weights, however they can be seen: a convolution's (K, C, H, W), or a dense layer's on the image, (K, D).
+    """Figure of a layer's weights: a convolution's as a mosaic of its filters, a dense layer's on the image as templates.
 
+    weights: (K, C, H, W) of a convolution, (K, D) of a dense layer
     shape: (C, H, W) of an image, with C * H * W = D; names: of the K units, shown where there are at most 10.
     """
     if weights.ndim == 2:
@@ -51,7 +52,10 @@ def layer(weights: Weights, *, shape: tuple[int, int, int], names: list[str], na
 
 
 def single_channel(weights: Weights, *, name: str, subject: str) -> Figure:
-    """weights: (K, H, W) of a convolution that sees one channel, e.g. the first on gray images; at most 64 are shown."""
+    """Mosaic of the filters of a convolution on one channel, e.g. the first on gray images.
+
+    weights: (K, H, W); at most 64 are shown
+    """
     shown = strongest(weights, limit=64)
     columns = 8 if len(shown) <= 32 else 12
     laid = mosaic(weights[shown], columns=min(columns, len(shown)))
@@ -67,8 +71,11 @@ def single_channel(weights: Weights, *, name: str, subject: str) -> Figure:
 
 
 def slices(weights: Weights, *, name: str, subject: str) -> Figure:
-    """weights: (K, C, H, W) of a convolution on several channels: a row a filter, a column an input channel; at most 16 of each,
-    those with the largest weights, because a mean over channels would cancel what a filter combines."""
+    """Mosaic of the filters of a convolution on several channels: a row a filter, a column an input channel.
+
+    weights: (K, C, H, W); at most 16 of each are shown, those with the largest weights, because a mean over channels would cancel
+        what a filter combines
+    """
     filters = strongest(weights, limit=16)
     channels = strongest(weights.swapaxes(0, 1), limit=16)
     shown = weights[filters][:, channels]
@@ -90,8 +97,11 @@ def slices(weights: Weights, *, name: str, subject: str) -> Figure:
 
 
 def templates(weights: Weights, *, names: list[str], name: str, subject: str) -> Figure:
-    """weights: (K, C, H, W), a dense layer's on the image, each unit's laid out as the image it multiplies (mean over channels);
-    names: what the K units are called. At most 40 are shown."""
+    """Templates of a dense layer on the image: each unit's weights, laid out as the image that they multiply.
+
+    weights: (K, C, H, W); shown is the mean over channels, of at most 40 units
+    names: what the K units are called
+    """
     images = weights.mean(axis=1)
     shown = strongest(images, limit=40)
     columns = min(5 if len(shown) <= 10 else 8, len(shown))
@@ -114,8 +124,12 @@ def templates(weights: Weights, *, names: list[str], name: str, subject: str) ->
 
 
 def by_epoch(history: Weights, *, name: str, chosen: int, subject: str) -> Figure:
-    """history: (E + 1, K, C, H, W), a layer's weights before training (index 0) and after each epoch (mean over the channels);
-    chosen: the epoch whose weights are kept. At most 12 units and 14 epochs are shown."""
+    """The first layer's weights by epoch: a row a unit, a column an epoch.
+
+    history: (E + 1, K, C, H, W), before training (index 0) and after each epoch; shown is the mean over the channels, of at most
+        12 units and 14 epochs
+    chosen: the epoch whose weights are kept
+    """
     epochs = sorted({*spaced(len(history), limit=13), chosen})
     units = strongest(history[-1].mean(axis=1), limit=12)
     shown_units = _chosen(len(units), history.shape[1], "filters")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from filterlab.config.section import COUNT, SIDE, Section, value
-from filterlab.models.plan import ACTIVATIONS, Layer, Model, Plan, activation, conv, dense, dropout, initial, norm, pool
+from filterlab.models.plan import ACTIVATIONS, Layer, Model, Plan, activation, conv, dense, dropout, initial_weights, norm, pool
 
 
 @dataclass
@@ -35,7 +35,7 @@ class ConvNet(Model):
         layers = [part for layer in self.layers for part in parts(layer)]
         layers.append(Layer(self.head))
         for units in self.hidden:
-            layers += [dense(units, initial=initial(before="relu")), activation("relu")]
+            layers += [dense(units, initial=initial_weights(activation="relu")), activation("relu")]
         if self.dropout > 0:
             layers.append(dropout(self.dropout))
         return Plan([*layers, dense(classes)])
@@ -45,7 +45,7 @@ def parts(layer: ConvLayer) -> Iterator[Layer]:
     """A convolution has no bias where batch norm follows, which would subtract it again; and PyTorch's initial weights: batch
     norm takes the scale away, and small weights turn faster, so that the learned filters don't drown in initial noise.
     """
-    weights = "torch" if layer.batch_norm else initial(before=layer.activation)
+    weights = "torch" if layer.batch_norm else initial_weights(activation=layer.activation)
     yield conv(
         layer.filters,
         layer.kernel,

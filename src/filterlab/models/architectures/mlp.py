@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from filterlab.config.section import COUNT, value
-from filterlab.models.plan import ACTIVATIONS, Model, Plan, activation, dense, flatten, initial
+from filterlab.models.plan import ACTIVATIONS, Model, Plan, activation, dense, flatten, initial_weights
 
 
 @dataclass
@@ -14,7 +14,7 @@ class MLP(Model):
     def plan(self, *, classes: int) -> Plan:
         layers = [flatten()]
         for units in self.hidden:
-            layers += [dense(units, initial=initial(before=self.activation)), activation(self.activation)]
+            layers += [dense(units, initial=initial_weights(activation=self.activation)), activation(self.activation)]
         return Plan([*layers, dense(classes)])
 
 

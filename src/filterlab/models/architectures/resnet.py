@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from filterlab.config.section import COUNT, value
-from filterlab.models.plan import Layer, Model, Plan, ShapeError, activation, add, conv, dense, global_average, named, norm
+from filterlab.models.plan import Layer, Model, Plan, ShapeError, activation, add, conv, dense, global_average, norm, with_names
 
 
 @dataclass
@@ -22,7 +22,7 @@ class ResNet(Model):
         if rest or blocks < 1:
             below = 6 * max(blocks, 1) + 2
             raise ShapeError(f"depth {self.depth} is not 6n + 2; the nearest are {below} and {below + 6}")
-        layers = named([*convolution(self.width), activation("relu")])
+        layers = with_names([*convolution(self.width), activation("relu")])
         for group in (1, 2, 3):
             for block in range(1, blocks + 1):
                 within, block_input = f"group{group}.block{block}", layers[-1].name
@@ -30,8 +30,8 @@ class ResNet(Model):
                 parts = [*convolution(filters, stride=stride), activation("relu"), *convolution(filters)]
                 if self.residual:
                     parts.append(add(f"{within}.norm2", block_input))
-                layers += named([*parts, activation("relu")], within=within)
-        return Plan([*layers, global_average(), dense(classes)], drawn_last=True)
+                layers += with_names([*parts, activation("relu")], within=within)
+        return Plan([*layers, global_average(), dense(classes)], draw_weights_last=True)
 
 
 def convolution(filters: int, *, stride: int = 1) -> list[Layer]:

@@ -31,7 +31,7 @@ class TutorialCNN(Model):
             dropout(0.25),
             dense(classes, initial="glorot"),
         ]
-        return Plan(layers, drawn_last=True)
+        return Plan(layers, draw_weights_last=True)
 
 
 NAMES = {"tutorial_cnn": TutorialCNN}
