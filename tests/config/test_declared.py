@@ -66,7 +66,6 @@ def model(kind: Any, field: Any) -> type[Model]:
         (Part, value("of it"), f"Own.width is of type {HERE}.Part, expected int, "),
         (list[Part], value("of it", most=9), "Part.size has the bounds ge, expected two: ge or gt, and le or lt"),
     ],
-    ids=str,
 )
 def test_a_field(kind: Any, field: Any, message: str) -> None:
     with pytest.raises(UserError) as raised:
@@ -83,7 +82,6 @@ def test_a_field(kind: Any, field: Any, message: str) -> None:
         (bool, value("of it")),
         (float, value("of it", gt=0, lt=1, default=0.5)),
     ],
-    ids=str,
 )
 def test_a_field_that_is_right(kind: Any, field: Any) -> None:
     own = model(kind, field)
