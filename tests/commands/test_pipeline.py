@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def parameters(tmp_path: Path) -> Path:
     path = tmp_path / "params.yaml"
-    path.write_text((ROOT / "params.yaml").read_text())
+    path.write_text((ROOT / "params.yaml").read_text().replace("data: default", "data: default  # the images"))
     return path
 
 
