@@ -1,6 +1,9 @@
 """A training small enough to run many times: 8x8 images of three patterns in noise, a network of a few hundred weights."""
 
-from collections.abc import Callable
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,3 +89,24 @@ def bits(fitted: Fitted) -> bytes:
 @pytest.fixture(scope="session")
 def bits_of() -> Callable[[Fitted], bytes]:
     return bits
+
+
+@pytest.fixture
+def ended_while_writing() -> Callable[[int], AbstractContextManager[None]]:
+    """with ended_while_writing(n): the n-th file that is written is cut in half, and the training ends there."""
+
+    @contextmanager
+    def end(write: int) -> Iterator[None]:
+        real, count = os.fsync, itertools.count(1)
+
+        def dies(file: int) -> None:
+            if next(count) == write:
+                os.truncate(file, os.fstat(file).st_size // 2)
+                raise KeyboardInterrupt
+            real(file)
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(os, "fsync", dies)
+            yield
+
+    return end

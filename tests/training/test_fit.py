@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import itertools
 import math
 import os
 import signal
@@ -242,18 +241,9 @@ def test_seconds_include_the_last_checkpoint(make_training: Callable, tmp_path: 
 
 @pytest.mark.parametrize("save", range(1, 5))
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_one_to_go_on_from(
-    make_training: Callable, bits_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bytes, save: int
+    make_training: Callable, bits_of: Callable, tmp_path: Path, ended_while_writing: Callable, whole: bytes, save: int
 ) -> None:
-    real, count = os.fsync, itertools.count(1)
-
-    def dies(file: int) -> None:
-        if next(count) == save:
-            os.truncate(file, os.fstat(file).st_size // 2)
-            raise KeyboardInterrupt
-        real(file)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(os, "fsync", dies)
+    with ended_while_writing(save):
         make_training(*SMALL)(tmp_path)
     assert bits_of(make_training(*SMALL)(tmp_path)) == whole
 

@@ -116,6 +116,23 @@ def test_a_signal_ends_it_with_a_checkpoint_and_its_own_code(
     assert signal.getsignal(sent) is before
 
 
+def test_an_interrupt_that_is_lost_on_its_way_ends_it_too(
+    make_training: Callable, bits_of: Callable, tmp_path: Path, never_due: None, whole: bytes
+) -> None:
+    """Python ignores what is raised where a weak reference's callback, or an object's last method, happens to run."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    def lost() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), at_step(5, lost):
+        make_training(*SMALL)(tmp_path)
+    assert newest(tmp_path) == (0, 5)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert bits_of(make_training(*SMALL)(tmp_path)) == whole
+
+
 def test_a_launchers_own_use_of_a_signal_stays(make_training: Callable, tmp_path: Path, never_due: None) -> None:
     """submitit queues a job again at SIGUSR2, and SLURM ends it then by SIGTERM."""
     taken, before = [], signal.getsignal(signal.SIGUSR2)
@@ -182,18 +199,9 @@ def test_a_damaged_one_is_named_and_the_one_before_is_used(
 @pytest.mark.usefixtures("each_batch")
 @pytest.mark.parametrize("save", [1, 14, 16])
 def test_a_kill_in_the_middle_of_writing_leaves_one_to_go_on_from(
-    make_training: Callable, bits_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bytes, save: int
+    make_training: Callable, bits_of: Callable, tmp_path: Path, ended_while_writing: Callable, whole: bytes, save: int
 ) -> None:
-    real, count = os.fsync, itertools.count(1)
-
-    def dies(file: int) -> None:
-        if next(count) == save:
-            os.truncate(file, os.fstat(file).st_size // 2)
-            raise KeyboardInterrupt
-        real(file)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(os, "fsync", dies)
+    with ended_while_writing(save):
         make_training(*SMALL)(tmp_path)
     assert bits_of(make_training(*SMALL)(tmp_path)) == whole
 

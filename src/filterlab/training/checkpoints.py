@@ -25,7 +25,8 @@ from filterlab.errors import DataError
 PATTERN = "epoch_*.ckpt"  # see `path`
 KEPT = 2  # of the last ones: where the newest is damaged, the one before is used
 DIGEST = hashlib.sha256().digest_size  # bytes before what torch.save writes
-SIGNALS = [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]  # the end of a job, and a scheduler's warning of it
+# Ctrl-C, the end of a job, and a scheduler's warning of it.
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
 
 
 class DigestedFiles(TorchCheckpointIO):
@@ -98,11 +99,13 @@ class KeptCheckpoints(Checkpoint):
 
         def note(number: int, frame: FrameType | None) -> None:
             self.signal = number
+            if number == signal.SIGINT:  # at once; or after the batch, where Python ignores it, as in a weak reference's callback
+                raise KeyboardInterrupt
 
         for number in SIGNALS if threading.current_thread() is threading.main_thread() else []:
             # Instead of Lightning's of SIGTERM, which in ddp talks to the other processes wherever each of them stands. A
             # launcher may have a use of its own for the others.
-            if number == signal.SIGTERM or signal.getsignal(number) == signal.SIG_DFL:
+            if number == signal.SIGTERM or signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, note)
 
     def on_train_batch_end(
@@ -150,8 +153,10 @@ class KeptCheckpoints(Checkpoint):
         return bool(self.signal) or trainer.received_sigterm  # before on_train_start Lightning takes it
 
     def end_if_signalled(self, trainer: pl.Trainer) -> None:
-        """Raises SystemExit with the code of the signal, on every rank."""
+        """Raises SystemExit with the code of the signal, on every rank; KeyboardInterrupt for SIGINT's."""
         if trainer.strategy.reduce_boolean_decision(self.is_to_end(trainer), all=False):
+            if self.signal == signal.SIGINT:
+                raise KeyboardInterrupt
             raise SystemExit(128 + (self.signal or signal.SIGTERM))
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
