@@ -14,17 +14,17 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_a_figure_has_the_title_of_its_topic_with_the_values_in_it() -> None:
-    figure = plots.new_figure("01_line", "line", 11.5, 4.2, points=50, b0=1.0, b1=2.5, noise=0.3)
+    figure = plots.new_figure("line", "line", 11.5, 4.2, points=50, b0=1.0, b1=2.5, noise=0.3)
     assert texts(figure) == [
         "A line, found step by step",
         "50 points drawn from y = 1 + 2.5 x and noise of standard deviation 0.3",
     ]
     with pytest.raises(KeyError, match="points"):
-        plots.new_figure("01_line", "line", 11.5, 4.2, b0=1.0, b1=2.5, noise=0.3)
+        plots.new_figure("line", "line", 11.5, 4.2, b0=1.0, b1=2.5, noise=0.3)
 
 
 def test_panels_with_long_labels_lie_below_the_title_and_beside_each_other() -> None:
-    figure = plots.new_figure("03_bump", "bump", 9.0, 4.0)
+    figure = plots.new_figure("bump", "bump", 9.0, 4.0)
     panels = plots.add_panels(figure, rows=2, columns=2)
     for axes in panels:
         axes.set(title="two\nlines", ylabel="a label", yticks=[0, 1], yticklabels=["a very long tick", "x"])
@@ -51,7 +51,7 @@ def test_panels_share_the_widest_limits() -> None:
 
 
 def test_a_network_has_a_line_for_each_weight_but_zero() -> None:
-    figure = plots.new_figure("03_bump", "bump", 9.0, 4.0)
+    figure = plots.new_figure("bump", "bump", 9.0, 4.0)
     (axes,) = plots.add_panels(figure)
     weights = [np.array([[1.0, 0.0], [-4.0, 2.0]]), np.array([[-2.0], [0.0]])]
     fills = [np.array([0.5, -1.0]), np.array([0.0, 1.0]), np.array([2.0])]

@@ -7,7 +7,9 @@ import pytest
 
 from filterlab.errors import UserError
 from filterlab.lecture import result, topic
+from filterlab.lecture.context import Context
 
+ROOT = Path(__file__).parents[2]
 WORKED_OUT = [*range(1, 16), 18]
 PARTS = {"algorithm": ["tutorial", "variants", "noisy_labels"], "coding_or_discovery": ["learning_curves"]}
 
@@ -39,12 +41,12 @@ def test_what_the_text_names_is_made(entry: topic.Topic) -> None:
 
 
 def test_a_table_and_a_conclusion_have_the_values_in_their_places() -> None:
-    table = result.new_table("05_universal", "boolean", [["XOR"]], hidden=4)
+    table = result.new_table("universal", "boolean", [["XOR"]], hidden=4)
     assert (table.header[-1], table.rows) == ("MLPs, 4 hidden units", [["XOR"]])
     values = {"top": 1.5, "end": 1.0, "reach": 5.0, "far": 30.0, "excess": 1e-9}
-    assert result.conclude("03_bump", "sum", **values).startswith("The sum of a rising and a falling unit peaks at 1.5000")
+    assert result.conclude("bump", "sum", **values).startswith("The sum of a rising and a falling unit peaks at 1.5000")
     with pytest.raises(KeyError, match="hidden"):
-        result.new_table("05_universal", "boolean", [])
+        result.new_table("universal", "boolean", [])
 
 
 GOOD = """---
@@ -104,10 +106,31 @@ def test_a_topics_file_has_a_number_of_its_own(tmp_path: Path, monkeypatch: pyte
         topic.all_topics.__wrapped__()
 
 
+def test_a_topics_file_may_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else says its name: the code finds its texts by the module that the file names."""
+    package = tmp_path / "lecture"
+    shutil.copytree(topic.FOLDER.parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "topics/03_bump.md").rename(package / "topics/21_two_steps.md")
+    monkeypatch.setattr(topic, "FOLDER", package / "topics")
+    topic.all_topics.cache_clear()
+    try:
+        assert topic.computed_in("bump").name == "21_two_steps"
+        assert topic.find(21).load()(Context(ROOT, quick=True, record=lambda record: None)).conclusion
+        twice = (package / "topics/01_line.md").read_text()
+        (package / "topics/22_again.md").write_text(twice)
+        topic.all_topics.cache_clear()
+        with pytest.raises(UserError, match=r"^topics/01_line\.md and topics/22_again\.md: compute names a function of line\.py"):
+            topic.computed_in("line")
+        with pytest.raises(UserError, match=r"^no topic: compute names a function of dice\.py, expected just one topic"):
+            topic.computed_in("dice")
+    finally:
+        topic.all_topics.cache_clear()
+
+
 @pytest.mark.parametrize("kind", ["figures", "tables", "conclusions"])
 def test_a_text_that_is_not_there_is_named(kind: str) -> None:
     with pytest.raises(UserError, match=rf"topics/05_universal\.md: no key 'bolean' in {kind}; there are: "):
-        topic.named("05_universal").find_text(kind, "bolean")
+        topic.computed_in("universal").find_text(kind, "bolean")
 
 
 def test_topics_without_checks_written_elsewhere_have_tests() -> None:

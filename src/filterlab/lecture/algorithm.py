@@ -115,13 +115,13 @@ def train_by_hand(train: LabelledImages, validation: LabelledImages) -> Result:
             ),
         ],
         figures={"by_hand": plot_loop(learned, unstopped, validation=len(validation))},
-        conclusion=conclude("08_algorithm", "by_hand", **steps, lowest=lowest, last=unstopped.validation[-1]),
+        conclusion=conclude("algorithm", "by_hand", **steps, lowest=lowest, last=unstopped.validation[-1]),
     )
 
 
 def plot_loop(learned: Learned, unstopped: Learned, *, validation: int) -> Figure:
     stopped = len(learned.validation)
-    drawn = new_figure("08_algorithm", "by_hand", 8.6, 4.2, images=IMAGES, rate=RATE, validation=validation)
+    drawn = new_figure("algorithm", "by_hand", 8.6, 4.2, images=IMAGES, rate=RATE, validation=validation)
     axes = panel(drawn, left=MARGIN + 0.6, bottom=0.75, width=6.3, height=3.2)
     steps = np.arange(1, MOST + 1)
     for name, curve, color, style in [

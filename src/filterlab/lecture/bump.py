@@ -17,7 +17,7 @@ REACH, FAR = 5.0, 30.0
 def add_logistic_units(context: Context) -> Result:
     top, end = bump(np.array([0.0, REACH]))
     values = {"top": top, "end": end, "reach": REACH, "far": FAR, "excess": excess(np.array(FAR))}
-    return Result(check_bump(), {"bump": plot_bump()}, conclusion=conclude("03_bump", "sum", **values))
+    return Result(check_bump(), {"bump": plot_bump()}, conclusion=conclude("bump", "sum", **values))
 
 
 def bump(x: Floats) -> Floats:
@@ -49,7 +49,7 @@ def check_bump() -> list[Check]:
 
 
 def plot_bump() -> Figure:
-    drawn = new_figure("03_bump", "bump", 11.5, 4.2)
+    drawn = new_figure("bump", "bump", 11.5, 4.2)
     left, right = add_panels(drawn, columns=2)
     x = np.linspace(-REACH, REACH, 501)
     left.axhline(1, color=MUTED, linewidth=1, linestyle=":")

@@ -239,7 +239,7 @@ def tabulate_sheet(rows: Mapping[str, Row], measured: Mapping[str, Mapping[str, 
         found = {measure: summarize(split[measure] for split in splits.values()) for measure in rows[name].measures}
         values = "; ".join(f"{measure} {of.mean:.3f} ± {of.std:.3f}" for measure, of in found.items())
         cells.append([name, *WRITTEN[name], rows[name].loss.formula, values])
-    return new_table("09_cheat_sheet", "sheet", cells, held_out=HELD_OUT, splits=len(measured["binary"]))
+    return new_table("cheat_sheet", "sheet", cells, held_out=HELD_OUT, splits=len(measured["binary"]))
 
 
 def conclude_sheet(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -247,11 +247,11 @@ def conclude_sheet(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
     for row, splits in measured.items():
         means[row] = {measure: summarize(split[measure] for split in splits.values()).mean for measure in splits["0"]}
     shown = {"binary": means["binary"], "slide": means[SLIPS[0]], "multiclass": means["multiclass"]}
-    return conclude("09_cheat_sheet", "sheet", positive=POSITIVE, **shown)
+    return conclude("cheat_sheet", "sheet", positive=POSITIVE, **shown)
 
 
 def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
-    drawn = new_figure("09_cheat_sheet", "losses", 13.6, 4.1, positive=POSITIVE, held_out=HELD_OUT)
+    drawn = new_figure("cheat_sheet", "losses", 13.6, 4.1, positive=POSITIVE, held_out=HELD_OUT)
     losses, gradients, learned = add_panels(drawn, columns=3)
     z, one = np.linspace(-6, 6, 241)[:, None], np.ones((241, 1))
     bce, twice, squared = LOSSES["sigmoid, cross-entropy"], LOSSES["sigmoid, log p twice"], LOSSES["sigmoid, SSE"]
@@ -274,7 +274,7 @@ def plot_losses(row: Row, first: Mapping[str, Fitted]) -> Figure:
 
 
 def plot_templates(first: Mapping[str, Fitted]) -> Figure:
-    drawn = new_figure("09_cheat_sheet", "templates", 13.0, 3.1)
+    drawn = new_figure("cheat_sheet", "templates", 13.0, 3.1)
     pair = {"exp(+XW)": first["multiclass"].path[-1], "exp(-XW)": first[SLIPS[1]].path[-1]}
     limit = max(float(np.abs(weights[1:]).max()) for weights in pair.values())
     panels = add_panels(drawn, rows=2, columns=10)

@@ -35,7 +35,7 @@ from filterlab.study.claims import Hypothesis, compare
 from filterlab.study.statistics import write_interval
 from filterlab.visualization.style import BLUE, ORANGE
 
-TOPIC = "18_coding_or_discovery"
+TOPIC = "coding_or_discovery"
 CODED = {"pixels + SVM": "pixels", "edges + SVM": "edges", "HOG + SVM": "HOG"}
 DEFAULT = ["model=cnn", "optimizer=sgd", "schedule=one_cycle", "trainer.batch_size=64"]
 NETWORKS = {

@@ -34,8 +34,8 @@ def filter_color_image(context: Context) -> Result:
     return Result(
         checks=[*check_filter(image, filter_), *check_formulas(), *check_stacks(seen, weights)],
         figures={"channels": plot_channels(image, filter_), "stacks": plot_stacks({three: seen[three], one: seen[one]})},
-        tables=[new_table("14_color", "stacks", rows, width=WIDTH, networks=NETWORKS)],
-        conclusion=conclude("14_color", "stacks", share=share, three=middle(seen[three]), one=middle(seen[one])),
+        tables=[new_table("color", "stacks", rows, width=WIDTH, networks=NETWORKS)],
+        conclusion=conclude("color", "stacks", share=share, three=middle(seen[three]), one=middle(seen[one])),
     )
 
 
@@ -191,7 +191,7 @@ def check_stacks(seen: dict[str, Floats], weights: dict[str, int]) -> list[Check
 
 def plot_channels(image: Floats, weights: Floats) -> Figure:
     """The image; its channels, the filter's below them; the maps, the one of stride 2 half as large."""
-    drawn = new_figure("14_color", "channels", 13.2, 3.6)
+    drawn = new_figure("color", "channels", 13.2, 3.6)
     grid = [["image", *colors, "1", "2"] for colors in (["red", "green", "blue"], ["to red", "to green", "to blue"])]
     ratios = [3.2, 1, 1, 1, 3.2, 1.6]
     panels = dict(zip(dict.fromkeys(grid[0] + grid[1]), add_panels(drawn, grid=grid, width_ratios=ratios), strict=True))
@@ -212,7 +212,7 @@ def plot_channels(image: Floats, weights: Floats) -> Figure:
 
 
 def plot_stacks(seen: dict[str, Floats]) -> Figure:
-    drawn = new_figure("14_color", "stacks", 8.4, 3.6, networks=NETWORKS)
+    drawn = new_figure("color", "stacks", 8.4, 3.6, networks=NETWORKS)
     panels = add_panels(drawn, columns=2)
     for axes, (name, grid) in zip(panels, seen.items(), strict=True):
         bare(axes)

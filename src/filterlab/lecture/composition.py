@@ -35,7 +35,7 @@ def compose_logistic_units(context: Context) -> Result:
         checks=[*structure(x, y), *values(x, y)],
         figures={"network": plot_network(), "curves": plot_curves(x, y)},
         tables=[tabulate_units(y)],
-        conclusion=conclude("04_composition", "curve", **found),
+        conclusion=conclude("composition", "curve", **found),
     )
 
 
@@ -108,11 +108,11 @@ def tabulate_units(y: Curves) -> Table:
         for unit, column, bias in zip(units, weights.T, biases, strict=True):
             below = ", ".join(f"{weight:g}" for weight in column)
             rows.append([unit, f"{bias:g}", below, f"{y[unit].min():.4f}", f"{y[unit].max():.4f}"])
-    return new_table("04_composition", "units", rows, low=-REACH, high=REACH)
+    return new_table("composition", "units", rows, low=-REACH, high=REACH)
 
 
 def plot_network() -> Figure:
-    drawn = new_figure("04_composition", "network", 11.0, 4.4)
+    drawn = new_figure("composition", "network", 11.0, 4.4)
     (axes,) = add_panels(drawn)
     units = [[f"{unit}\n{bias:+g}" for unit, bias in zip(*layer, strict=True)] for layer in zip(LAYERS, BIASES, strict=True)]
     draw_network(axes, [["x"], *units], WEIGHTS, written=True)
@@ -120,7 +120,7 @@ def plot_network() -> Figure:
 
 
 def plot_curves(x: Floats, y: Curves) -> Figure:
-    drawn = new_figure("04_composition", "curves", 12.9, 4.0)
+    drawn = new_figure("composition", "curves", 12.9, 4.0)
     colors = {"y1": BLUE, "y2": BLUE, "y3": BLUE, "y4": ORANGE, "y5": ORANGE, "y6": ORANGE, "y7": INK}
     panels = add_panels(drawn, columns=3)
     for place, (axes, units) in enumerate(zip(panels, LAYERS, strict=True), start=1):

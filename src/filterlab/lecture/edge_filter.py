@@ -50,7 +50,7 @@ def max_pool(maps: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def plot_numbers(cut: NDArray[np.int64], filtered: NDArray[np.int64], pooled: NDArray[np.int64]) -> Figure:
-    drawn = new_figure("10_edge_filter", "window", 11.5, 3.4)
+    drawn = new_figure("edge_filter", "window", 11.5, 3.4)
     grids = {"the window, 5x6": cut, "the filter, 3x3": EDGE, "filtered, 3x4": filtered, "pooled, 2x3": pooled}
     widths = [grid.shape[1] for grid in grids.values()]
     for axes, (name, grid) in zip(add_panels(drawn, columns=4, width_ratios=widths), grids.items(), strict=True):
@@ -64,7 +64,7 @@ def plot_numbers(cut: NDArray[np.int64], filtered: NDArray[np.int64], pooled: ND
 
 
 def plot_seven(seven: NDArray[np.uint8], whole: NDArray[np.int64]) -> Figure:
-    drawn = new_figure("10_edge_filter", "seven", 9.0, 4.3)
+    drawn = new_figure("edge_filter", "seven", 9.0, 4.3)
     left, right = add_panels(drawn, columns=2)
     show_image(left, seven, "the image", limit=255, gray=True)
     show_image(right, whole, "filtered, 26x26", limit=765)

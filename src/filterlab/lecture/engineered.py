@@ -191,19 +191,19 @@ def tabulate_accuracy(accuracy: Scores, test: Scores, likeness: Scores, *, epoch
         [f"{n:,}", str(epochs[n]), kind, *(mean_interval(found[kind, n].values(), form) for found, form in measured)]
         for kind, n in accuracy
     ]
-    return new_table("11_engineered", "accuracy", rows, seeds=len(accuracy["learned", max(epochs)]))
+    return new_table("engineered", "accuracy", rows, seeds=len(accuracy["learned", max(epochs)]))
 
 
 def conclude_accuracy(accuracy: Scores, hypotheses: Sequence[Hypothesis]) -> str:
     n = max(size for _, size in accuracy)
     means = ", ".join(f"{kind} {np.mean(list(accuracy[kind, n].values())):.2%}" for kind in KINDS)
-    return conclude("11_engineered", "accuracy", images=n, means=means, verdicts=count_verdicts(hypotheses))
+    return conclude("engineered", "accuracy", images=n, means=means, verdicts=count_verdicts(hypotheses))
 
 
 def plot_filters(outcomes: Outcomes, *, n: int) -> Figure:
     shown = {kind: kept(outcomes[(kind, n), 0]) for kind in KINDS}
     limit = max(float(np.abs(own).max()) for own in shown.values())
-    drawn = new_figure("11_engineered", "filters", 12.9, 2.35, images=n)
+    drawn = new_figure("engineered", "filters", 12.9, 2.35, images=n)
     for place, (kind, own) in enumerate(shown.items()):
         axes = panel(drawn, left=MARGIN + place * 3.75, bottom=0.3, width=3.4, height=1.68)
         bare(axes)
@@ -216,7 +216,7 @@ def plot_filters(outcomes: Outcomes, *, n: int) -> Figure:
 
 def plot_accuracies(accuracy: Scores) -> Figure:
     sizes = sorted({n for _, n in accuracy})
-    drawn = new_figure("11_engineered", "accuracy", 8.5, 4.2, validation=VALIDATION, seeds=len(accuracy["learned", sizes[0]]))
+    drawn = new_figure("engineered", "accuracy", 8.5, 4.2, validation=VALIDATION, seeds=len(accuracy["learned", sizes[0]]))
     axes = panel(drawn, left=MARGIN + 0.5, bottom=0.7, width=7.0, height=3.4)
     for shift, kind in zip((-0.08, 0, 0.08), KINDS, strict=True):
         means, ends = means_and_bars([[100 * (1 - share) for share in accuracy[kind, n].values()] for n in sizes])

@@ -177,18 +177,18 @@ def tabulate_settings(measured: Measured) -> Table:
             plus_minus([100 * getattr(each, name) for each in got.values()], ".2f") for name in ("train", "validation", "gap")
         ]
         rows.append([setting.problem, *(str(getattr(setting, name)) for name in BASE), f"{setting.parameters:,}", *means])
-    return new_table("13_hyperparameters", "settings", rows, seeds=len(got))
+    return new_table("hyperparameters", "settings", rows, seeds=len(got))
 
 
 def conclude_claims(claims: list[Hypothesis], measured: Measured) -> str:
     holding, failing = (sum(claim.verdict == verdict for claim in claims) for verdict in ("holds", "fails"))
     ten, two = (2 ** np.mean(list(needed(measured, problem).values())) for problem in CLASSES)
     counts = {"claims": len(claims), "holding": holding, "failing": failing, "rest": len(claims) - holding - failing}
-    return conclude("13_hyperparameters", "claims", **counts, ten=ten, two=two)
+    return conclude("hyperparameters", "claims", **counts, ten=ten, two=two)
 
 
 def plot_factors(measured: Measured) -> Figure:
-    drawn = new_figure("13_hyperparameters", "factors", 13.4, 4.0, seeds=len(measured[changed(TEN)]))
+    drawn = new_figure("hyperparameters", "factors", 13.4, 4.0, seeds=len(measured[changed(TEN)]))
     left = MARGIN + 0.6
     for name, values in FACTORS.items():
         axes = panel(drawn, left=left, bottom=0.7, width=0.3 + 0.6 * len(values), height=3.2)

@@ -178,7 +178,7 @@ def check_classifier() -> tuple[list[Check], Table]:
             *((f"dense, {inputs} to {units}", count) for (inputs, units), count in zip(DENSE, counts, strict=True)),
         ]
     ]
-    return checks, new_table("15_large_networks", "classifier", rows, parameters=total[0])
+    return checks, new_table("large_networks", "classifier", rows, parameters=total[0])
 
 
 def tabulate_networks(measured: Measured) -> Table:
@@ -193,14 +193,14 @@ def tabulate_networks(measured: Measured) -> Table:
             plus_minus([seen.outcome.curves["train/loss"][-1] for seen in got], ".3f"),
         ]
         rows.append([str(kind.depth), "yes" if kind.residual else "no", *cells])
-    return new_table("15_large_networks", "networks", rows, seeds=len(got))
+    return new_table("large_networks", "networks", rows, seeds=len(got))
 
 
 def conclude_deepest(measured: Measured) -> str:
     deep = [list(measured[Kind(residual, 110)].values()) for residual in (False, True)]
     plain, residual = (summarize(100 * seen.train for seen in got).mean for got in deep)
     fall = [10 ** summarize(np.log10(seen.gradients[0] / seen.gradients[-1]) for seen in got).mean for got in deep]
-    return conclude("15_large_networks", "deepest", plain=plain, residual=residual, fall=fall)
+    return conclude("large_networks", "deepest", plain=plain, residual=residual, fall=fall)
 
 
 def plot_gradients(measured: Measured) -> Figure:
@@ -226,7 +226,7 @@ def plot_training(measured: Measured) -> Figure:
 def plot_by_depth(name: str, measured: Measured, *, of: Callable[[Seen], Floats], log: bool) -> Figure:
     """Plain networks to the left, residual ones to the right: a thin line a seed, a thick one for their mean (log: geometric)."""
     n = len(next(iter(measured.values())))
-    drawn = new_figure("15_large_networks", name, 12.1, 4.2, seeds=n)
+    drawn = new_figure("large_networks", name, 12.1, 4.2, seeds=n)
     for place, title in enumerate(("plain", "with shortcuts")):
         axes = panel(drawn, left=MARGIN + 0.75 + 5.5 * place, bottom=0.7, width=4.9, height=3.15)
         axes.set_yscale("log" if log else "linear")

@@ -234,7 +234,7 @@ def write_size(size: float) -> str:
 
 
 def plot_learning_curves(found: Curves, *, tested: int, colors: Mapping[str, str], dashed: Sequence[str]) -> Figure:
-    drawn = new_figure("18_coding_or_discovery", "learning_curves", 11.5, 5.0, tested=tested)
+    drawn = new_figure("coding_or_discovery", "learning_curves", 11.5, 5.0, tested=tested)
     axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=8.3, height=4.1)
     for method, by in found.items():
         mean, low, high = 100 - np.array([interval(one, tested=tested) for one in by.values()]).T
@@ -252,7 +252,7 @@ def plot_learning_curves(found: Curves, *, tested: int, colors: Mapping[str, str
 
 def plot_crossover(gaps: Mapping[str, Gaps], turns: Mapping[str, Crossover], *, colors: Mapping[str, str]) -> Figure:
     sizes = list(next(iter(gaps.values())))
-    drawn = new_figure("18_coding_or_discovery", "crossover", 11.5, 4.6)
+    drawn = new_figure("coding_or_discovery", "crossover", 11.5, 4.6)
     axes = panel(drawn, left=MARGIN + 0.55, bottom=0.75, width=8.3, height=3.7)
     axes.axhline(0, color=MUTED, linewidth=1)
     for name, gap in gaps.items():

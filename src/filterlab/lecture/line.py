@@ -45,7 +45,7 @@ def check_line(found: Floats, exact: Floats) -> list[Check]:
 
 
 def plot_line(x: Floats, y: Floats, path: Floats, exact: Floats) -> Figure:
-    drawn = new_figure("01_line", "line", 11.5, 4.2, points=POINTS, b0=TRUE[0], b1=TRUE[1], noise=NOISE)
+    drawn = new_figure("line", "line", 11.5, 4.2, points=POINTS, b0=TRUE[0], b1=TRUE[1], noise=NOISE)
     left, right = add_panels(drawn, columns=2)
     ends = np.array([0.0, 1.0])
     for step in (0, 1, 10):

@@ -22,7 +22,7 @@ def examine_logistic_units(context: Context) -> Result:
     return Result(
         checks=check_units(midpoints, slopes),
         figures={"logistic": plot_units(midpoints, slopes)},
-        tables=[new_table("02_logistic", "units", rows)],
+        tables=[new_table("logistic", "units", rows)],
     )
 
 
@@ -85,7 +85,7 @@ def check_units(midpoints: list[float], slopes: list[float]) -> list[Check]:
 
 
 def plot_units(midpoints: list[float], slopes: list[float]) -> Figure:
-    drawn = new_figure("02_logistic", "logistic", 12.6, 3.6)
+    drawn = new_figure("logistic", "logistic", 12.6, 3.6)
     x = np.linspace(-REACH, REACH, 601)
     panels = add_panels(drawn, columns=len(PAIRS), sharey=True)
     for axes, (bias, weight), middle, steepness in zip(panels, PAIRS, midpoints, slopes, strict=True):

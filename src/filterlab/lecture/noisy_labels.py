@@ -81,7 +81,7 @@ def compare_remedies(context: Context) -> Result:
         figures={"noisy_labels": plot_noisy_labels(outcomes, lowest=context.budget(full=0.4, quick=0.0))},
         hypotheses=claims,
         tables=[tabulate_remedies(outcomes, drawn)],
-        conclusion=conclude("08_algorithm", "noisy_labels", wrong=WRONG, images=IMAGES, verdicts=verdicts),
+        conclusion=conclude("algorithm", "noisy_labels", wrong=WRONG, images=IMAGES, verdicts=verdicts),
     )
 
 
@@ -145,7 +145,7 @@ def tabulate_remedies(outcomes: Outcomes, drawn: Drawn) -> Table:
                 *(mean_interval(values, ".1f", scale=100) for values in last),
             ]
         )
-    return new_table("08_algorithm", "noisy_labels", rows, images=IMAGES, wrong=WRONG, seeds=len(drawn))
+    return new_table("algorithm", "noisy_labels", rows, images=IMAGES, wrong=WRONG, seeds=len(drawn))
 
 
 def parroted(outcome: Outcome, true: LabelledImages, noisy: LabelledImages) -> int:
@@ -158,7 +158,7 @@ def parroted(outcome: Outcome, true: LabelledImages, noisy: LabelledImages) -> i
 
 def plot_noisy_labels(outcomes: Outcomes, *, lowest: float) -> Figure:
     """lowest: where the scale of validation accuracy begins, whose first epochs would press the others together."""
-    drawn = new_figure("08_algorithm", "noisy_labels", 11.5, 4.4, images=IMAGES, wrong=WRONG, seeds=len(outcomes["plain"]))
+    drawn = new_figure("algorithm", "noisy_labels", 11.5, 4.4, images=IMAGES, wrong=WRONG, seeds=len(outcomes["plain"]))
     for place, (curve, unit, limits) in enumerate(
         [
             ("train/accuracy", "training labels it has right", (0, 1.02)),

@@ -35,7 +35,7 @@ def count_perceptron_parameters(context: Context) -> Result:
             ),
         ],
         figures={"network": plot_network(*DRAWN)},
-        tables=[new_table("06_perceptron", "parameters", rows)],
+        tables=[new_table("perceptron", "parameters", rows)],
     )
 
 
@@ -112,7 +112,7 @@ def plot_network(inputs: int, hidden: int, outputs: int) -> Figure:
     """The weights of the units that are always 1, the biases, have a color of their own."""
     below, above = (inputs + 1) * hidden, (hidden + 1) * outputs
     values = {"inputs": inputs, "hidden": hidden, "outputs": outputs, "below": below, "above": above, "total": below + above}
-    drawn = new_figure("06_perceptron", "network", 10.5, 5.2, **values)
+    drawn = new_figure("perceptron", "network", 10.5, 5.2, **values)
     (axes,) = add_panels(drawn)
     units = [[f"{name}{place}" for place in range(1, n + 1)] for name, n in (("x", inputs), ("h", hidden), ("y", outputs))]
     first, second = -np.ones((inputs + 1, hidden + 1)), -np.ones((hidden + 1, outputs))

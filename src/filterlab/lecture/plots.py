@@ -12,14 +12,17 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from filterlab.lecture.result import Floats
-from filterlab.lecture.topic import named
+from filterlab.lecture.topic import computed_in
 from filterlab.study.statistics import summarize
 from filterlab.visualization.style import BLUE, FAINT, HEADER, MARGIN, MUTED, ORANGE, SIGNED, bare, sheet
 
 
-def new_figure(topic: str, name: str, width: float, height: float, **values: Any) -> Figure:
-    """An empty figure, sizes in inches, under the title and subtitle in the topic's Markdown, with `values` in their places."""
-    texts = named(topic).find_text("figures", name)
+def new_figure(module: str, name: str, width: float, height: float, **values: Any) -> Figure:
+    """An empty figure, sizes in inches, under the title and subtitle in the Markdown of the topic that the module computes.
+
+    values: what takes the places in them.
+    """
+    texts = computed_in(module).find_text("figures", name)
     return sheet(texts.title.format(**values), caption=texts.subtitle.format(**values), width=width, height=height)
 
 

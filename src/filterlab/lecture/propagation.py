@@ -46,7 +46,7 @@ def compare_gradients(context: Context) -> Result:
             *check_convolutional(draw),
         ],
         figures={"passes": plot_passes(net, values, hand, signals), "differences": plot_differences(curves)},
-        conclusion=conclude("07_propagation", "differences", central=best[0], sided=best[1]),
+        conclusion=conclude("propagation", "differences", central=best[0], sided=best[1]),
     )
 
 
@@ -193,7 +193,7 @@ def check_convolutional(draw: np.random.Generator) -> list[Check]:
 def plot_passes(
     net: Sequence[Floats], values: Sequence[Floats], gradients: Sequence[Floats], signals: Sequence[Floats]
 ) -> Figure:
-    drawn = new_figure("07_propagation", "passes", 12.6, 4.4)
+    drawn = new_figure("propagation", "passes", 12.6, 4.4)
     panels = add_panels(drawn, columns=2)
     passes = [
         ("forward: values in the circles, weights on the lines", values, net[::2], "X H2 H3 Y", "->"),
@@ -209,7 +209,7 @@ def plot_passes(
 
 
 def plot_differences(curves: dict[str, Floats]) -> Figure:
-    drawn = new_figure("07_propagation", "differences", 9.0, 4.4)
+    drawn = new_figure("propagation", "differences", 9.0, 4.4)
     (axes,) = add_panels(drawn)
     for (name, curve), color in zip(curves.items(), (BLUE, ORANGE), strict=True):
         axes.loglog(STEPS, curve, color=color, marker="o", markersize=3, label=f"{name} differences")

@@ -226,7 +226,7 @@ def tabulate_networks(found: Found) -> Table:
             mean_interval([own.after.passed for own in owns], ".2g"),
         ]
         rows.append([NAMES[name], str(depth), f"{reached} of {len(owns)}", *cells])
-    return new_table("12_relu", "networks", rows, level=LEVEL)
+    return new_table("relu", "networks", rows, level=LEVEL)
 
 
 def conclude_epochs(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
@@ -235,11 +235,11 @@ def conclude_epochs(found: Found, hypotheses: Sequence[Hypothesis]) -> str:
         owns = found[name, DEEP]
         reached, mean = sum(own.reached for own in owns), np.mean([own.epochs for own in owns])
         words.append(f"{shown} {reached} of {len(owns)} seeds, {mean:.1f} epochs" if reached else f"{shown} never")
-    return conclude("12_relu", "epochs", level=LEVEL, deep=DEEP, epochs="; ".join(words), verdicts=count_verdicts(hypotheses))
+    return conclude("relu", "epochs", level=LEVEL, deep=DEEP, epochs="; ".join(words), verdicts=count_verdicts(hypotheses))
 
 
 def plot_functions() -> Figure:
-    drawn = new_figure("12_relu", "functions", 13, 3.6)
+    drawn = new_figure("relu", "functions", 13, 3.6)
     a = np.linspace(-4, 4, 401)
     for place, name in enumerate(NAMES):
         axes = panel(drawn, left=MARGIN + 0.35 + place * 3.1, bottom=0.65, width=2.75, height=2.5)
@@ -259,7 +259,7 @@ def plot_gradients(found: Found) -> Figure:
         "before training": {name: np.array([own.before.gradients for own in found[name, DEEP]]) for name in NAMES},
         "after training": {name: np.array([own.after.gradients for own in found[name, DEEP]]) for name in NAMES},
     }
-    drawn = new_figure("12_relu", "gradients", 12, 4.3, batch=BATCH)
+    drawn = new_figure("relu", "gradients", 12, 4.3, batch=BATCH)
     x = f"layer (1: the lowest hidden one, {DEEP + 1}: the logits)"
     return plot_by_activation(drawn, curves, x=x, y="norm of the gradient")
 
@@ -269,7 +269,7 @@ def plot_learning(found: Found) -> Figure:
         f"{depth} hidden layers": {name: 100 - 100 * np.array([own.accuracy for own in found[name, depth]]) for name in NAMES}
         for depth in (SHALLOW, DEEP)
     }
-    drawn = new_figure("12_relu", "learning", 12, 4.3, level=LEVEL)
+    drawn = new_figure("relu", "learning", 12, 4.3, level=LEVEL)
     plot_by_activation(drawn, curves, x="epoch", y="validation error (%)")
     for axes in drawn.axes:
         axes.axhline(100 * (1 - LEVEL), color=MUTED, linewidth=1.2, linestyle=":")

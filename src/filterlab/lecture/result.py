@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filterlab.lecture.topic import named
+from filterlab.lecture.topic import computed_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,15 +66,15 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def new_table(topic: str, name: str, rows: Sequence[Sequence[str]], **values: Any) -> Table:
-    """Rows under the caption and the columns in the topic's Markdown, with `values` in their places."""
-    text = named(topic).find_text("tables", name)
+def new_table(module: str, name: str, rows: Sequence[Sequence[str]], **values: Any) -> Table:
+    """Rows under the caption and the columns in the Markdown of the topic that the module computes, with `values` in place."""
+    text = computed_in(module).find_text("tables", name)
     return Table(text.caption.format(**values), [column.format(**values) for column in text.columns], rows)
 
 
-def conclude(topic: str, name: str, **values: Any) -> str:
-    """The conclusion in the topic's Markdown, with `values` in their places."""
-    return str(named(topic).find_text("conclusions", name)).format(**values)
+def conclude(module: str, name: str, **values: Any) -> str:
+    """The conclusion in the Markdown of the topic that the module computes, with `values` in place."""
+    return str(computed_in(module).find_text("conclusions", name)).format(**values)
 
 
 @dataclass(frozen=True)

@@ -144,11 +144,6 @@ def convert(kind: Any, given: Any, place: str, **known: str) -> Any:
     return kind(**known, **{name: convert(hints[name], item, f"{inner}{name}") for name, item in given.items()})
 
 
-def named(name: str) -> Topic:
-    """E.g. of "01_line"."""
-    return read(FOLDER / f"{name}.md")
-
-
 @cache
 def all_topics() -> list[Topic]:
     """In the lecture's order. Raises UserError as `read` does, and where two have one number."""
@@ -158,6 +153,15 @@ def all_topics() -> list[Topic]:
         names = " and ".join(f"topics/{topic.name}.md" for topic in topics if topic.number == number)
         raise UserError(f"{names} have one number, {number}: give one of them another")
     return topics
+
+
+def computed_in(module: str) -> Topic:
+    """The topic whose `compute` names a function of this module, e.g. "line". Raises UserError: none does, or several do."""
+    found = [topic for topic in all_topics() if topic.module == module]
+    if len(found) != 1:
+        names = " and ".join(f"topics/{topic.name}.md" for topic in found) or "no topic"
+        raise UserError(f"{names}: compute names a function of {module}.py, expected just one topic of which it does")
+    return found[0]
 
 
 def find(number: int | str) -> Topic:

@@ -93,7 +93,7 @@ def examine_exercise(context: Context, data: Data, outcomes: Mapping[int, Outcom
         checks=[*check_data(context, data), *check_network(context), *check_training(context, data, outcomes)],
         figures=figures(outcomes[0], data, names=list(context.mnist.classes)),
         tables=[beside_lecturer(outcomes)],
-        conclusion=conclude("08_algorithm", "exercise", accuracy=accuracy, seeds=len(outcomes)),
+        conclusion=conclude("algorithm", "exercise", accuracy=accuracy, seeds=len(outcomes)),
     )
 
 
@@ -167,7 +167,7 @@ def beside_lecturer(outcomes: Mapping[int, Outcome]) -> Table:
     ours = [mean_interval(column, form) for column, form in columns]
     cells = [["the lecturer", *LECTURER], [f"mean of {len(rows)} seeds", *ours]]
     cells += [[f"seed {seed}", *(f"{value:.4g}" for value in row)] for seed, row in rows.items()]
-    return new_table("08_algorithm", "lecturer", cells)
+    return new_table("algorithm", "lecturer", cells)
 
 
 def run_in_numbers(outcome: Outcome) -> list[float]:

@@ -147,7 +147,7 @@ def fit_boolean(networks: int) -> tuple[list[Check], Table, Figure]:
     fields = [
         at.reshape(16, networks, 41, 41)[range(16), given.argmax(axis=1)] for (_, at), given in zip(found, right, strict=True)
     ]
-    return checks, new_table("05_universal", "boolean", rows, hidden=HIDDEN), plot_boolean(fields)
+    return checks, new_table("universal", "boolean", rows, hidden=HIDDEN), plot_boolean(fields)
 
 
 def named(chosen: NDArray[np.bool_]) -> list[str]:
@@ -197,19 +197,19 @@ def tabulate_widths(errors: Mapping[str, Floats], by_hand: Sequence[float]) -> T
     rows = [[str(n), f"{hand:.3f}", *row] for n, hand, *row in zip(WIDTHS, by_hand, *cells, strict=True)]
     networks, samples = errors["curve"].shape[1], errors["training"].shape[1]
     sizes = {"networks": networks, "points": POINTS, "samples": samples, "noisy": NOISY, "new": NEW}
-    return new_table("05_universal", "widths", rows, **sizes)
+    return new_table("universal", "widths", rows, **sizes)
 
 
 def conclude_widths(errors: Mapping[str, Floats]) -> str:
     curved, seen, new = (given.mean(axis=1) for given in errors.values())
     widths = {"narrow": WIDTHS[0], "at": WIDTHS[curved.argmin()], "best": WIDTHS[new.argmin()], "wide": WIDTHS[-1]}
     found = {"first": curved[0], "least": curved.min(), "seen": seen[[0, -1]], "new": [new.min(), new[-1]]}
-    return conclude("05_universal", "widths", **widths, **found, noisy=NOISY, noise=NOISE)
+    return conclude("universal", "widths", **widths, **found, noisy=NOISY, noise=NOISE)
 
 
 def plot_boolean(fields: Sequence[Floats]) -> Figure:
     """fields: (16, 41, 41) each: the scores of a linear unit, and of an MLP, that fit where any does."""
-    drawn = new_figure("05_universal", "boolean", 13.6, 6.9)
+    drawn = new_figure("universal", "boolean", 13.6, 6.9)
     x1, x2 = 2 * CORNERS.T - 1
     for place, axes in enumerate(add_panels(drawn, rows=4, columns=8)):
         row, column = divmod(place, 8)
@@ -226,7 +226,7 @@ def plot_boolean(fields: Sequence[Floats]) -> Figure:
 
 
 def plot_curves(errors: Mapping[str, Floats], fits: Sequence[Sequence[Floats]], sample: tuple[Floats, Floats]) -> Figure:
-    drawn = new_figure("05_universal", "curves", 12.0, 8.0, noisy=NOISY)
+    drawn = new_figure("universal", "curves", 12.0, 8.0, noisy=NOISY)
     shown = {2: MUTED, 8: ORANGE, 64: BLUE}
     panels = add_panels(drawn, rows=2, columns=2)
     for row, names in enumerate([["curve"], ["training", "validation"]]):

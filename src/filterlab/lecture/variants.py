@@ -97,7 +97,7 @@ def table_of_nine(context: Context, nine: Trained) -> Table:
             mean_interval(test_accuracy(outcomes), ".2f", scale=100),
         ]
         rows.append([*setting.cells, f"{counts[setting]:,}", str(len(outcomes)), f"{epoch:.1f}", *right])
-    return new_table("08_algorithm", "variants", rows)
+    return new_table("algorithm", "variants", rows)
 
 
 def plot_variants(nine: Trained) -> Figure:
@@ -143,7 +143,7 @@ def answer(fewest: Fewest) -> str:
 
     good, apart = smallest(as_good(fewest)), smallest(tells_apart(fewest))
     levels = {"recall": RECALL, "most": max(fewest), "slack": 100 * SLACK}
-    return conclude("08_algorithm", "fewest", apart=filters(apart), good=filters(good), **levels)
+    return conclude("algorithm", "fewest", apart=filters(apart), good=filters(good), **levels)
 
 
 def table_of_fewest(fewest: Fewest) -> Table:
@@ -163,14 +163,14 @@ def table_of_fewest(fewest: Fewest) -> Table:
                 "yes" if apart[number] else "no",
             ]
         )
-    return new_table("08_algorithm", "fewest", rows, seeds=len(largest), most=max(fewest))
+    return new_table("algorithm", "fewest", rows, seeds=len(largest), most=max(fewest))
 
 
 def plot_fewest(fewest: Fewest) -> Figure:
     means = {number: summarize(test_accuracy(outcomes)) for number, outcomes in fewest.items()}
     level = 100 * (means[max(means)].mean - SLACK)
     trainings = [(number, outcome) for number, outcomes in fewest.items() for outcome in outcomes.values()]
-    drawn = new_figure("08_algorithm", "fewest", 11.5, 4.2, seeds=len(fewest[1]))
+    drawn = new_figure("algorithm", "fewest", 11.5, 4.2, seeds=len(fewest[1]))
     left = panel(drawn, left=MARGIN + 0.6, bottom=0.75, width=4.5, height=3.2)
     ends = np.array([[found.mean - found.low, found.high - found.mean] for found in means.values()])
     left.plot(
@@ -202,4 +202,4 @@ def seconds(trained: Trained) -> Table:
     for setting, outcomes in sorted(trained.items()):
         spent = [(len(outcome.curves["train/loss"]), outcome.seconds) for outcome in outcomes.values()]
         rows.append([*setting.cells, *(f"{mean:.1f}" for mean in np.mean(spent, axis=0))])
-    return new_table("08_algorithm", "seconds", rows)
+    return new_table("algorithm", "seconds", rows)
