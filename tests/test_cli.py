@@ -175,6 +175,26 @@ def test_exit_codes(
     assert ("interrupted" if code == 130 else "what") in told.err
 
 
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("filterlab/models/architectures/mine.py", ["stage", "compose"]),
+        ("filterlab/lecture/line.py", ["lecture", "1"]),
+        ("filterlab/lecture/mine.py", ["lecture", "stages"]),
+        ("hydra_plugins/filterlab_launchers/mine.py", ["train", "--help"]),
+    ],
+)
+def test_a_module_that_is_no_python(repository: Path, module: str, words: list[str]) -> None:
+    """One sentence, with the file and the line."""
+    source = shutil.copytree(ROOT / "src", repository / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (source / module).write_text('"""Mine."""\n\ndef fit_line(\n')
+    (repository / "params.yaml").write_text("tracking: off\n")
+    done = filterlab(*words, at=repository, PYTHONPATH=str(source))
+    said = done.stderr.splitlines()
+    assert (done.returncode, len(said)) == (2, 1), done.stderr
+    assert str(source / module) in said[0] and "line 3" in said[0]
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     script = f"{sys.executable} -m filterlab.cli train --help | head -1; exit ${{PIPESTATUS[0]}}"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}

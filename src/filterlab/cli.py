@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # who reads what is printed has seen enough, as `head` has
         console.discard_output()
         sys.exit(128 + signal.SIGPIPE)
-    except (UserError, OSError, KeyboardInterrupt) as error:
+    except (UserError, OSError, SyntaxError, KeyboardInterrupt) as error:
         code = explain(error)
         console.discard_output()
         sys.exit(code)

@@ -54,6 +54,8 @@ def explain(error: BaseException) -> int:
         traceback.print_exception(error)
     if isinstance(error, UserError):
         message, code = str(error), error.exit_code
+    elif isinstance(error, SyntaxError):  # in a module that somebody has added, e.g. a model's
+        message, code = f"{error.filename}, line {error.lineno}: {error.msg}, so that Python can't read it", UserError.exit_code
     elif isinstance(error, KeyboardInterrupt):
         message, code = "interrupted", INTERRUPTED
     else:

@@ -1,5 +1,6 @@
 """What a module declares wrongly is one sentence that names module and field, as soon as the names are collected."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any, Literal
 import pytest
 
 from filterlab.config import compose, declared, schema
-from filterlab.config.section import Section, value
+from filterlab.config.section import Names, Section, value
+from filterlab.data import augment
 from filterlab.data.format import Format
 from filterlab.errors import ConfigError, UserError
 from filterlab.models.plan import Model, Plan, dense, flatten
+from filterlab.training import optimizers, schedules
 from filterlab.training.optimizers import SGD, Optimizer
 
 HERE = __name__
@@ -106,6 +109,20 @@ def test_what_is_no_class_of_the_kind() -> None:
     for named in (sgd, Planned, "sgd"):
         with pytest.raises(UserError, match=r"^NAMES has .* for 'own', expected a class below filterlab\..*\.Optimizer$"):
             declared.settings({"own": named}, base=Optimizer, method="build")
+
+
+def test_a_name_that_is_taken_in_the_same_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As README says it: a line at the module's end."""
+    for names in (optimizers.NAMES, schedules.NAMES, augment.NAMES):
+        (name, there), *_ = names.items()
+        with pytest.raises(
+            UserError, match=rf"^NAMES has {name!r} already, for {re.escape(repr(there))}: give .*Planned.* another name$"
+        ):
+            names[name] = Planned  # type: ignore[assignment]
+        assert names[name] is there
+    monkeypatch.setattr(optimizers, "NAMES", Names(optimizers.NAMES))
+    optimizers.NAMES["mine"] = SGD
+    assert optimizers.NAMES["mine"] is SGD
 
 
 def test_an_optimizer_that_builds_nothing() -> None:

@@ -134,6 +134,26 @@ def test_file_of_conf(own_conf: Path, text: str, expected: str) -> None:
     assert expected in told(lambda: compose.compose(own_conf, ["model=mine"]))
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        (
+            "experiment/small",
+            "# @package _global_\nexperiment: small\ndefaults: [fats, _self_]\n",
+            "experiment has no option 'fats'",
+        ),
+        ("model/mine", "defaults: [con_net, _self_]\n", "model has no option 'con_net'"),
+    ],
+)
+def test_a_base_that_there_is_not(own_conf: Path, file: str, text: str, expected: str) -> None:
+    """The sentence names the file, what it has, and what there is."""
+    (own_conf / f"{file}.yaml").write_text(text)
+    group, name = file.split("/")
+    said = told(lambda: compose.compose(own_conf, [f"{group}={name}"]))
+    assert said.startswith(f"conf/{file}.yaml: defaults has '") and f": {expected}; there are: " in said
+    assert said.endswith(f". Did you mean {'fast' if group == 'experiment' else 'conv_net'}?")
+
+
 def test_primary_config_without_its_defaults(own_conf: Path) -> None:
     (own_conf / "config.yaml").write_text("seed: 3\n")
     assert told(lambda: compose.compose(own_conf, [])).startswith(

@@ -165,7 +165,7 @@ def test_two_faults_of_the_parameters(resolve: Resolve) -> None:
         ("hiden: [3]", ["model.hiden: no key 'hiden' in model (mlp); there are: name, hidden, activation. Did you mean hidden?"]),
         ("hidden: few", ["model.hidden is 'few', expected a list"]),
         ("activation: swish", ["model.activation is 'swish', expected one of relu"]),
-        ("defaults: [nothing]", ["model/nothing"]),
+        ("defaults: [nothing]", ["conf/model/mlp.yaml: defaults has 'nothing': model has no option 'nothing'; there are: cnn,"]),
         ("hidden: [", ["mlp.yaml"]),
     ],
 )

@@ -134,6 +134,8 @@ def faults(content: Any, *, path: Path, conf: Path, package: str | None) -> Iter
     if package not in (None, "_global_"):
         yield f"its header says package {package}, expected none, or _global_"
     yield from stray(content.get("defaults", []))
+    if group in GROUPS and isinstance(defaults := content.get("defaults", []), list):
+        yield from missing(defaults, group=group, conf=conf)
     if group == "experiment":
         yield from faults_of_experiment(content, name=path.stem, conf=conf, package=package)
     values = {key: value for key, value in content.items() if key != "defaults"}
@@ -156,6 +158,14 @@ def stray(defaults: Any) -> Iterator[str]:
             yield f"defaults has {entry!r}, expected options such as mnist, or group: option (off and such in quotes)"
         elif name.partition("@")[2] not in ("", "_here_"):
             yield f"defaults has {entry!r}: an option's values stay in their group; after @ there can only be _here_"
+
+
+def missing(defaults: list[Any], *, group: str, conf: Path) -> Iterator[str]:
+    """The options of its own group that a file is based on, e.g. [fast, _self_], and that there are not, a sentence each."""
+    for entry in defaults:
+        name = entry.partition("@")[0].removesuffix(".yaml") if isinstance(entry, str) else "_self_"
+        if name != "_self_" and "/" not in name and name not in (offered := options(conf, group)):
+            yield f"defaults has {entry!r}: {group} has {unknown_option(name, offered)}"
 
 
 def faults_of_experiment(content: dict[str, Any], *, name: str, conf: Path, package: str | None) -> Iterator[str]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from filterlab.errors import UserError
+
 # 32 bits are what PyTorch's generator takes of a seed: two that differ in higher bits alone would be the same training.
 SEEDS = {"ge": 0, "lt": 2**32}
 COUNT = 2**31 - 1  # of units, filters, images: what memory holds is less, and `shapes` says how much that is
@@ -29,6 +31,15 @@ def value(doc: str, *, default: Any = dataclasses.MISSING, **bounds: Any) -> Any
         for what they stand for.
     """
     return dataclasses.field(default=default, metadata={"doc": doc, "bounds": bounds})
+
+
+class Names(dict[str, Any]):
+    """A module's NAMES: classes by what conf/ calls them. Raises UserError where a name that is taken is given to another one."""
+
+    def __setitem__(self, name: str, named: Any) -> None:
+        if name in self:
+            raise UserError(f"NAMES has {name!r} already, for {self[name]!r}: give {named!r} another name")
+        super().__setitem__(name, named)
 
 
 class Section:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filterlab.config.section import SIDE, Section, value
+from filterlab.config.section import SIDE, Names, Section, value
 
 if TYPE_CHECKING:  # the configuration reads the settings, and does without torch
     import torch
@@ -49,7 +49,7 @@ class Affine(Augment):
         return lambda images, generator: affine(images, **settings, generator=generator)
 
 
-NAMES: dict[str, type[Augment]] = {"none": NoAugment, "shift": Shift, "affine": Affine}
+NAMES: dict[str, type[Augment]] = Names({"none": NoAugment, "shift": Shift, "affine": Affine})
 
 
 def shift(images: "Images", *, pixels: int, generator: "torch.Generator") -> "Images":

@@ -53,8 +53,13 @@ def write(root: Path) -> None:
 def stages(root: Path) -> dict[str, dict[str, Any]]:
     """By name: a stage for each topic that is worked out, and the page of all of them."""
     import grimp
+    from grimp.exceptions import SourceSyntaxError
 
-    graph = grimp.build_graph("filterlab", cache_dir=None, exclude_type_checking_imports=True)
+    try:
+        graph = grimp.build_graph("filterlab", cache_dir=None, exclude_type_checking_imports=True)
+    except SourceSyntaxError as error:
+        compile(Path(error.filename).read_bytes(), error.filename, "exec")  # raises Python's SyntaxError, which says more
+        raise
     topics = [topic for topic in all_topics() if topic.compute]
     check_reads(topics, root)
     found = {topic.name: stage(topic.number, dependencies(graph, topic, root), topic.name) for topic in topics}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filterlab.config.section import Section, value
+from filterlab.config.section import Names, Section, value
 
 if TYPE_CHECKING:  # the configuration reads the settings, and does without torch
     import torch
@@ -77,4 +77,4 @@ class Adadelta(Optimizer):
         return Adadelta(parameters, self.lr, self.rho, self.eps, self.weight_decay)
 
 
-NAMES: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adadelta": Adadelta}
+NAMES: dict[str, type[Optimizer]] = Names({"sgd": SGD, "adam": Adam, "adamw": AdamW, "adadelta": Adadelta})

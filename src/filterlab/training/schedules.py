@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from filterlab.config.section import COUNT, Section, value
+from filterlab.config.section import COUNT, Names, Section, value
 
 Factor = Callable[[int], float]
 
@@ -70,4 +70,4 @@ def anneal(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-NAMES: dict[str, type[Schedule]] = {"constant": Constant, "one_cycle": OneCycle, "cosine": Cosine, "step": Step}
+NAMES: dict[str, type[Schedule]] = Names({"constant": Constant, "one_cycle": OneCycle, "cosine": Cosine, "step": Step})
