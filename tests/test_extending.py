@@ -27,6 +27,7 @@ EXPECTED = {  # what is added -> the files that are written, and those that are 
     "something logged": {"src/filterlab/runs/callbacks.py"},
     "a stage": {"src/filterlab/stages/count.py", "dvc.yaml"},
     "a topic of the lecture": {"src/filterlab/lecture/dice.py", "src/filterlab/lecture/topics/21_dice.md"},
+    "a check of the doctor": {"src/filterlab/doctor/examination.py"},
     "a launcher": {"src/hydra_plugins/filterlab_launchers/backwards.py"},
 }
 DEFAULT = ("conf/config.yaml", "- model: cnn", "- model: resnet")  # README: another default is one line there
@@ -149,3 +150,8 @@ def test_the_launcher_is_offered_and_taken(copy: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "\n  backwards   one job after another, the last first\n" in done.stdout
     assert "2 trainings" in done.stdout and "resnet" in done.stdout, done.stdout
+
+
+def test_the_doctor_makes_the_check(copy: Path) -> None:
+    done = run("-c", "from filterlab.cli import main\nmain(['doctor'])", root=copy)
+    assert re.search(r"^  swap         (fine |WRONG)  \d+ % used$", done.stdout, flags=re.M), done.stdout + done.stderr

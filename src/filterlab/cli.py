@@ -101,6 +101,10 @@ def dispatch(arguments: list[str]) -> None:
     promote.add_argument("--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy")
     promote.add_argument("--sweep", default="", metavar="NAME", help="the sweep whose best is meant")
     verbs.add_parser("lineage", help="from dvc.lock to the run behind the pipeline's model, and from it to where it came from")
+    doctor = verbs.add_parser(
+        "doctor", help="is all well? environment, machine, data, store, runs, leftovers, Git, DVC; exit code 1: no"
+    )
+    doctor.add_argument("--fix", action="store_true", help="mend what takes nothing from anyone, and say so")
     lecture = verbs.add_parser("lecture", help="the lecture's topics, each worked out, checked and drawn")
     lecture.add_argument(
         "what", nargs="?", default="", metavar="topic", help="a topic's number, all, page, or stages: those of lecture/dvc.yaml"
@@ -191,6 +195,10 @@ def dispatch(arguments: list[str]) -> None:
         from filterlab.sweeps import lineage
 
         lineage.print_lineage(root, run_id=facts.run_id(root))
+    elif chosen.verb == "doctor":
+        from filterlab.doctor import examination
+
+        sys.exit(0 if examination.examine(root, fix=chosen.fix) else 1)
     elif chosen.verb == "sweep":
         from filterlab.sweeps import commands
 

@@ -1,0 +1,87 @@
+"""The store, and its runs that are RUNNING."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from filterlab.config import resolved
+from filterlab.doctor import locks
+from filterlab.doctor.finding import Finding
+from filterlab.errors import TrackingError, UserError
+from filterlab.sweeps import status
+from filterlab.sweeps import sweep as sweeps
+from filterlab.tracking import checkup, store
+from filterlab.tracking.checkup import Running
+
+SHOWN = 3  # runs that a line names
+
+
+def check_store(root: Path) -> Iterator[Finding]:
+    """A local one: whole, of our schema, its artifacts there. A server: it answers."""
+    if (place := located(root)) is None:
+        yield Finding("tracking is off")
+        return
+    try:
+        if not place.folder:
+            yield Finding(f"{place.address} answers: MLflow {checkup.ask(place.address)}")
+        elif not (place.folder / store.DATABASE).exists():
+            yield Finding(f"{store.DATABASE} is not here yet: the first run makes it")
+        else:
+            yield Finding(f"{store.DATABASE}: {checkup.check(place.folder)}")
+    except TrackingError as error:
+        local = "put it back from a backup, or move it away and a new one is made; docs/reliability.md, docs/server.md"
+        yield Finding(str(error), local if place.folder else "start it, or correct MLFLOW_TRACKING_URI; docs/server.md")
+
+
+def located(root: Path) -> store.Store | None:
+    """The store of the resolved config, or the local one; None where tracking is off."""
+    try:
+        settings = resolved.load(root).tracking
+    except UserError:  # of which the line "config" tells
+        return store.Store(address="", folder=store.home(root))
+    return None if settings.backend == "off" else store.locate(settings, root=root)
+
+
+def check_running(root: Path) -> Iterator[Finding]:
+    """Whether the process of each run that the store has as RUNNING is there."""
+    place = located(root)
+    if place is None or (place.folder and not (place.folder / store.DATABASE).exists()):
+        yield Finding("none is RUNNING")
+        return
+    try:
+        found = checkup.running(place.folder) if place.folder else checkup.running_at(place.address, experiment(root))
+    except TrackingError:
+        yield Finding("the store can't be asked, as said above")
+        return
+    dead = [*checkup.gone(found), *(run for run in found if is_left_parent(root, run))]
+    for run in dead[:SHOWN]:
+        yield Finding(
+            f"{run.name} ({run.id}) is RUNNING, and its process is gone",
+            "the same command goes on with it",
+            functools.partial(kill, place.folder, [run]) if place.folder else None,
+        )
+    if more := dead[SHOWN:]:
+        yield Finding(
+            f"{len(more)} more are RUNNING, and their processes are gone",
+            "the same commands go on with them",
+            functools.partial(kill, place.folder, more) if place.folder else None,
+        )
+    if not dead:
+        yield Finding(f"{len(found)} RUNNING" + ", each with its process, as far as can be known here" * bool(found))
+
+
+def experiment(root: Path) -> str:
+    return resolved.load(root).tracking.experiment
+
+
+def is_left_parent(root: Path, run: Running) -> bool:
+    """Whether it is a sweep's own run, and nobody drives the sweep."""
+    if run.tags.get("filterlab.kind") != "sweep":
+        return False
+    return not locks.holder(root / sweeps.FOLDER / run.tags.get(status.SWEEP, "") / "driver.lock")
+
+
+def kill(folder: Path, runs: list[Running]) -> str:
+    for run in runs:
+        checkup.mark_killed(folder, run.id)
+    return f"{', '.join(run.name or run.id for run in runs)}: KILLED in {store.DATABASE}; the same command still goes on with it"
