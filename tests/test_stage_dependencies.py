@@ -28,7 +28,7 @@ OF_A_STAGE = {
         "filterlab.data.download": "whichever way a file comes, it is the one with the published checksum",
         "filterlab.data.progress": "what is printed",
     },
-    "preprocess": {"filterlab.config": RESOLVED},
+    "preprocess": {"filterlab.config": RESOLVED, "filterlab.data.progress": "what is printed"},
     "train": {"filterlab.config": RESOLVED}
     | {f"filterlab.data.{name}": PREPARED for name in ("arrays", "idx", "prepare", "published", "split")},
     "evaluate": {"filterlab.config": RESOLVED, "filterlab.data.arrays": PREPARED},

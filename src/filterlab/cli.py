@@ -87,6 +87,12 @@ def dispatch(arguments: list[str]) -> None:
     stage = verbs.add_parser("stage", help="one stage of dvc.yaml, by itself; to keep what it makes: dvc repro -fs STAGE")
     stage.add_argument("name", choices=STAGES)
     verbs.add_parser("train", help="train with Hydra's command line: filterlab train --help", add_help=False)
+    own = verbs.add_parser(
+        "data", help="your own images: what is there, and an option of conf/data/ that reads it"
+    ).add_subparsers(dest="what", required=True, metavar="what")
+    add = own.add_parser("add", help="look at a folder of pictures by class, or an archive of one; write conf/data/NAME.yaml")
+    add.add_argument("path")
+    add.add_argument("--name", default="", help="of the data set (default: the folder's)")
     sweep = verbs.add_parser("sweep", help="what `filterlab train --multirun` will do, does and did").add_subparsers(
         dest="what", required=True, metavar="what"
     )
@@ -156,6 +162,10 @@ def dispatch(arguments: list[str]) -> None:
 
             sweeps.refuse_outside()
         importlib.import_module(f"filterlab.stages.{chosen.name}").run(root)
+    elif chosen.verb == "data":
+        from filterlab.commands import data
+
+        data.add(root, path=chosen.path, name=chosen.name)
     elif chosen.verb == "pipeline":
         from filterlab.commands import pipeline
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from filterlab.errors import UserError
@@ -18,6 +19,17 @@ def find_root(start: Path) -> Path:
         if is_root(folder):
             return folder
     raise UserError(f"{start} is in no filterlab repository: neither it nor a folder above has dvc.yaml and conf/")
+
+
+def home(root: Path) -> Path:
+    """The repository that `root` is, or is DVC's copy of: below .dvc/tmp of the one that DVC_ROOT names."""
+    root = root.resolve()
+    original = Path(os.environ.get("DVC_ROOT") or root).resolve()
+    if not root.is_relative_to(original / ".dvc/tmp"):
+        return root  # any other DVC_ROOT is a pipeline's around ours
+    copy = next(folder for folder in [root, *root.parents] if (folder / ".dvc").is_dir())
+    place = original / root.relative_to(copy)  # where the repository is a folder of DVC's, and not all of it
+    return place if is_root(place) else root
 
 
 def folder_md5(folder: Path) -> str:

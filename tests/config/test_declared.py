@@ -42,7 +42,11 @@ def model(kind: Any, field: Any) -> type[Model]:
         (dict[str, str], value("of it", text="name", most=9), "Own.width has no bound values, expected one"),
         (str, value("of it"), "Own.width has neither or both of choices and text, expected one of them"),
         (str, value("of it", text="name", choices=["a"]), "Own.width has neither or both of choices and text"),
-        (str, value("of it", text="word"), "Own.width is a text of kind 'word', expected one of text, name, url, server, md5"),
+        (
+            str,
+            value("of it", text="word"),
+            "Own.width is a text of kind 'word', expected one of text, name, path, url, server, md5",
+        ),
         (str, value("of it", choices="relu"), "Own.width has the choices 'relu', expected a list of texts"),
         (int, 3, "Own.width has no value(), expected e.g. `width: int = value("),
         (int, value("of it"), "Own.width has the bounds none, expected two: ge or gt, and le or lt"),

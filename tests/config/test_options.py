@@ -39,6 +39,8 @@ def test_option(file: Path, tmp_path: Path) -> None:
     assert resolved.load(tmp_path) == config
     if group == "experiment":
         assert config.experiment == option, "an experiment says its own name"
+    elif group == "data":
+        assert type(config.data) is schema.FAMILIES["data"]["own" if hasattr(config.data, "source") else "files"]
     elif len(schema.FAMILIES[group]) > 1:
         assert type(getattr(config, group)) is schema.FAMILIES[group][getattr(config, group).name]
     said = read(file)

@@ -30,6 +30,7 @@ NO_COMMANDS = {
         "# src/filterlab/models/architectures/narrow.py",
         "# src/filterlab/training/optimizers.py",
     ],
+    "docs/data.md": ["herbs/basil/1.jpg"],
     "docs/cluster.md": ["hydra.launcher.max_num_timeout=3"],
     "docs/server.md": ["import os\nfrom mlflow"],
 }
@@ -77,6 +78,7 @@ ELSEWHERE = {
         "hydra.launcher.n_jobs=4 trainer=gpu 'seed=range(16)'\"": JOBS,
         "filterlab train -m hydra/launcher=joblib hydra.launcher.n_jobs=4 model=cnn,mlp 'seed=range(5)'": JOBS,
     },
+    "docs/data.md": {"filterlab data add ../herbs --name herbs": "tests/pipeline/test_from_a_folder.py"},
     "docs/reliability.md": {
         "FILTERLAB_AT_ONCE=32 pytest tests/tracking/test_at_once.py": "tests/tracking/test_at_once.py",
         "FILTERLAB_MUTATIONS=200 pytest tests/test_damage.py tests/config/test_mutations.py": "tests/test_damage.py",

@@ -6,6 +6,8 @@ from typing import Any
 import printed
 import pytest
 
+import herbs
+
 SUBSTITUTES = {"docs/sweeps.md": {"promote RUN": "promote {run}"}}  # what a reader has to fill in
 
 
@@ -28,7 +30,9 @@ def test_every_page_is_run_by_a_test() -> None:
 
 @pytest.fixture(scope="module")
 def clone(make_clone: Any) -> Any:
-    return make_clone()
+    clone = make_clone()
+    herbs.grow(clone.root.parent / "herbs", width=30, height=28)
+    return clone
 
 
 def follow(clone: Any, page: str, **own: str) -> dict[str, str]:

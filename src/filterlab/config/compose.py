@@ -228,7 +228,7 @@ def sort(conf: Path, overrides: Sequence[Override]) -> tuple[list[str], list[str
             choices.append(str(override.input_line))
         elif key in GROUPS:
             faults.append(f"{key}: {unknown_option(override.value(), offered)}")
-            if len(families := schema.FAMILIES.get(key, {})) > 1 and str(override.value()) in families:
+            if key != "data" and len(families := schema.FAMILIES.get(key, {})) > 1 and str(override.value()) in families:
                 faults[-1] += (
                     f". {conf.name}/{key}/{override.value()}.yaml is missing, which has the settings of what is in NAMES"
                 )

@@ -19,6 +19,7 @@ from filterlab.training import optimizers, schedules
 from filterlab.training.optimizers import Optimizer
 from filterlab.training.schedules import Schedule
 
+SOURCES = ["pictures"]  # what of a user's own there is to read: the keys of data.own.SOURCES
 DIGITS = ("digits", "Digits")  # name and folder of scikit-learn's digits, the only data set whose files are made here
 
 
@@ -52,6 +53,9 @@ class Data(Section):
             yield f"data.classes has {len(self.classes)} entries, expected at least 2"
         if twice := [name for name, count in Counter(self.classes).items() if count > 1]:
             yield f"data.classes names {short(twice[0])} more than once: each label needs a name of its own"
+        yield from self.faults_of_files()
+
+    def faults_of_files(self) -> Iterator[str]:
         # Before anything is downloaded or made: under other names it would not be read, and another data set's would.
         expected = {*formats.nearest(self.files).published}
         if self.files and self.files.keys() != expected:
@@ -70,6 +74,29 @@ class Data(Section):
                 f"(name {name}, folder {folder}) come without files. Name the files of {self.name} with their MD5, "
                 "or choose data=digits"
             )
+
+
+@dataclass
+class Own(Data):
+    """A user's own data set, read where it lies; `filterlab data add` writes its option."""
+
+    source: str = value("what lies at path", choices=SOURCES)
+    path: str = value("the folder or file that holds the images; one that is relative starts at the root", text="path")
+    fit: str = value(
+        "how a picture of another shape is brought to height x width: pad keeps all of it, crop fills the whole",
+        choices=["pad", "crop"],
+    )
+    on_broken: str = value("what a picture that can't be read does: stop, or skip and be counted", choices=["stop", "skip"])
+    test: float = value(
+        "share of the images kept apart for the test, seeded and stratified; 0: the source says which", ge=0, lt=1
+    )
+    validation: float = value("share of the training images kept for validation; 0: the source says which", ge=0, lt=1)
+
+    def faults_of_files(self) -> Iterator[str]:
+        if self.files or self.mirrors:
+            yield f"data.files and data.mirrors are of files that are fetched, and {self.name} is read at data.path: empty them"
+        if self.channels not in (1, 3):
+            yield f"data.channels is {self.channels}, expected 1 (gray) or 3 (red, green, blue) with data.source {self.source}"
 
 
 @dataclass
@@ -134,9 +161,10 @@ TRAINING = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
 # What in them changes no bit of its outcome: it is in no key, in no run's name, and dvc.yaml's train leaves it out.
 INDIFFERENT = ["trainer.checkpoint_seconds"]
 
-# family name -> schema, for each config group; one entry where the group's options share a schema
+# family name -> schema, for each config group; one entry where the group's options share a schema. Their `name` says which, but
+# for data: those that say a `source` are a user's own.
 FAMILIES: dict[str, dict[str, type]] = {
-    "data": {"data": Data},
+    "data": {"files": Data, "own": Own},
     "model": {**ARCHITECTURES},
     "optimizer": declared.settings(optimizers.NAMES, base=Optimizer, method="build"),
     "schedule": declared.settings(schedules.NAMES, base=Schedule, method="build"),

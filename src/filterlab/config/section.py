@@ -55,9 +55,9 @@ class Section:
         return iter(())
 
 
-def is_text(text: str) -> bool:
+def is_text(text: str, *, most: int = 255) -> bool:
     seen = bool(text.strip()) and not any(unicodedata.category(sign) in UNSEEN for sign in text)
-    return seen and "${" not in text and len(text.encode()) <= 255
+    return seen and "${" not in text and len(text.encode()) <= most
 
 
 def is_url(text: str) -> bool:
@@ -76,6 +76,7 @@ TEXTS: dict[str, tuple[Callable[[str], bool], str]] = {
         lambda text: is_text(text) and text not in (".", "..") and "/" not in text,
         "the name of one file or folder: 1 to 255 bytes of visible text without / and ${, and neither . nor ..",
     ),
+    "path": (lambda text: is_text(text, most=1_000), "1 to 1000 bytes of visible text without ${, e.g. ../herbs"),
     "url": (is_url, "a URL such as https://host/folder/"),
     "server": (lambda text: not text or is_url(text), "a URL such as http://host:5000, or nothing"),
     "md5": (lambda text: re.fullmatch("[0-9a-f]{32}", text) is not None, "an MD5 of 32 digits, 0 to 9 and a to f"),

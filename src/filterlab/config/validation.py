@@ -40,7 +40,9 @@ def sections(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         families = schema.FAMILIES.get(field.name, {})
         given, kind = values[field.name], next(iter(families.values()), hints(schema.Config)[field.name])
         found: list[str] = []
-        if len(families) > 1:  # told apart by their name
+        if field.name == "data":
+            kind = families["own" if isinstance(given, dict) and "source" in given else "files"]
+        elif len(families) > 1:  # told apart by their name
             called = given.get("name") if isinstance(given, dict) else given
             if isinstance(called, str) and called in families:
                 kind = families[called]

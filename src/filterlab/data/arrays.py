@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +15,20 @@ from filterlab.errors import DataError
 from filterlab.files import replacing
 
 CARD = "card.json"
+LABELS = [np.uint8, np.uint16]
+PIECE = 1 << 26  # bytes of images that are held at a time
 _REMEDY = "`dvc repro preprocess` makes it"
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """images: (N, C, H, W) uint8, the raw pixel values 0..255. labels: (N,) uint8."""
+    """images: (N, C, H, W) uint8, the raw pixel values 0..255. labels: (N,) uint8, or uint16 where there are more classes."""
 
     images: np.ndarray
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        assert self.images.dtype == self.labels.dtype == np.uint8, (self.images.dtype, self.labels.dtype)
+        assert self.images.dtype == np.uint8 and self.labels.dtype in LABELS, (self.images.dtype, self.labels.dtype)
         assert self.images.ndim == 4 and self.labels.shape == self.images.shape[:1], (self.images.shape, self.labels.shape)
 
     def __len__(self) -> int:
@@ -38,6 +41,7 @@ class Card:
 
     counts: images in each part. mean, std: of the pixels / 255 of the training part alone (validation and test left out), also
     on the test set's card. digest: see `digest`. made_from: stands for what was asked for, see `prepare.made_from`.
+    notes: what was left out of a user's own images, or is there twice, and how many these are; not in the file if nothing was.
     """
 
     name: str
@@ -50,10 +54,12 @@ class Card:
     std: float
     digest: str
     made_from: str
+    notes: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write JSON, the same bytes for equal cards. Raises DataError if it cannot be written."""
-        seal.write(path, dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        seal.write(path, values if self.notes else {name: value for name, value in values.items() if name != "notes"})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -72,6 +78,20 @@ def save(folder: Path, parts: Mapping[str, LabelledImages], card: Card) -> None:
             with replacing(folder / f"{name}_{kind}.npy") as file:
                 np.save(file, array, allow_pickle=False)
     card.save(folder / CARD)
+
+
+def save_rows(folder: Path, name: str, images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> LabelledImages:
+    """Write a part as `save` does, from rows of larger arrays, in pieces; gives it mapped. Raises DataError."""
+    shape = (len(rows), *images.shape[1:])
+    step = max(1, PIECE // math.prod(shape[1:]))
+    with replacing(folder / f"{name}_images.npy") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(images.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for first in range(0, len(rows), step):
+            file.write(images[rows[first : first + step]].tobytes())
+    with replacing(folder / f"{name}_labels.npy") as file:
+        np.save(file, labels[rows], allow_pickle=False)
+    return LabelledImages(np.load(folder / f"{name}_images.npy", mmap_mode="r"), labels[rows])
 
 
 def load(folder: Path) -> tuple[Card, dict[str, LabelledImages]]:
@@ -117,7 +137,7 @@ def _load(path: Path, *, ndim: int) -> np.ndarray:
         raise DataError(f"cannot read {path}: {error.strerror or error}; {_REMEDY} anew") from error
     except Exception as error:  # a header is Python source: besides ValueError, whatever its parser raises
         raise DataError(f"{path}: expected an array, found a damaged file ({error}); {_REMEDY} anew") from error
-    if array.dtype != np.uint8 or array.ndim != ndim:
+    if array.dtype not in (LABELS if ndim == 1 else [np.uint8]) or array.ndim != ndim:
         found = f"one of {array.dtype} and shape {array.shape}"
         raise DataError(f"{path}: expected an array of uint8 with {ndim} dimensions, found {found}; {_REMEDY} anew")
     return array

@@ -1,4 +1,4 @@
-"""Progress of downloads: not shown, lines in a log, or bars on a terminal."""
+"""Progress of downloads, and of reading images: not shown, lines in a log, or bars on a terminal."""
 
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -35,17 +35,20 @@ class Lines(Progress):
 
 
 class Bars(Progress):
-    """For a terminal: a bar for the file under way, and the messages above it."""
+    """For a terminal: a bar for the file under way, and the messages above it. counting: what is counted, bytes or images."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, *, counting: str = "bytes"):
         from rich import progress
         from rich.console import Console
 
         self.bars = progress.Progress(
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
-            progress.DownloadColumn(),
-            progress.TransferSpeedColumn(),
+            *(
+                [progress.DownloadColumn(), progress.TransferSpeedColumn()]
+                if counting == "bytes"
+                else [progress.MofNCompleteColumn()]
+            ),
             progress.TimeRemainingColumn(),
             console=Console(file=stream),
             transient=True,
@@ -71,6 +74,6 @@ class Bars(Progress):
         self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def on(stream: TextIO) -> Progress:
+def on(stream: TextIO, *, counting: str = "bytes") -> Progress:
     """Bars where somebody watches, lines where the stream is a file or a pipe."""
-    return Bars(stream) if stream.isatty() else Lines(stream)
+    return Bars(stream, counting=counting) if stream.isatty() else Lines(stream)

@@ -23,13 +23,18 @@ def download(data: schema.Data, *, raw: Path, partial: Path, progress: Progress)
 
     Mirrors are asked in turn: the folder or URL that the environment names in FILTERLAB_MIRROR, then `data.mirrors`. `raw` is
     written only once every file has come and has its published MD5; until then what has come stays in `partial`. A data set
-    without files is made from scikit-learn's bundled digits, as unpacked IDX files alone.
+    without files is made from scikit-learn's bundled digits, as unpacked IDX files alone. A user's own is read
+    where it lies: nothing is brought.
 
     Raises UnreachableError if no mirror has delivered a file; DataError if one has, but damaged, if FILTERLAB_MIRROR names
     nothing that could be a mirror, if a file that was not written here stands where one would be written, and if the disk is full
     or a folder cannot be written.
     """
     folder = published.place(raw, data)
+    if isinstance(data, schema.Own):
+        with blaming(raw, verb="write"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return
     if data.files:
         fetcher = _Fetcher(data, partial=partial, progress=progress)
         fetched = {name: _in_place(folder / name, md5) or fetcher.fetch(name, md5) for name, md5 in data.files.items()}

@@ -55,10 +55,36 @@ def split(labels: np.ndarray, *, validation: float, how: str, seed: int) -> tupl
     return np.flatnonzero(trains), kept
 
 
-def _stratified(labels: np.ndarray, *, total: int, generator: np.random.Generator) -> np.ndarray:
+def hold_out(labels: np.ndarray, groups: np.ndarray, *, share: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Indices that stay and that are held out (both sorted, int64); images of one group are on one side.
+
+    labels: (N,) whole numbers; groups: (N,), equal for copies of one image. round(share * groups) groups are held out, drawn with
+    `seed`, each class in proportion, but for one group at least of each class, which stays. (A group counts for the class of its
+    first image.) Raises DataError if none would be held out; `key` names the share.
+    """
+    _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")  # in the order of the images, whatever their bytes are
+    label = labels[first[order]]
+    total = round(share * len(order))
+    taken = np.zeros(len(order), bool)
+    if total:
+        taken[_stratified(label, total=total, generator=np.random.Generator(np.random.PCG64(seed)), leave=1)] = True
+    if not taken.any():
+        raise DataError(
+            f"{key} is {share}: of {len(labels):,} images none could be held out, as one of each class stays to train on. "
+            "Take a larger share, or more images"
+        )
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    out = taken[place[member]]
+    return np.flatnonzero(~out), np.flatnonzero(out)
+
+
+def _stratified(labels: np.ndarray, *, total: int, generator: np.random.Generator, leave: int = 0) -> np.ndarray:
     classes, counts = np.unique(labels, return_counts=True)
     shares, remainders = np.divmod(total * counts, len(labels))
     missing = total - shares.sum()
     shares[np.argsort(-remainders, kind="stable")[:missing]] += 1
+    shares = np.minimum(shares, counts - leave)
     drawn = [generator.permutation(np.flatnonzero(labels == label))[:share] for label, share in zip(classes, shares, strict=True)]
     return np.sort(np.concatenate(drawn))

@@ -1,0 +1,42 @@
+"""`filterlab data`: options of conf/data/ for a user's own images."""
+
+import os
+import sys
+from pathlib import Path
+
+from filterlab import console, files
+from filterlab.config import compose, document
+from filterlab.data import progress, proposal
+from filterlab.errors import ConfigError, DataError, UserError
+
+
+def add(root: Path, *, path: str, name: str) -> None:
+    """Look at the images at `path`, say what is there, and write conf/data/<name>.yaml.
+
+    Raises:
+        UserError: nothing is at that path, the name can't be one, or is taken.
+        DataError: what is there can't be trained on.
+    """
+    given = Path(path).expanduser()
+    if not given.exists():
+        raise UserError(
+            f"{path} is not there (seen from {Path.cwd()}): expected a folder of pictures by class, or an archive of one"
+        )
+    called = proposal.name_of(given, name)
+    option = root / f"conf/data/{called}.yaml"
+    if os.path.lexists(option):
+        raise UserError(f"conf/data/{called}.yaml is there already: remove it, or take another name by --name")
+    with progress.on(sys.stderr, counting="images") as watched:
+        proposed = proposal.propose(given, name=called, root=root, progress=watched)
+    if len(proposed.text.encode()) > document.LARGEST:
+        raise DataError(
+            f"{path} has {len(proposed.data.classes):,} classes, whose names take more than {document.LARGEST:,} bytes"
+        )
+    files.write(option, proposed.text)
+    facts = {**proposed.facts, "written": f"conf/data/{called}.yaml, with its reasons"}
+    try:
+        compose.compose(root / "conf", ["experiment=none", f"data={called}"])
+    except ConfigError as error:
+        facts["but"] = f"as it stands it can't be trained: {'; '.join(error.faults)}"
+    facts["next"] = f"write `data: {called}` in params.yaml, then: dvc repro"
+    print(console.facts(facts))

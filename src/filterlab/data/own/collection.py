@@ -1,0 +1,87 @@
+"""What a user's own source holds: which images, of which classes and parts; and all of them read, in pieces and in parallel."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from filterlab.data.own import layout, tree
+from filterlab.data.own.layout import Entry
+from filterlab.data.own.picture import Seen, Shape, look
+from filterlab.data.progress import Progress
+
+PIECE = 250  # images that a process reads at a time
+ALONE = 500  # so many are read sooner than other processes have started
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The images of a source, none of them read yet; `places` say where each one's bytes lie."""
+
+    entries: list[Entry]
+    places: list[tree.Place]
+
+    @property
+    def classes(self) -> list[str]:
+        return sorted({entry.label for entry in self.entries})
+
+    @property
+    def parts(self) -> set[str]:
+        return {entry.part for entry in self.entries}
+
+
+def pictures(path: Path, scratch: Path) -> Collection:
+    """A folder of pictures by class, or one that is packed. Raises DataError as `tree.files` and `layout.arrange` do."""
+    found = tree.files(path, scratch=scratch)
+    entries = layout.arrange(found, path)
+    return Collection(entries, [found[entry.name] for entry in entries])
+
+
+# data.source -> what collects the images at data.path; scratch: a folder that has to last as long as they are read
+SOURCES: dict[str, Callable[[Path, Path], Collection]] = {"pictures": pictures}
+
+
+def read_all(found: Collection, shape: Shape | None, out: Path | None, *, progress: Progress) -> list[Seen]:
+    """Read every image; what was seen of each.
+
+    With a shape and `out`, the images are written there as an array of .npy, (N, C, H, W) uint8: zeros where one can't be read.
+    """
+    count = len(found.places)
+    if shape and out:
+        np.lib.format.open_memmap(out, "w+", np.uint8, (count, shape.channels, shape.height, shape.width)).flush()
+    pieces = [(found.places[first : first + PIECE], first, shape, out) for first in range(0, count, PIECE)]
+    seen: list[Seen] = []
+    progress.started("reading images", done=0, total=count)
+    for piece in _in_parallel(pieces, alone=count <= ALONE):
+        seen += piece
+        progress.advanced(len(piece))
+    return seen
+
+
+Piece = tuple[list[tree.Place], int, Shape | None, Path | None]
+
+
+def _in_parallel(pieces: list[Piece], *, alone: bool) -> Iterator[list[Seen]]:
+    cores = len(os.sched_getaffinity(0))
+    if alone or cores == 1:
+        yield from map(read_piece, pieces)
+        return
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs=cores, return_as="generator", batch_size=1)(delayed(read_piece)(piece) for piece in pieces)
+
+
+def read_piece(piece: Piece) -> list[Seen]:
+    places, first, shape, out = piece
+    array = np.lib.format.open_memmap(out, "r+") if out else None
+    seen = []
+    for index, place in enumerate(places, start=first):
+        about, pixels = look(place, shape)
+        seen.append(about)
+        if array is not None and pixels is not None:
+            array[index] = pixels
+    if array is not None:
+        array.flush()
+    return seen

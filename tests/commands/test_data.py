@@ -1,0 +1,64 @@
+"""`filterlab data add`: what is there, and an option that reads it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import herbs
+from filterlab.cli import main
+from filterlab.config import compose, document, schema
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "repository"
+    shutil.copytree(CONF, root / "conf")
+    (root / "dvc.yaml").touch()
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_a_folder(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    main(["data", "add", "../herbs"])
+    said = capsys.readouterr().out
+    assert "30 of 3 classes: basil 10, mint 10, thyme 10" in said and "all 30x28" in said
+    assert "22 train, 2 validation, 6 test" in said
+    assert said.rstrip().endswith("write `data: herbs` in params.yaml, then: dvc repro")
+    data = compose.compose(root / "conf", ["data=herbs"]).data
+    assert data == herbs.option(Path("../herbs"), height=28, width=30)
+    text = (root / "conf/data/herbs.yaml").read_text()
+    assert "# all 30x28" in text and "test: 0.2  # of all pictures" in text
+    assert document.values(text)["classes"] == ["basil", "mint", "thyme"]
+
+
+def test_no_option_is_overwritten(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    herbs.grow(root.parent / "mnist", width=30, height=28)
+    before = (root / "conf/data/mnist.yaml").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "add", "../mnist"])
+    assert ended.value.code == 2
+    assert "conf/data/mnist.yaml is there already: remove it, or take another name by --name" in capsys.readouterr().err
+    assert (root / "conf/data/mnist.yaml").read_bytes() == before
+    main(["data", "add", "../mnist", "--name", "mine"])
+    assert isinstance(compose.compose(root / "conf", ["data=mine"]).data, schema.Own)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["../nowhere"], "../nowhere is not there (seen from "),
+        (["../herbs", "--name", "1st"], "'1st' is no name for a data set: give one by --name, of letters, digits, _ and -"),
+        (["../herbs", "--name", "a/b"], "'a/b' is no name for a data set"),
+        (["../herbs", "--name", "default"], "'default' is no name for a data set"),
+    ],
+)
+def test_wrong_words(root: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:
+    (root.parent / "herbs").mkdir()
+    with pytest.raises(SystemExit):
+        main(["data", "add", *words])
+    assert expected in capsys.readouterr().err
+    assert sorted(path.stem for path in (root / "conf/data").iterdir()) == sorted(path.stem for path in (CONF / "data").iterdir())

@@ -1,0 +1,59 @@
+"""A folder of pictures by class, from `filterlab data add` to the report and MLflow, by DVC. The tests build on each other."""
+
+import json
+import shutil
+import sqlite3
+from typing import Any
+
+import pytest
+
+import herbs
+
+PARAMETERS = """
+data: herbs
+model: conv_net
+trainer: cpu
+override:
+  model: {layers: [{filters: 8, kernel: 5, pool: 2}], hidden: []}
+  trainer: {max_epochs: 2, batch_size: 8}
+  tracking: {system_metrics: false}
+"""
+STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report"]
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Any) -> Any:
+    project = make_project()
+    (project.root / "params.yaml").write_text(PARAMETERS)
+    herbs.grow(project.root.parent / "pictures of herbs", width=30, height=28)
+    return project
+
+
+def test_from_a_folder_to_a_report(project: Any) -> None:
+    said = project.run("filterlab", "data", "add", str(project.root.parent / "pictures of herbs"), "--name", "herbs")
+    assert "next        write `data: herbs` in params.yaml, then: dvc repro" in said
+    assert project.ran(project.run("dvc", "repro")) == STAGES
+    metrics = json.loads((project.root / "results/metrics.json").read_text())
+    assert (metrics["data"], metrics["examples"]) == ("herbs", 6)
+    report = (project.root / "results/report.html").read_text()
+    assert "herbs" in report and "thyme" in report
+    with sqlite3.connect(project.root / "mlflow.db") as store:
+        assert set(store.execute("select name from datasets")) == {("herbs",)}
+        logged = dict(store.execute("select key, value from latest_metrics"))
+        assert store.execute("select value from params where key = 'data.source'").fetchall() == [("pictures",)]
+    assert logged["test/accuracy"] == metrics["accuracy"]
+    assert "Data and pipelines are up to date" in project.run("dvc", "repro")
+
+
+def test_dvc_sees_the_pictures(project: Any) -> None:
+    """One that is added, changed or removed makes the data anew, and downloads nothing."""
+    folder = project.root.parent / "pictures of herbs"
+    shutil.copy(folder / "mint/000.png", folder / "mint/copy.png")
+    assert project.ran(project.run("dvc", "repro", "preprocess")) == ["preprocess"]
+    card = json.loads((project.root / "data/processed/train/card.json").read_text())
+    assert card["notes"] == {"copies of images on the same side": 1}
+    herbs.save(herbs.noise(99, width=30, height=28), folder / "mint/copy.png")
+    assert project.ran(project.run("dvc", "repro", "preprocess")) == ["preprocess"]
+    assert list(json.loads(project.run("dvc", "status", "--json"))) == ["train", "evaluate", "visualize"]
+    (folder / "mint/copy.png").unlink()
+    assert project.ran(project.run("dvc", "repro")) == [], "the first ones come from the cache"
