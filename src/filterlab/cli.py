@@ -69,7 +69,7 @@ def prints_only(chosen: argparse.Namespace) -> bool:
     """Whether a command only prints, so that the end of its reader, e.g. `head`, may end it."""
     if chosen.verb == "lecture":
         return chosen.list or not chosen.what
-    return chosen.verb == "lineage" or (chosen.verb == "sweep" and chosen.what != "collect")
+    return chosen.verb == "lineage" or (chosen.verb == "sweep" and chosen.what not in ("collect", "cancel"))
 
 
 def dispatch(arguments: list[str]) -> None:
@@ -100,6 +100,11 @@ def dispatch(arguments: list[str]) -> None:
     plan.add_argument("words", nargs=argparse.REMAINDER, metavar="key=values", help="as after `filterlab train --multirun`")
     status = sweep.add_parser("status", help="its trials, from the store; without a name: all sweeps")
     status.add_argument("name", nargs="?", default="")
+    status.add_argument(
+        "--watch", action="store_true", help="until it ends: epochs, rate and what is left; Ctrl-C leaves it alone"
+    )
+    cancel = sweep.add_parser("cancel", help="end what runs of it, here and on SLURM; the same command goes on with it")
+    cancel.add_argument("name")
     collect = sweep.add_parser("collect", help="write the report of what is done, and log it to the parent run")
     collect.add_argument("name")
     promote = verbs.add_parser("promote", help="make a run's choices the parameters of the next dvc repro")
@@ -214,6 +219,14 @@ def dispatch(arguments: list[str]) -> None:
 
         if chosen.what == "plan":
             commands.print_plan(root, chosen.words)
+        elif chosen.what == "cancel":
+            from filterlab.sweeps.cancel import cancel as end
+
+            end(root, chosen.name)
+        elif chosen.what == "status" and chosen.watch:
+            if not chosen.name:
+                parser.error("sweep status --watch takes the NAME of a sweep")
+            commands.watch_status(root, chosen.name)
         else:
             {"status": commands.print_status, "collect": commands.collect_report}[chosen.what](root, chosen.name)
     else:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Collection
 
 ENDED = {
@@ -73,6 +74,19 @@ def parse_states(table: str) -> dict[str, str]:
 def is_over(state: str) -> bool:
     """Whether a job in that state has ended; PREEMPTED and NODE_FAIL too: a job that SLURM starts again is PENDING by then."""
     return state in ENDED or state == GONE
+
+
+def order(job_id: str) -> tuple[int, ...]:
+    """By which jobs are sorted: 2, 12_3, 12_10."""
+    return tuple(map(int, re.findall(r"\d+", job_id)))
+
+
+def wait_until_over(job_ids: Collection[str], *, seconds: float) -> list[str]:
+    """Those of these jobs that still wait or run after so long."""
+    deadline = time.monotonic() + seconds
+    while (left := queued_jobs(job_ids)) and time.monotonic() < deadline:
+        time.sleep(1.0)
+    return sorted(left, key=order)
 
 
 def max_array_size() -> int:

@@ -69,6 +69,7 @@ ELSEWHERE = {
         "tracking=server model=cnn,mlp 'seed=range(5)' --sweep compare --detach": SLURM,
         "filterlab sweep status compare": SLURM,
         "filterlab sweep collect compare": SLURM,
+        "filterlab sweep cancel compare": SLURM,
         "squeue --me": SLURM,
         "tail -f runs/compare/.submitit/*/*_log.out": SLURM,
         "scontrol requeue": SLURM,

@@ -253,3 +253,41 @@ def test_one_training_on_two_processes(swept: Swept) -> None:
         np.testing.assert_allclose(
             swept.store.values(run_id, metric), swept.store.values(alone, metric), rtol=1e-3, err_msg=metric
         )
+
+
+def test_sweep_cancel(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> None:
+    """The command that waits, the job that runs and the one that waits are ended; the same command goes on with the one's run."""
+    words = ["train", "-m", *LAUNCHER, "hydra.launcher.array_parallelism=1", "seed=0,1", "--sweep", "ended"]
+    words += [f"trainer.max_epochs={ENDLESS}", "--detach"]
+    store, folder = Store(project.root / "mlflow.db"), project.root / "runs/ended"
+
+    def run(*words: str) -> str:
+        with project(*words) as process:
+            printed, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, printed
+        return printed
+
+    def epochs() -> list[tuple[str, int]]:
+        query = (
+            "SELECT m.run_uuid, max(step) FROM metrics m JOIN tags t ON t.run_uuid = m.run_uuid AND t.key = 'filterlab.sweep' "
+        )
+        query += "AND t.value = 'ended' WHERE m.key = 'validation/loss' GROUP BY m.run_uuid"
+        with contextlib.suppress(sqlite3.OperationalError):  # no file or no tables yet
+            return store.ask(query)
+        return []
+
+    run(*words)
+    until(epochs, seconds=200, what="the first job trains")
+    (array,) = {json.loads(line)["job"].split("_")[0] for line in (folder / "submitted.jsonl").read_text().splitlines()}
+    assert "ended: 1 running, 1 queued" in run("sweep", "status", "ended")
+    driver = int(json.loads((folder / "driver.json").read_text())["filterlab.process"].split()[0])
+    ended = f"process {driver} and 2 jobs of SLURM ({array}) ended; the same command goes on with it"
+    assert run("sweep", "cancel", "ended") == f"sweep ended: {ended}\n"
+    assert not psutil.pid_exists(driver) and {cluster.state(f"{array}_{task}") for task in (0, 1)} == {"CANCELLED"}
+    until(lambda: "ended: 1 interrupted, 1 not started" in run("sweep", "status", "ended"), seconds=60, what="the run's end")
+    assert run("sweep", "cancel", "ended") == "sweep ended: nothing runs\n"
+    before = epochs()
+    run(*words)
+    until(lambda: epochs() > before, seconds=200, what="the same run goes on")
+    assert len(epochs()) == 1
+    assert " and 2 jobs of SLURM (" in run("sweep", "cancel", "ended")

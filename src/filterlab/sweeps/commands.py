@@ -1,16 +1,17 @@
-"""`filterlab sweep plan | status | collect`."""
+"""`filterlab sweep plan | status | collect`; cancel has a module of its own."""
 
 import dataclasses
 import datetime
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from filterlab import tracking
 from filterlab.config import compose, schema
 from filterlab.errors import DataError
 from filterlab.study import table
-from filterlab.sweeps import collect, driver
+from filterlab.study.trial import Trial
+from filterlab.sweeps import collect, driver, watch
 from filterlab.sweeps import status as statuses
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.trials import add_parameters, compose_sweep
@@ -99,14 +100,30 @@ def print_sweep(sweep: sweeps.Sweep, root: Path, *, trials: bool) -> None:
         errors = statuses.read_errors(store, sweep) if trials else {}
     print(f"{sweep.name}: {statuses.count_statuses(found)}")
     if trials:
-        keys = table.swept_keys(found)
-        heading = ["status", table.measure(sweep.metric).name, *table.short_keys(keys).values(), "run, or error"]
-        numbers = [f"{trial.metrics[sweep.metric]:.4f}" if sweep.metric in trial.metrics else "" for trial in found]
-        rows = [
-            [trial.status, number, *(trial.swept.get(key, "") for key in keys), errors.get(trial.run_id, trial.run_id)]
-            for trial, number in zip(found, numbers, strict=True)
-        ]
-        print(*(f"  {line}" for line in table.align([heading, *rows])), sep="\n")
+        print(*rows(sweep, found, errors=errors), sep="\n")
+
+
+def rows(sweep: sweeps.Sweep, trials: Sequence[Trial], *, errors: Mapping[str, str]) -> list[str]:
+    """The lines of a table of trials."""
+    keys = table.swept_keys(trials)
+    heading = ["status", table.measure(sweep.metric).name, *table.short_keys(keys).values(), "run, or error"]
+    numbers = [f"{trial.metrics[sweep.metric]:.4f}" if sweep.metric in trial.metrics else "" for trial in trials]
+    cells = [
+        [trial.status, number, *(trial.swept.get(key, "") for key in keys), errors.get(trial.run_id, trial.run_id)]
+        for trial, number in zip(trials, numbers, strict=True)
+    ]
+    return [f"  {line}" for line in table.align([heading, *cells])]
+
+
+def watch_status(root: Path, name: str) -> None:
+    """Show a sweep until it ends, those of its trials that run first."""
+    sweep = sweeps.find(root, name)
+
+    def table_of(trials: Sequence[Trial]) -> list[str]:
+        shown = sorted(trials, key=lambda trial: watch.ORDER.index(trial.status))
+        return rows(sweep, shown, errors={})
+
+    watch.watch(root, name, table=table_of)
 
 
 def collect_report(root: Path, name: str) -> None:

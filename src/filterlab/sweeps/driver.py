@@ -81,7 +81,7 @@ def run_sweep(
     for key, (overrides, trial_config) in asked.items():
         sweep.trials[key] = overrides
         files.write(sweep.trial_folder(key) / resolved.RESOLVED, resolved.dump(trial_config))
-    with sweeps.locked(sweep):
+    with sweeps.driven(sweep):
         frozen.freeze_data(sweep, config.data, root=root)
         with parent_run(sweep, config.tracking, root=root) as store:
 

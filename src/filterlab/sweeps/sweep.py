@@ -4,6 +4,7 @@ sweep.json          the record: parent run, swept keys, commands given, trials a
 frozen/conf, src    copies of the config groups and the packages; every job composes from the one and imports the other
 frozen/data         the data that the jobs read; see `frozen`
 trials/<key>/       what a training leaves, by the key of its configuration
+driver.json         the process that runs the sweep, while it does
 submitted.jsonl     jobs handed to a scheduler
 report/             tables and figures; see `report`
 """
@@ -23,11 +24,11 @@ from filterlab import files, seal
 from filterlab.config import schema
 from filterlab.errors import ConfigError, DataError, UserError
 from filterlab.repository import folder_md5
-from filterlab.tracking import provenance
+from filterlab.tracking import process, provenance
 
 FOLDER = Path("runs")
 VARIABLE = "FILTERLAB_SWEEP"  # names the folder to a sweep's own processes, and to its jobs
-RECORD, SUBMITTED = "sweep.json", "submitted.jsonl"
+RECORD, SUBMITTED, DRIVER = "sweep.json", "submitted.jsonl", "driver.json"
 PACKAGES = ["filterlab", "hydra_plugins"]
 
 
@@ -196,6 +197,30 @@ def locked(sweep: Sweep) -> Iterator[None]:
     )
     with files.held(sweep.folder / "driver.lock", otherwise=busy):
         yield
+
+
+@contextmanager
+def driven(sweep: Sweep) -> Iterator[None]:
+    """The same, with a record of this process for who asks `driver`."""
+    record = sweep.folder / DRIVER
+    with locked(sweep):
+        seal.write(record, process.tags())
+        try:
+            yield
+        finally:
+            record.unlink(missing_ok=True)
+
+
+def driver(sweep: Sweep) -> dict[str, str]:
+    """Tags (`process.tags`) of the process that runs the sweep; none where no process does, as far as can be known from here.
+
+    Raises DataError: the record of it is damaged.
+    """
+    record = sweep.folder / DRIVER
+    if not record.exists():
+        return {}
+    tags = {name: str(given) for name, given in seal.read(record, remedy="remove it").items()}
+    return tags if process.alive([tags]) == [True] else {}
 
 
 def default_name(overrides: Sequence[str], *, swept: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ def run_job(number: int, overrides: list[str], folder: Path, driver: int, *hydra
     import cloudpickle  # type: ignore[import-untyped]
     from hydra_plugins.hydra_joblib_launcher._core import execute_job
 
+    end_without(driver)
     marker = folder / f"{number}.begun"
     marker.touch()
     try:
@@ -83,11 +85,18 @@ def run_job(number: int, overrides: list[str], folder: Path, driver: int, *hydra
     except SystemExit as error:
         if os.getpid() == driver:
             raise  # n_jobs=1 has no worker: SIGTERM is for the whole sweep
+        end_without(driver)
         done = failed_result(overrides, RuntimeError(f"ended by a signal, with exit code {error.code}"))
     partial = folder / f"{number}.partial"
     partial.write_bytes(cloudpickle.dumps(done))
     marker.unlink()
     partial.rename(folder / f"{number}.returned")
+
+
+def end_without(driver: int) -> None:
+    """End this worker, which would run what else it was handed, where the sweep's process is gone."""
+    if driver not in (os.getpid(), os.getppid()):
+        os._exit(128 + signal.SIGTERM)
 
 
 def read_result(path: Path) -> JobReturn:
