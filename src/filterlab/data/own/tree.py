@@ -77,6 +77,8 @@ def files(path: Path, *, scratch: Path) -> dict[str, Place]:
     """
     if path.is_dir():
         found = _in_folder(path)
+    elif not path.is_file():
+        raise DataError(f"{path} is no file and no folder, or not there: expected a folder of pictures, or an archive of one")
     else:
         with blaming(path, verb="read"), path.open("rb") as file:
             begins = file.read(265)
