@@ -37,24 +37,27 @@ def confusion_matrix(predicted: Integers, labels: Integers, *, classes: int) -> 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One value a class, each (K,). A quotient whose denominator is 0 (a class never predicted, or absent) counts as 0."""
+    """One value a class, each (K,). The precision of a class that is never predicted counts as 0; a class without an example has
+    no score: nan."""
 
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
     support: NDArray[np.int64]
 
+    def macro(self) -> dict[str, float]:
+        """Means over the classes that have examples, each weighing the same."""
+        present = self.support > 0
+        scores = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return {name: float(values[present].mean()) for name, values in scores.items()}
+
 
 def class_scores(confusion: NDArray[np.int64]) -> ClassScores:
     """From a (K, K) confusion matrix: precision (of what was called k, how much is), recall (of what is k, how much was
-    called so), F1 (their harmonic mean) and support (examples of k). Their means over the classes are the macro averages."""
+    called so), F1 (their harmonic mean) and support (examples of k)."""
     hits, called, actual = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
-    return ClassScores(
-        precision=_share(hits, called),
-        recall=_share(hits, actual),
-        f1=_share(2 * hits, called + actual),
-        support=actual,
-    )
+    scores = {"precision": _share(hits, called), "recall": _share(hits, actual), "f1": _share(2 * hits, called + actual)}
+    return ClassScores(**{name: np.where(actual > 0, values, np.nan) for name, values in scores.items()}, support=actual)
 
 
 def _share(part: Integers, whole: Integers) -> NDArray[np.float64]:

@@ -39,7 +39,6 @@ class Evaluation:
         """
         examples, errors = len(self.labels), len(self.mistakes)
         low, high = intervals.wilson(examples - errors, examples, confidence=0.95)
-        scores = self.by_class
         built_in = {
             "data": self.data_name,
             "examples": examples,
@@ -50,12 +49,7 @@ class Evaluation:
             "loss": self.loss,
             "ece": self.reliability.calibration_error,
         }
-        macro = {
-            "precision": float(scores.precision.mean()),
-            "recall": float(scores.recall.mean()),
-            "f1": float(scores.f1.mean()),
-        }
-        return {**built_in, **self.added(taken=[*built_in, "macro"]), "macro": macro}
+        return {**built_in, **self.added(taken=[*built_in, "macro"]), "macro": self.by_class.macro()}
 
     def added(self, *, taken: list[str]) -> dict[str, float]:
         """The numbers of METRICS. Raises UserError as `numbers` does."""

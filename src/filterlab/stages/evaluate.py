@@ -1,7 +1,7 @@
 """Measure the network on the official test set: the only stage that reads it."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ def run(root: Path) -> None:
 def write(evaluation: "Evaluation", numbers: Mapping[str, Any], root: Path) -> None:
     classes, bins, scores = evaluation.classes, evaluation.reliability, evaluation.by_class
     measured = zip(*(column.tolist() for column in (scores.precision, scores.recall, scores.f1, scores.support)), strict=True)
-    by_class = ([name, *values] for name, values in zip(classes, measured, strict=True))
+    by_class = ([name, *without_nan(values)] for name, values in zip(classes, measured, strict=True))
     results.write_measured(root, numbers, by_class=by_class)
     folder = root / results.PER_CLASS.parent
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
@@ -75,8 +75,12 @@ def write(evaluation: "Evaluation", numbers: Mapping[str, Any], root: Path) -> N
     )
     columns = [bins.low, bins.high, bins.confidence, bins.accuracy, bins.count]
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    filled = ([place, *("" if math.isnan(number) else number for number in row)] for place, row in enumerate(rows))
+    filled = ([place, *without_nan(row)] for place, row in enumerate(rows))
     tables.write(folder / "calibration.csv", ["bin", "low", "high", "confidence", "accuracy", "count"], filled)
+
+
+def without_nan(row: Iterable[float]) -> list[object]:
+    return ["" if math.isnan(number) else number for number in row]
 
 
 def draw_measured(tested: Tested) -> Drawn:

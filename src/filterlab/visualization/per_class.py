@@ -12,7 +12,7 @@ def draw_per_class(scores: ClassScores, *, classes: list[str], subject: str) -> 
     """Recall with its 95 % Wilson interval and precision, a row a class, the hardest class on top; the 30 hardest at most."""
     order = np.argsort(scores.recall, kind="stable")[:30]
     some = f"the {len(order)} of {len(classes)} classes with the lowest recall" if len(order) < len(classes) else "all classes"
-    room = 0.3 + 0.085 * max(len(classes[k]) for k in order)
+    room = 0.3 + 0.085 * max(len(classes[k]) + 16 * (scores.support[k] == 0) for k in order)
     height = 0.36 * len(order)
     drawn = sheet(
         "Class by class",
@@ -28,7 +28,8 @@ def draw_per_class(scores: ClassScores, *, classes: list[str], subject: str) -> 
             axes.plot([low, high], [row, row], color=BLUE, alpha=0.35, linewidth=6, solid_capstyle="butt")
     axes.plot(scores.recall[order], rows, "o", color=BLUE, markersize=7, label="recall: found among its own")
     axes.plot(scores.precision[order], rows, "D", color=ORANGE, markerfacecolor="none", label="precision: right when named")
-    axes.set_yticks(rows, [classes[k] for k in order], fontsize=11, color=INK)
+    named = [classes[k] if scores.support[k] else f"{classes[k]} (no test image)" for k in order]
+    axes.set_yticks(rows, named, fontsize=11, color=INK)
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.set_xlim(right=1.0 + 0.02 * (1 - axes.get_xlim()[0]))
     axes.set_xlabel("share", fontsize=11, color=INK)
