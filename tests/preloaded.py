@@ -32,7 +32,7 @@ SERVERS = {
     "filterlab": """
         torch torch._dynamo pytorch_lightning pytorch_lightning.callbacks lightning_fabric hydra hydra.compose hydra.utils
         hydra.core.hydra_config omegaconf numpy scipy.stats safetensors.torch sklearn.datasets matplotlib.pyplot PIL.Image jinja2
-        rich.console rich.progress psutil filelock requests yaml ruamel.yaml sqlite3 optuna joblib
+        rich.console rich.progress psutil filelock requests yaml ruamel.yaml sqlite3 optuna joblib submitit
     """,
     "mlflow": """
         mlflow mlflow.models mlflow.pyfunc mlflow.tracking.client mlflow.store.tracking.sqlalchemy_store mlflow.store.db.utils
@@ -51,7 +51,8 @@ PATIENCE = 300.0  # seconds that a server waits for the first who wants somethin
 
 
 def read_early(environment: dict[str, str]) -> dict[str, str]:
-    return {name: text for name, text in environment.items() if name.startswith(READ_EARLY) and name not in NOT_READ}
+    said = {"TMPDIR": "/tmp"} | environment  # which SLURM's jobs are told, and Python takes where it is told nothing
+    return {name: text for name, text in said.items() if name.startswith(READ_EARLY) and name not in NOT_READ}
 
 
 def programs(folder: Path) -> Path:
@@ -126,8 +127,8 @@ class Server:
             self.forget(connection)
             return None
         given = json.loads(said)
-        if read_early(given["environment"]) != self.early:
-            print("a new interpreter for", given["words"], flush=True)
+        if different := {name for name, _ in read_early(given["environment"]).items() ^ self.early.items()}:
+            print("a new interpreter for", given["words"], "because of", *sorted(different), flush=True)
             connection.send(b"no")
             pid = 0
         else:
@@ -187,7 +188,7 @@ def become(given: dict[str, Any], files: list[int], *, given_at_start: dict[str,
     for number in given["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        setattr(sys, name, stream(number, getattr(sys, name)) if number in given["files"] else None)
+        setattr(sys, name, stream(number, getattr(sys, name), unbuffered=given["unbuffered"]) if number in given["files"] else None)
         setattr(sys, f"__{name}__", getattr(sys, name))
     sys.executable = given["python"]
     import multiprocessing.spawn
@@ -206,9 +207,8 @@ def become(given: dict[str, Any], files: list[int], *, given_at_start: dict[str,
         numpy.random.seed()  # as it is in a new process: from the system
 
 
-def stream(number: int, like: io.TextIOWrapper) -> io.TextIOWrapper:
+def stream(number: int, like: io.TextIOWrapper, *, unbuffered: bool) -> io.TextIOWrapper:
     """As Python opens it at its start; encoding and errors are those of the server's own."""
-    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     mode, buffering = ("wb", 0 if unbuffered else -1) if number else ("rb", -1)
     raw = open(number, mode, buffering=buffering, closefd=False)  # noqa: SIM115
     return io.TextIOWrapper(

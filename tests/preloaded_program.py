@@ -12,24 +12,27 @@ import time
 
 BESIDE = "REAL"
 PATIENCE = 120.0  # seconds until a server must be there
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT]
+SUBMITIT = "submitit.core._submit"  # a job of SLURM
 LOKY = "joblib.externals.loky.backend.popen_loky_posix"
 
 
 def main() -> None:
     name = os.path.basename(sys.argv[0])
     program, module, words, safe = name, "", sys.argv, bool(os.environ.get("PYTHONSAFEPATH"))
+    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     if name.startswith("python"):
         program, rest = "python", sys.argv[1:]
-        if rest[:1] == ["-P"]:
-            safe, rest = True, rest[1:]
+        while rest[:1] in (["-P"], ["-u"]):
+            safe, unbuffered, rest = safe or rest[0] == "-P", unbuffered or rest[0] == "-u", rest[1:]
         if rest[:1] == ["-m"]:
             module, words = rest[1], rest[1:]
-    server = {"filterlab.tracking.preloaded": "mlflow", "uvicorn": "mlflow", LOKY: "filterlab"}.get(module, "")
+    elsewhere = {"filterlab.tracking.preloaded": "mlflow", "uvicorn": "mlflow", LOKY: "filterlab", SUBMITIT: "filterlab"}
+    server = elsewhere.get(module, "")
     if not server and (module or name).partition(".")[0] in ("filterlab", "mlflow", "dvc"):
         server = (module or name).partition(".")[0]
     if server:
-        ask(server, program=program, module=module, words=words, safe=safe)
+        ask(server, program=program, module=module, words=words, safe=safe, unbuffered=unbuffered)
     real = os.path.join(BESIDE, name)
     os.execv(real, [real, *sys.argv[1:]])
 

@@ -40,6 +40,7 @@ if sys.argv[1] == "hash":
     sys.exit(hash("anything") % 100)
 if sys.argv[1] == "handle":
     signal.signal(signal.SIGUSR1, lambda *_: sys.exit(7))
+    signal.signal(signal.SIGCONT, lambda *_: sys.exit(8))
 print("ready", flush=True)
 signal.pause()
 """
@@ -91,10 +92,11 @@ def test_a_signal_ends_it(package: Path, python: str, how: signal.Signals, code:
         assert process.wait(30) == code
 
 
-def test_it_handles_a_signal(package: Path, python: str) -> None:
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGUSR1, 7), (signal.SIGCONT, 8)])
+def test_it_handles_a_signal(package: Path, python: str, how: signal.Signals, code: int) -> None:
     with start(package, python, "handle") as process:
-        process.send_signal(signal.SIGUSR1)
-        assert process.wait(30) == 7
+        process.send_signal(how)
+        assert process.wait(30) == code
 
 
 def start(package: Path, python: str, word: str) -> "subprocess.Popen[str]":

@@ -132,27 +132,33 @@ def swept(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> Iterato
         running.callback(pair.kill)
         until(lambda: store.epoch(LATE) >= 1, seconds=200, what="the fourth job is in mid-training")
         cluster.ask("scontrol", "update", f"JobId={jobs[LATE]}", f"TimeLimit={minutes_to_come(cluster, jobs[LATE])}")
-        stop(cluster, jobs[LATE])
+        stop(cluster, store, jobs[LATE])
         until(lambda: store.epoch(CANCELLED) >= 1, seconds=200, what="the second job is in mid-training")
         cluster.ask("scancel", jobs[CANCELLED])
         until(lambda: store.epoch(REQUEUED) >= 2, seconds=200, what="the third job is in mid-training")
         cluster.ask("scontrol", "requeue", jobs[REQUEUED])
         until(lambda: cluster.state(jobs[REQUEUED]) == "PENDING", seconds=60, what="the requeued job is over")
         cluster.ask("scontrol", "update", f"JobId={jobs[REQUEUED]}", "StartTime=now")  # else SLURM waits two minutes
+        logs = [*project.root.glob(f"runs/four/.submitit/*/{jobs[LATE]}_0_log.*")]
+        warned = "the time limit is near; the training goes on until then"
+        until(
+            lambda: any(warned in log.read_text() for log in logs) or cluster.state(jobs[LATE]) != "RUNNING",
+            seconds=200,
+            what="the fourth job is told of its limit",
+        )
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have come to its limit by now
+            stop(cluster, store, jobs[LATE])
         printed, _ = sweep.communicate(timeout=300)
         both, _ = pair.communicate(timeout=300)
     yield Swept(sweep.returncode, printed, both, store, jobs, project.root)
 
 
-def stop(cluster: Cluster, job: str) -> None:
-    """Let its training sleep until SLURM wakes it to end it: it would keep a core busy for as long."""
+def stop(cluster: Cluster, store: Store, job: str) -> None:
+    """Let its training sleep until SLURM wakes it, by its next signal: it would keep a core busy for as long."""
     number = cluster.ask("squeue", "--noheader", "--format=%A", f"--jobs={job}")
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        command, environment = process.info["cmdline"] or [], process.info["environ"] or {}
-        if environment.get("SLURM_JOB_ID") == number and command[1:4] == ["-u", "-m", "submitit.core._submit"]:
-            process.suspend()
-            return
-    pytest.fail(f"job {job} has no training")
+    ours = "run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'filterlab.slurm_job' AND value = ?)"
+    ((process,),) = store.ask(f"SELECT value FROM tags WHERE key = 'filterlab.process' AND {ours}", number)
+    psutil.Process(int(process.split()[0])).suspend()
 
 
 def minutes_to_come(cluster: Cluster, job: str) -> int:
@@ -231,7 +237,7 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
         (rate,) = [word.partition("=")[2] for word in entry["overrides"] if word.startswith("optimizer.lr=")]
         jobs[float(rate)] = entry["job"]
     failed, runs = jobs[1e6], jobs[1e-3]
-    stop(cluster, runs)
+    stop(cluster, swept.store, runs)
     until(lambda: cluster.state(failed) == "FAILED", seconds=60, what="SLURM knows the job as failed")
     assert "ExitCode=1:0" in cluster.ask("scontrol", "show", "job", failed)
     with project(*words) as again:
