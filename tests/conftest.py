@@ -5,6 +5,7 @@ import resource
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import spawn
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,27 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         connection.close()
 
 
+@contextmanager
+def chosen(python: Path) -> Iterator[Path]:
+    """Within the block it is sys.executable, and runs the processes of joblib and multiprocessing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(python))
+        patch.setattr(spawn, "_python_exe", os.fsencode(python))
+        yield python
+
+
 @pytest.fixture
-def python(programs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def python(programs: Path) -> Iterator[Path]:
     """The folder's python, which is sys.executable too."""
-    monkeypatch.setattr(sys, "executable", str(programs / "python"))
-    return programs / "python"
+    with chosen(programs / "python") as python:
+        yield python
+
+
+@pytest.fixture(scope="module")
+def python_of_module(programs: Path) -> Iterator[Path]:
+    """The same for all tests of a module."""
+    with chosen(programs / "python") as python:
+        yield python
 
 
 @pytest.fixture

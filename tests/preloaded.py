@@ -51,7 +51,10 @@ PATIENCE = 300.0  # seconds that a server waits for the first who wants somethin
 
 
 def read_early(environment: dict[str, str]) -> dict[str, str]:
-    said = {"TMPDIR": "/tmp"} | environment  # which SLURM's jobs are told, and Python takes where it is told nothing
+    # What an interpreter takes where it is told nothing: SLURM tells its jobs of /tmp, and joblib tells each library of threads.
+    said = {"TMPDIR": "/tmp"} | environment
+    if threads := environment.get("OMP_NUM_THREADS"):
+        said = {"MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads} | said
     return {name: text for name, text in said.items() if name.startswith(READ_EARLY) and name not in NOT_READ}
 
 
@@ -188,7 +191,9 @@ def become(given: dict[str, Any], files: list[int], *, given_at_start: dict[str,
     for number in given["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        setattr(sys, name, stream(number, getattr(sys, name), unbuffered=given["unbuffered"]) if number in given["files"] else None)
+        setattr(
+            sys, name, stream(number, getattr(sys, name), unbuffered=given["unbuffered"]) if number in given["files"] else None
+        )
         setattr(sys, f"__{name}__", getattr(sys, name))
     sys.executable = given["python"]
     import multiprocessing.spawn

@@ -27,7 +27,13 @@ def main() -> None:
             safe, unbuffered, rest = safe or rest[0] == "-P", unbuffered or rest[0] == "-u", rest[1:]
         if rest[:1] == ["-m"]:
             module, words = rest[1], rest[1:]
-    elsewhere = {"filterlab.tracking.preloaded": "mlflow", "uvicorn": "mlflow", LOKY: "filterlab", SUBMITIT: "filterlab"}
+    elsewhere = {
+        "filterlab.tracking.preloaded": "mlflow",
+        "uvicorn": "mlflow",
+        LOKY: "filterlab",
+        SUBMITIT: "filterlab",
+        "pytest": "filterlab",
+    }
     server = elsewhere.get(module, "")
     if not server and (module or name).partition(".")[0] in ("filterlab", "mlflow", "dvc"):
         server = (module or name).partition(".")[0]

@@ -39,7 +39,7 @@ def test_missing_data_say_which_stage_makes_them(tmp_path: Path) -> None:
         _ = Context(tmp_path, quick=True, record=lambda record: None).train
 
 
-def test_jobs_side_by_side_give_the_bits_of_a_job_alone(mnist_root: Path) -> None:
+def test_jobs_side_by_side_give_the_bits_of_a_job_alone(mnist_root: Path, python: Path) -> None:
     points: list[Record] = []
     context = Context(mnist_root, quick=True, record=points.append)
     jobs = [job(context, 0, test=True), job(context, 1, test=True), job(context, 0, test=True)]

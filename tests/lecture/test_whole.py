@@ -20,7 +20,7 @@ WORKED_OUT = {str(topic.number): topic for topic in all_topics() if topic.comput
 
 
 @pytest.fixture(scope="module")
-def root(mnist_root: Path) -> Path:
+def root(mnist_root: Path, python_of_module: Path) -> Path:
     (mnist_root / "params.yaml").unlink()
     (mnist_root / "params.yaml").write_text("data: digits\n")  # params.yaml has no say in the lecture
     with contextlib.chdir(mnist_root):

@@ -52,6 +52,7 @@ HERE = "tests/pipeline/test_remote.py"
 ELSEWHERE = {
     "README.md": {
         "make test": ".ci/run",
+        "make lint": ".ci/run",
         "make lecture": "tests/lecture/test_whole.py",
         "make ui": "tests/ui/test_mlflow_ui.py",
         "make pictures": "tests/ui/test_pictures.py",
