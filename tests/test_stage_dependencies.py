@@ -30,7 +30,7 @@ OF_A_STAGE = {
     },
     "preprocess": {"filterlab.config": RESOLVED, "filterlab.data.progress": "what is printed"},
     "train": {"filterlab.config": RESOLVED}
-    | {f"filterlab.data.{name}": PREPARED for name in ("arrays", "idx", "prepare", "published", "split")},
+    | {f"filterlab.data.{name}": PREPARED for name in ("arrays", "idx", "prepare", "published", "ready", "split")},
     "evaluate": {"filterlab.config": RESOLVED, "filterlab.data.arrays": PREPARED},
     "visualize": {"filterlab.config": RESOLVED, "filterlab.data.arrays": PREPARED},
     "report": {"filterlab.config": RESOLVED},

@@ -12,7 +12,7 @@ from filterlab.config import compose, schema
 from filterlab.data import arrays, idx, published
 from filterlab.data.formats import idx as idx_format
 from filterlab.data.prepare import prepare
-from filterlab.errors import DataError
+from filterlab.errors import DataError, UnreachableError
 from filterlab.seal import sha256
 from filterlab.sweeps import frozen
 from filterlab.sweeps import sweep as sweeps
@@ -101,15 +101,18 @@ def test_what_preprocess_made_is_kept_where_the_files_are_not_here(root: Path, d
     assert digest_of(data, sweep) == made.train_card.digest
 
 
-def test_what_is_not_here_or_damaged_is_named_and_nothing_kept(root: Path, data: schema.Data, sweep: Sweep) -> None:
+def test_what_is_not_here_or_damaged_is_named_and_nothing_kept(
+    root: Path, data: schema.Data, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FILTERLAB_MIRROR", raising=False)
     path = root / "data/raw/MNIST/raw/train-labels-idx1-ubyte"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"\0")
     for act in (lambda: frozen.check_data([data], root=root), lambda: frozen.freeze_data(sweep, [data], root=root)):
         with pytest.raises(DataError, match=r"train-labels-idx1-ubyte is damaged, .*; `dvc repro download` brings it anew"):
             act()
-    other = dataclasses.replace(data, name="other", folder="Other")
-    with pytest.raises(DataError, match=r"data/raw/Other is missing: `dvc repro preprocess` with data=other in params\.yaml"):
+    other = dataclasses.replace(data, name="other", folder="Other", mirrors=[])
+    with pytest.raises(UnreachableError, match=r"train-images-idx3-ubyte\.gz of other: no mirror has delivered it"):
         frozen.freeze_data(sweep, [other], root=root)
     assert not (sweep.folder / "frozen").exists()
 

@@ -77,12 +77,12 @@ def test_more_trials_run_with_the_conf_the_code_and_the_data_it_began_with(proje
     code.write_text(kept[code] + "\n\ndef line(*a, **b):\n    return 'edited'\n")
     (project.root / "data").rename(project.root / "away")
     printed = project.run(*GRID[:-1], "seed=0,1,2")
-    missing = project.run(*GRID[:-1], "seed=0", "data.seed=0,1", code=3)
+    missing = project.run(*GRID[:-1], "seed=0", "data.mirrors=[]", "data.seed=0,1", code=69, FILTERLAB_MIRROR="")
     (project.root / "away").rename(project.root / "data")
     for path, text in kept.items():
         path.write_text(text)
     assert "6 trials, 4 done: 2 to run" in printed and "epoch 2/2" in printed and "edited" not in printed
-    assert "data/raw/MNIST is missing: `dvc repro preprocess` with data=mnist" in missing and "Traceback" not in missing
+    assert "mnist: no mirror has delivered it" in missing and "Traceback" not in missing
     assert len(project.children()) == 6
     rates = {
         project.ask("select value from params where run_uuid = ? and key = 'optimizer.lr'", run_id)[0]
@@ -254,7 +254,7 @@ def test_without_slurm_nothing_is_frozen(project: Any, tmp_path: Path, monkeypat
         (["train", "-m", "optimizer.lr=0,1", "model=mpl,mlp"], 2, "model: no option 'mpl'"),
         (["train", "-m", "tracking=off", "seed=0,1"], 2, "a sweep is remembered by its store"),
         (["train", "-m", "--sweep", "../up", "seed=0,1"], 2, "sweep '../up'"),
-        (["train", "-m", "data=fashion_mnist", "seed=0,1"], 3, "data/raw/FashionMNIST is missing"),
+        (["train", "-m", "data=fashion_mnist", "data.mirrors=[]", "seed=0,1"], 69, "fashion_mnist: no mirror has delivered it"),
         (
             ["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.metric=test/accuracy", "optimizer.lr=interval(0,1)"],
             2,
@@ -264,7 +264,10 @@ def test_without_slurm_nothing_is_frozen(project: Any, tmp_path: Path, monkeypat
     ],
     ids=lambda part: " ".join(part[-2:]) if isinstance(part, list) else "",
 )
-def test_bad_input_launches_nothing(project: Any, words: list[str], code: int, expected: str) -> None:
+def test_bad_input_launches_nothing(
+    project: Any, words: list[str], code: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FILTERLAB_MIRROR", raising=False)
     runs, folders = project.children(), sorted((project.root / "runs").iterdir())
     assert expected in project.here(*words, code=code)
     assert (project.children(), sorted((project.root / "runs").iterdir())) == (runs, folders)

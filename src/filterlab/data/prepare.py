@@ -64,16 +64,16 @@ def prepare(data: schema.Data, *, raw: Path) -> Prepared:
     )
 
 
-def training_data(data: schema.Data, *, raw: Path, processed: Path) -> tuple[Card, LabelledImages, LabelledImages]:
-    """Card, training and validation images: preprocess's where it made what is asked for, else made in memory from `raw`.
+def load(processed: Path) -> tuple[Card, LabelledImages, LabelledImages]:
+    """Card, training and validation images that lie prepared in a folder. Raises DataError: they are missing or damaged."""
+    card, parts = arrays.load(processed / "train")
+    return card, parts["train"], parts["validation"]
 
-    Raises DataError: they are missing or damaged.
-    """
-    if is_prepared(data, processed):
-        card, parts = arrays.load(processed / "train")
-        return card, parts["train"], parts["validation"]
-    made = prepare(data, raw=raw)
-    return made.train_card, made.train, made.validation
+
+def save(prepared: Prepared, processed: Path) -> None:
+    """Write processed/train/ and processed/test/. Raises DataError."""
+    arrays.save(processed / "train", {"train": prepared.train, "validation": prepared.validation}, prepared.train_card)
+    arrays.save(processed / "test", {"test": prepared.test}, prepared.test_card)
 
 
 def made_from(data: schema.Data) -> str:

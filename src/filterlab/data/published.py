@@ -4,6 +4,7 @@ digests.json holds what was asked for (`data.files`, empty for files made here) 
 written. Who reads the files checks both, so that neither damage nor another data set of the same folder goes unseen.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +36,34 @@ def digests(raw: Path, data: schema.Data) -> dict[str, str]:
     if found["asked"] != data.files:
         raise DataError(f"{path.parent} holds the files of another data set than {data.name}: {_REMEDY}")
     return dict(found["digests"])
+
+
+def holds(raw: Path, data: schema.Data) -> bool:
+    """Whether the files of this data set were written there. Raises DataError: the record is damaged."""
+    path = raw / data.folder / DIGESTS
+    return path.exists() and seal.read(path, keys=["asked"], remedy=_REMEDY)["asked"] == data.files
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether all files below a folder of data/raw are as they were written there (none is: an empty folder is)."""
+    found = {path for path in folder.rglob("*") if not path.is_dir()}
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if not found:
+        return True
+    try:
+        recorded = seal.read(folder / DIGESTS, keys=["asked", "digests"], remedy=_REMEDY)
+    except DataError:
+        return False
+    for path in found - {folder / DIGESTS}:
+        content = path.read_bytes()
+        known = path.parent == folder / "raw" and (
+            recorded["digests"].get(path.name) == seal.sha256(content)
+            or recorded["asked"].get(path.name) == hashlib.md5(content, usedforsecurity=False).hexdigest()
+        )
+        if not known:
+            return False
+    return True
 
 
 def read(raw: Path, data: schema.Data, part: str) -> tuple[np.ndarray, np.ndarray]:

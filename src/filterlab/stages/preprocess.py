@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from filterlab.config import resolved, schema
-from filterlab.data import arrays, progress
+from filterlab.data import prepare, progress
+from filterlab.data.own import state
 from filterlab.data.own.write import write
-from filterlab.data.prepare import prepare
 
 
 def run(root: Path) -> None:
@@ -15,7 +15,6 @@ def run(root: Path) -> None:
     if isinstance(data, schema.Own):
         with progress.on(sys.stderr, counting="images") as watched:
             write(data, root=root, processed=processed, scratch=root / "data/partial", progress=watched)
-        return
-    prepared = prepare(data, raw=root / "data/raw")
-    arrays.save(processed / "train", {"train": prepared.train, "validation": prepared.validation}, prepared.train_card)
-    arrays.save(processed / "test", {"test": prepared.test}, prepared.test_card)
+        state.record(data, processed, root)
+    else:
+        prepare.save(prepare.prepare(data, raw=root / "data/raw"), processed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from filterlab import tracking
 from filterlab.config import resolved, schema
-from filterlab.data import prepare
+from filterlab.data import ready
 from filterlab.data.arrays import Card, LabelledImages
 from filterlab.repository import folder_md5
 from filterlab.runs import facts, folder, logging, promoted
@@ -35,8 +35,8 @@ def run(root: Path) -> None:
 
 
 def load(config: schema.Config, root: Path) -> Images:
-    """The prepared data; made in memory where preprocess has not run since they were asked for. Raises DataError."""
-    return prepare.training_data(config.data, raw=root / "data/raw", processed=root / "data/processed")
+    """The prepared data, by preprocess or else beside the pipeline's, in data/sets/. Raises DataError."""
+    return ready.load(config.data, root)
 
 
 def train(

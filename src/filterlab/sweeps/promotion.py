@@ -127,9 +127,9 @@ def check_run(root: Path, run: Found) -> None:
 
 def check_data(root: Path, run: Found, config: schema.Config) -> None:
     """Raises UserError where the data that are prepared here for that configuration are not those the run learned from."""
-    from filterlab.data.prepare import training_data
+    from filterlab.data import ready
 
-    here = training_data(config.data, raw=root / "data/raw", processed=root / "data/processed")[0].digest
+    here = ready.load(config.data, root)[0].digest
     if run.tags.get("filterlab.data") != here:
         raise UserError(
             f"run {run.id} learned from other data ({run.tags.get('filterlab.data', 'unknown')[:12]}) than {config.data.name} "
