@@ -49,5 +49,7 @@ def option(path: Path, **changes: Any) -> schema.Own:
         "fit": "pad",
         "on_broken": "stop",
         "test": 0.2,
+        "roles": {},
+        "transpose": False,
     }
     return schema.Own(**(fields | changes))

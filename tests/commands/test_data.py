@@ -31,7 +31,7 @@ def test_a_folder(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = compose.compose(root / "conf", ["data=herbs"]).data
     assert data == herbs.option(Path("../herbs"), height=28, width=30)
     text = (root / "conf/data/herbs.yaml").read_text()
-    assert "# all 30x28" in text and "test: 0.2  # of all pictures" in text
+    assert "# all 30x28" in text and "test: 0.2  # of all images" in text
     assert document.values(text)["classes"] == ["basil", "mint", "thyme"]
 
 

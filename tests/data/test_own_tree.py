@@ -12,9 +12,10 @@ import pytest
 
 import herbs
 from filterlab.data.own import tree
-from filterlab.data.own.collection import pictures, read_all
+from filterlab.data.own.collection import read_all
 from filterlab.data.own.layout import Entry
 from filterlab.data.own.picture import Seen
+from filterlab.data.own.sources import pictures
 from filterlab.data.progress import Progress
 from filterlab.errors import DataError
 
@@ -39,7 +40,7 @@ PACKED: dict[str, Callable[[Path, Path], None]] = {
 
 
 def contents(path: Path, scratch: Path) -> list[tuple[Entry, Seen]]:
-    found = pictures(path, scratch)
+    found = pictures(path, scratch, herbs.option(path))
     assert {type(place).__name__ for place in found.places} <= {"OnDisk", "InZip", "InTar"}
     seen = read_all(found, None, None, progress=Progress())
     return [

@@ -30,7 +30,7 @@ NO_COMMANDS = {
         "# src/filterlab/models/architectures/narrow.py",
         "# src/filterlab/training/optimizers.py",
     ],
-    "docs/data.md": ["herbs/basil/1.jpg", "herbs/train/basil/1.jpg"],
+    "docs/data.md": ["herbs/basil/1.jpg", "herbs/train/basil/1.jpg", "label,pixel0", "file,label"],
     "docs/cluster.md": ["hydra.launcher.max_num_timeout=3"],
     "docs/server.md": ["import os\nfrom mlflow"],
 }

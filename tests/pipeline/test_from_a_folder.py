@@ -57,3 +57,15 @@ def test_dvc_sees_the_pictures(project: Any) -> None:
     assert list(json.loads(project.run("dvc", "status", "--json"))) == ["train", "evaluate", "visualize"]
     (folder / "mint/copy.png").unlink()
     assert project.ran(project.run("dvc", "repro")) == [], "the first ones come from the cache"
+
+
+def test_a_training_by_hand_prepares_what_it_needs(project: Any) -> None:
+    """The pipeline's data stay as they are, and so does its model."""
+    other = herbs.grow(project.root.parent / "others", width=30, height=28, first=50)
+    project.run("filterlab", "data", "add", str(other))
+    before = project.run("dvc", "status", "--json", "preprocess", "train")
+    said = project.run("filterlab", "train", "data=others", "trainer.max_epochs=1")
+    assert "validation" in said and len([*(project.root / "data/sets").glob("others-*/train/card.json")]) == 1
+    assert project.run("dvc", "status", "--json", "preprocess", "train") == before
+    said = project.run("filterlab", "train", "-m", "data=others,herbs", "trainer.max_epochs=1", "--sweep", "both")
+    assert "2 done" in said or "2 trials" in said

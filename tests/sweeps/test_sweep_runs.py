@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -70,19 +71,20 @@ def test_again_there_is_nothing_to_run(project: Any) -> None:
 
 
 def test_more_trials_run_with_the_conf_the_code_and_the_data_it_began_with(project: Any) -> None:
-    """`dvc repro` with another data set empties data/raw and data/processed; other data are missed before a launch."""
+    """`dvc repro` with another data set replaces data/processed; data that can't be fetched are missed before a launch."""
     option, code = project.root / "conf/optimizer/adam.yaml", project.root / "src/filterlab/stages/train.py"
     kept = {path: path.read_text() for path in (option, code)}
     option.write_text(kept[option].replace("lr: 1.0e-3", "lr: 7.0e-3"))
     code.write_text(kept[code] + "\n\ndef line(*a, **b):\n    return 'edited'\n")
     (project.root / "data").rename(project.root / "away")
     printed = project.run(*GRID[:-1], "seed=0,1,2")
-    missing = project.run(*GRID[:-1], "seed=0", "data.mirrors=[]", "data.seed=0,1", code=69, FILTERLAB_MIRROR="")
+    missing = project.run(*GRID[:-1], "seed=0", "data.seed=0,1", code=3, FILTERLAB_MIRROR="/nowhere")
+    shutil.rmtree(project.root / "data")  # where the files would have been fetched to
     (project.root / "away").rename(project.root / "data")
     for path, text in kept.items():
         path.write_text(text)
     assert "6 trials, 4 done: 2 to run" in printed and "epoch 2/2" in printed and "edited" not in printed
-    assert "mnist: no mirror has delivered it" in missing and "Traceback" not in missing
+    assert "FILTERLAB_MIRROR is '/nowhere', which is no folder" in missing and "Traceback" not in missing
     assert len(project.children()) == 6
     rates = {
         project.ask("select value from params where run_uuid = ? and key = 'optimizer.lr'", run_id)[0]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from filterlab.config import declared
-from filterlab.config.faults import short
+from filterlab.config.faults import short, unknown_key
 from filterlab.config.section import COUNT, SEEDS, SIDE, Section, value
 from filterlab.data import augment, formats
 from filterlab.data.augment import Augment
@@ -19,7 +19,8 @@ from filterlab.training import optimizers, schedules
 from filterlab.training.optimizers import Optimizer
 from filterlab.training.schedules import Schedule
 
-SOURCES = ["pictures"]  # what of a user's own there is to read: the keys of data.own.SOURCES
+SOURCES = ["pictures", "csv", "npz", "idx"]  # what of a user's own there is to read: the keys of data.own.SOURCES
+ROLES = [f"{part}_{what}" for part in ("train", "validation", "test") for what in ("images", "labels")]
 DIGITS = ("digits", "Digits")  # name and folder of scikit-learn's digits, the only data set whose files are made here
 
 
@@ -91,12 +92,24 @@ class Own(Data):
         "share of the images kept apart for the test, seeded and stratified; 0: the source says which", ge=0, lt=1
     )
     validation: float = value("share of the training images kept for validation; 0: the source says which", ge=0, lt=1)
+    roles: dict[str, str] = value(
+        "of npz and idx: train_images, train_labels, and the same of validation and test -> the array's or the file's name",
+        text="name",
+        values="name",
+        most=6,
+        default={},
+    )
+    transpose: bool = value("of csv, npz and idx: whether the images' rows and columns are exchanged, as EMNIST's", default=False)
 
     def faults_of_files(self) -> Iterator[str]:
         if self.files or self.mirrors:
             yield f"data.files and data.mirrors are of files that are fetched, and {self.name} is read at data.path: empty them"
         if self.channels not in (1, 3):
             yield f"data.channels is {self.channels}, expected 1 (gray) or 3 (red, green, blue) with data.source {self.source}"
+        if unknown := sorted(self.roles.keys() - set(ROLES)):
+            yield f"data.roles: {unknown_key(unknown[0], ROLES)}"
+        if self.source in ("npz", "idx") and (missing := [role for role in ROLES[:2] if role not in self.roles]):
+            yield f"data.roles lacks {' and '.join(missing)}, expected the names of what data.source {self.source} reads"
 
 
 @dataclass

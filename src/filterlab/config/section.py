@@ -30,7 +30,10 @@ def value(doc: str, *, default: Any = dataclasses.MISSING, **bounds: Any) -> Any
     most, least: entries of a list or a mapping. The other bounds hold for each entry; of a mapping `text` for its keys, `values`
         for what they stand for.
     """
-    return dataclasses.field(default=default, metadata={"doc": doc, "bounds": bounds})
+    about = {"doc": doc, "bounds": bounds}
+    if isinstance(default, dict):  # each section gets its own
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=about)
+    return dataclasses.field(default=default, metadata=about)
 
 
 class Names(dict[str, Any]):

@@ -66,7 +66,7 @@ def keys(kind: Any, given: Mapping[Any, Any], place: str) -> list[str]:
     called = f" ({short(given['name'], quoted=False)})" if place and "." not in place and "name" in given else ""
     where = f" in {place}{called}" if place else ""
     faults = [f"{dotted(place, key)}: {unknown_key(str(key), list(fields), where)}" for key in given if key not in fields]
-    required = (name for name, field in fields.items() if field.default is dataclasses.MISSING)
+    required = (name for name, field in fields.items() if field.default is dataclasses.MISSING is field.default_factory)
     return faults + [f"{dotted(place, name)} has no value" for name in required if name not in given]
 
 

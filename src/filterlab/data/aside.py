@@ -78,4 +78,7 @@ def alone(folder: Path) -> Iterator[None]:
     with blaming(lock, verb="write"):
         lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
-        yield
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # while it is held: who has waited for it takes a new one, as filelock sees

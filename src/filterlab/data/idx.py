@@ -8,6 +8,7 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,15 @@ def read(path: Path) -> np.ndarray:
     """
     with blaming(path, verb="read"):
         content = path.read_bytes()
-    return parse(_unzip(content, path) if path.suffix == ".gz" else content, path)
+    return parse(unzip(content, path) if path.suffix == ".gz" else content, path)
 
 
-def parse(content: bytes, path: Path) -> np.ndarray:
-    """The array in the content of the unpacked file `path`; see `read`.
+# type of the elements -> NumPy's, big-endian
+ELEMENTS = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def parse(content: bytes, path: Path, *, kinds: Collection[int] = (UNSIGNED_BYTE,)) -> np.ndarray:
+    """The array in the content of the unpacked file `path`; see `read`. kinds: the types that its elements may have.
 
     The header is believed only where the file is as long as it says. Raises DataError otherwise, naming the file, what was
     found and what was expected.
@@ -38,10 +43,11 @@ def parse(content: bytes, path: Path) -> np.ndarray:
     if len(content) < 4:
         raise DataError(f"{path}: {len(content)} bytes, expected at least the 4 of the magic number of an IDX file")
     zeros, kind, dimensions = struct.unpack_from(">HBB", content)
-    if zeros != 0 or kind != UNSIGNED_BYTE or not 1 <= dimensions <= MAX_DIMENSIONS:
+    if zeros != 0 or kind not in kinds or not 1 <= dimensions <= MAX_DIMENSIONS:
+        what = "unsigned bytes" if kinds == (UNSIGNED_BYTE,) else f"elements of one of the types {', '.join(map(hex, kinds))}"
         raise DataError(
             f"{path}: magic number 0x{content[:4].hex()}, expected 0x00000801 to 0x0000080{MAX_DIMENSIONS} "
-            f"(IDX, unsigned bytes, 1 to {MAX_DIMENSIONS} dimensions)"
+            f"(IDX, {what}, 1 to {MAX_DIMENSIONS} dimensions)"
         )
     header = 4 + 4 * dimensions
     if len(content) < header:
@@ -50,11 +56,12 @@ def parse(content: bytes, path: Path) -> np.ndarray:
     size = " x ".join(str(length) for length in shape)
     if 0 in shape:
         raise DataError(f"{path}: its header says {size} elements, expected at least one")
-    expected, found = math.prod(shape), len(content) - header
+    element = np.dtype(ELEMENTS[kind])
+    expected, found = math.prod(shape) * element.itemsize, len(content) - header
     if found != expected:
         what = f"cut short by {expected - found:,} bytes" if found < expected else f"{found - expected:,} bytes too many"
         raise DataError(f"{path}: {found:,} bytes after the header, expected {expected:,} ({size}): {what}")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, element, offset=header).reshape(shape)
 
 
 def write(path: Path, array: np.ndarray) -> None:
@@ -80,7 +87,7 @@ def encode(array: np.ndarray) -> bytes:
     return struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
 
 
-def _unzip(content: bytes, path: Path) -> bytes:
+def unzip(content: bytes, path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except EOFError as error:

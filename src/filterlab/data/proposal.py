@@ -7,15 +7,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import yaml
 
 from filterlab.config import document, schema
 from filterlab.config.section import SIDE
-from filterlab.data.own.collection import SOURCES, read_all
-from filterlab.data.own.division import Division, divide, readable
-from filterlab.data.own.layout import some
+from filterlab.data.own.collection import read_all
+from filterlab.data.own.division import STRADDLING, Division, divide, readable
+from filterlab.data.own.layout import Entry, some
 from filterlab.data.own.picture import Seen
+from filterlab.data.own.sources import SOURCES, tell
 from filterlab.data.progress import Progress
 from filterlab.errors import DataError, UserError
 
@@ -24,6 +26,12 @@ KEPT = 96
 SHORTER = 28  # pixels of the shorter side that are proposed at least: the default network takes no less than some 24
 GRAY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 TINY = 10  # images, below which a class is said to be tiny
+FOUND = {
+    "pictures": "pictures by class, in a folder or an archive",
+    "csv": "a CSV of labels and pixels, or of file names and labels",
+    "npz": "an .npz of images and labels",
+    "idx": "IDX files",
+}
 NAME = r"[A-Za-z][\w-]*"
 
 
@@ -38,72 +46,73 @@ class Proposal:
 
 def propose(path: Path, *, name: str, root: Path, progress: Progress) -> Proposal:
     """Look at every image, and propose an option. Raises DataError: nothing that could be trained on lies there."""
+    source, place, roles = tell(path)
+    where = str(place) if place.is_absolute() else os.path.relpath(place, root)
+    values: dict[str, Any] = {"name": name, "folder": name, "source": source, "path": where, "roles": roles, "transpose": False}
+    values |= {"mirrors": [], "files": {}, "take": "all", "take_n": 0, "split": "stratified", "seed": 0}
+    values |= {
+        "fit": "pad",
+        "on_broken": "skip",
+        "test": 0.0,
+        "validation": 0.0,
+        "classes": [],
+        "channels": 3,
+        "height": 0,
+        "width": 0,
+    }
     with tempfile.TemporaryDirectory() as scratch:
-        found = SOURCES["pictures"](path, Path(scratch))
+        found = SOURCES[source](place, Path(scratch), schema.Own(**values))
         seen = read_all(found, None, None, progress=progress)
-    sound, broken = readable(found.entries, seen)
+    sound, broken = readable(found, seen)
     if not sound:
         named = "".join(f"\n  - {name}: {fault}" for name, fault in broken[:5])
-        raise DataError(f"{path} has no picture that can be read, expected some in a folder for each class{named}")
-    entries = [found.entries[row] for row in sound]
-    counts = Counter(entry.label for entry in entries)
-    classes = sorted({entry.label for entry in found.entries})
+        raise DataError(f"{path} has no image that can be read, expected some of each class{named}")
+    entries, read = [found.entries[row] for row in sound], [seen[row] for row in sound]
+    counts = Counter({label: 0 for label in found.classes})
+    counts.update(entry.label for entry in entries)
     if len(counts) < 2:
-        raise DataError(
-            f"{path} has pictures of one class alone ({next(iter(counts))}), expected a folder for each of two or more"
-        )
-    if empty := sorted(set(classes) - set(counts)):
-        raise DataError(f"{path} has no picture that can be read of {some(empty)}: add some, or remove the folder")
-    read = [seen[row] for row in sound]
+        raise DataError(f"{path} has images of one class alone ({next(iter(counts))}), expected two classes or more")
+    if empty := [label for label, count in counts.items() if not count]:
+        raise DataError(f"{path} has no image that can be read of {some(empty)}: add some, or remove the class")
     height, width, why_size = size(read)
     modes = Counter(about.mode for about in read)
-    gray = set(modes) <= GRAY
-    parts = Counter(entry.part for entry in entries)
-    shares = {part: 0.0 if part in parts else share for part, share in [("test", 0.2), ("validation", 0.1)]}
-    data = schema.Own(
-        name=name,
-        folder=name,
-        classes=classes,
-        channels=1 if gray else 3,
-        height=height,
-        width=width,
-        mirrors=[],
-        files={},
-        take="all",
-        take_n=0,
-        validation=shares["validation"],
-        split="stratified",
-        seed=0,
-        source="pictures",
-        path=str(path) if path.is_absolute() else os.path.relpath(path, root),
-        fit="pad",
-        on_broken="stop",
-        test=shares["test"],
-    )
-    division = divide(found.entries, seen, schema.Own(**{**vars(data), "on_broken": "skip"}))
+    parts = {entry.part for entry in entries}
+    values |= {"classes": list(counts), "channels": 1 if set(modes) <= GRAY else 3, "height": height, "width": width}
+    values |= {part: 0.0 if part in parts else share for part, share in [("test", 0.2), ("validation", 0.1)]}
+    division = divide(found, seen, schema.Own(**values))
     by_mode = ", ".join(f"{mode} {count:,}" for mode, count in modes.most_common())
+    animated = sum(about.frames > 1 for about in read)
     facts = {
-        "found": f"{'a folder' if path.is_dir() else 'an archive'} of pictures by class",
-        "pictures": f"{len(sound):,} of {len(counts):,} classes: {numbers(counts)}",
+        "found": FOUND[source],
+        "images": f"{len(sound):,} of {len(counts):,} classes: {numbers(counts)}",
         "sizes": why_size,
-        "modes": by_mode
-        + (f"; {animated:,} with several frames" if (animated := sum(about.frames > 1 for about in read)) else ""),
+        "modes": by_mode + (f"; {animated:,} with several frames" if animated else ""),
         "split": described(parts, division),
     }
-    if tiny := [label for label, count in counts.items() if count < TINY]:
-        facts["tiny"] = f"{some(tiny)}: fewer than {TINY} pictures"
-    if max(counts.values()) >= 3 * min(counts.values()):
-        most, least = counts.most_common()[0], counts.most_common()[-1]
-        facts["imbalance"] = f"{most[0]} has {most[1]:,}, {least[0]} {least[1]:,}: look at the macro means, not at the accuracy"
-    if copies := copied([entry.label for entry in entries], read):
-        facts["copies"] = copies
-    if straddling := division.notes.get("copies of images on another side, left out"):
-        facts["straddling"] = f"{straddling:,} pictures that are in the test or validation set too: left out of training"
+    facts |= doubts(counts, entries, read, division)
     if broken:
         facts["broken"] = f"{len(broken):,}: " + some([f"{name} {fault}" for name, fault in broken])
     if strange := len(found.entries) - len(sound) - len(broken):
         facts["no pictures"] = f"{strange:,} other files, left alone"
-    return Proposal(data, facts, written(data, facts, gray=gray))
+    if found.numbered and int(next(iter(counts))):
+        facts["labels"] = f"they count from {next(iter(counts))}: the first class is the label {next(iter(counts))}"
+    data = schema.Own(**values | {"on_broken": "stop"})
+    return Proposal(data, facts, written(data, facts))
+
+
+def doubts(counts: Counter[str], entries: list[Entry], seen: list[Seen], division: Division) -> dict[str, str]:
+    """What may be wrong with images that can be read."""
+    facts = {}
+    if tiny := [label for label, count in counts.items() if count < TINY]:
+        facts["tiny"] = f"{some(tiny)}: fewer than {TINY} images"
+    if max(counts.values()) >= 3 * min(counts.values()):
+        most, least = counts.most_common()[0], counts.most_common()[-1]
+        facts["imbalance"] = f"{most[0]} has {most[1]:,}, {least[0]} {least[1]:,}: look at the macro means, not at the accuracy"
+    if copies := copied([entry.label for entry in entries], seen):
+        facts["copies"] = copies
+    if straddling := division.notes.get(STRADDLING):
+        facts["straddling"] = f"{straddling:,} images that are in the test or validation set too: left out of training"
+    return facts
 
 
 def size(seen: list[Seen]) -> tuple[int, int, str]:
@@ -128,14 +137,14 @@ def size(seen: list[Seen]) -> tuple[int, int, str]:
 
 def numbers(counts: Counter[str]) -> str:
     """Counts by class, the first of many."""
-    listed = [f"{label} {counts[label]:,}" for label in sorted(counts)]
+    listed = [f"{label} {count:,}" for label, count in counts.items()]
     return ", ".join(listed[:10]) + (f", and {len(listed) - 10:,} more" if len(listed) > 10 else "")
 
 
-def described(parts: Counter[str], division: Division) -> str:
+def described(parts: set[str], division: Division) -> str:
     said = [part for part in ("train", "validation", "test") if part in parts]
     counts = ", ".join(f"{len(division.rows[part]):,} {part}" for part in ("train", "validation", "test"))
-    return f"{'by folders: ' + ', '.join(said) if said else 'none by folders'}; so there are {counts}"
+    return f"{'by the source: ' + ', '.join(said) if said else 'none by the source'}; so there are {counts}"
 
 
 def copied(labels: list[str], seen: list[Seen]) -> str:
@@ -145,11 +154,11 @@ def copied(labels: list[str], seen: list[Seen]) -> str:
         by_digest.setdefault(about.digest, set()).add(label)
     copies = len(seen) - len(by_digest)
     contradictory = sum(len(named) > 1 for named in by_digest.values())
-    words = f"{copies:,} pictures have the same bytes as another: they stay on one side of the split" if copies else ""
+    words = f"{copies:,} images have the same bytes as another: they stay on one side of the split" if copies else ""
     return words + (f"; {contradictory:,} are in several classes at once" if contradictory else "")
 
 
-def written(data: schema.Own, facts: dict[str, str], *, gray: bool) -> str:
+def written(data: schema.Own, facts: dict[str, str]) -> str:
     """The option's file: values with their reasons."""
 
     def text(value: object) -> str:
@@ -158,22 +167,23 @@ def written(data: schema.Own, facts: dict[str, str], *, gray: bool) -> str:
 
     broken = f"{facts['broken'].partition(':')[0]} can't be read; " if "broken" in facts else ""
     says = {
-        "test": "the folder test/ says which"
-        if not data.test
-        else "of all pictures, drawn with the seed; evaluate alone reads them",
-        "validation": "the folder val/ says which" if not data.validation else "of the training images, drawn with the seed",
+        "test": "of all images, drawn with the seed; evaluate alone reads them" if data.test else "the source says which",
+        "validation": "of the training images, drawn with the seed" if data.validation else "the source says which",
     }
-    return f"""# {data.path}: {facts["pictures"]}.
+    arrays = f"roles: {text(data.roles)}  # which array, or file, is what\n" if data.roles else ""
+    if data.source != "pictures":
+        arrays += "transpose: false  # true exchanges rows and columns, as EMNIST's files need\n"
+    return f"""# {data.path}, {facts["found"]}: {facts["images"]}.
 # Written by `filterlab data add`; from now on it is yours.
 name: {text(data.name)}
-source: pictures
+source: {data.source}
 path: {text(data.path)}
-folder: {text(data.folder)}
-classes: {text(data.classes)}
-channels: {data.channels}  # {"gray" if gray else "red, green, blue"}: {facts["modes"]}
+{arrays}folder: {text(data.folder)}
+classes: {text(data.classes)}{"  # names, in the order of the labels" if data.source in ("npz", "idx") else ""}
+channels: {data.channels}  # {"gray" if data.channels == 1 else "red, green, blue"}: {facts["modes"]}
 height: {data.height}  # {facts["sizes"]}; larger shows more, and takes longer
 width: {data.width}
-fit: pad  # all of each picture, scaled, zeros around it; crop: its middle, without zeros
+fit: pad  # all of each image, scaled, zeros around it; crop: its middle, without zeros
 on_broken: stop  # {broken}skip leaves out what can't be read
 mirrors: []
 files: {{}}

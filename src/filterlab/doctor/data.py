@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from filterlab.config import resolved, schema
-from filterlab.data import arrays, prepare, published
+from filterlab.data import arrays, origin, prepare, published
 from filterlab.doctor.finding import Finding
 from filterlab.errors import ConfigError, DataError, UserError
 from filterlab.models import folder
@@ -37,6 +37,10 @@ def check_raw(root: Path) -> Iterator[Finding]:
     data, raw = asked(root), root / "data/raw"
     if data is None or not (raw / data.folder).exists():
         yield Finding(NOT_HERE)
+        return
+    if isinstance(data, schema.Own):
+        missing = "" if origin.place(data, root).exists() else f"correct `path` in conf/data/{data.name}.yaml"
+        yield Finding(f"{data.path}: {'not there' if missing else 'there'}", missing)
         return
     try:
         published.check(raw, data)

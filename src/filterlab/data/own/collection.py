@@ -1,46 +1,45 @@
 """What a user's own source holds: which images, of which classes and parts; and all of them read, in pieces and in parallel."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from filterlab.data.own import layout, tree
+from filterlab.data.own import tree
 from filterlab.data.own.layout import Entry
-from filterlab.data.own.picture import Seen, Shape, look
+from filterlab.data.own.picture import Row, Seen, Shape, look
 from filterlab.data.progress import Progress
 
 PIECE = 250  # images that a process reads at a time
 ALONE = 500  # so many are read sooner than other processes have started
 
 
+Place = tree.Place | Row
+
+
 @dataclass(frozen=True)
 class Collection:
-    """The images of a source, none of them read yet; `places` say where each one's bytes lie."""
+    """The images of a source, none of them read yet; `places` say where each one's bytes lie.
+
+    numbered: the labels are whole numbers, whose order is that of the classes, whatever these are called.
+    listed: each entry was named as an image, and is no file that happens to lie there.
+    """
 
     entries: list[Entry]
-    places: list[tree.Place]
+    places: list[Place]
+    numbered: bool = False
+    listed: bool = False
 
     @property
     def classes(self) -> list[str]:
-        return sorted({entry.label for entry in self.entries})
+        """As the source calls them, in their order."""
+        return sorted({entry.label for entry in self.entries}, key=int if self.numbered else None)
 
     @property
     def parts(self) -> set[str]:
         return {entry.part for entry in self.entries}
-
-
-def pictures(path: Path, scratch: Path) -> Collection:
-    """A folder of pictures by class, or one that is packed. Raises DataError as `tree.files` and `layout.arrange` do."""
-    found = tree.files(path, scratch=scratch)
-    entries = layout.arrange(found, path)
-    return Collection(entries, [found[entry.name] for entry in entries])
-
-
-# data.source -> what collects the images at data.path; scratch: a folder that has to last as long as they are read
-SOURCES: dict[str, Callable[[Path, Path], Collection]] = {"pictures": pictures}
 
 
 def read_all(found: Collection, shape: Shape | None, out: Path | None, *, progress: Progress) -> list[Seen]:
@@ -60,7 +59,7 @@ def read_all(found: Collection, shape: Shape | None, out: Path | None, *, progre
     return seen
 
 
-Piece = tuple[list[tree.Place], int, Shape | None, Path | None]
+Piece = tuple[list[Place], int, Shape | None, Path | None]
 
 
 def _in_parallel(pieces: list[Piece], *, alone: bool) -> Iterator[list[Seen]]:

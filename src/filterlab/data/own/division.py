@@ -8,12 +8,14 @@ import numpy as np
 
 from filterlab.config import schema
 from filterlab.config.faults import short
-from filterlab.data.own.layout import Entry, has_ending, some
+from filterlab.data.own.collection import Collection
+from filterlab.data.own.layout import has_ending, some
 from filterlab.data.own.picture import Seen
 from filterlab.data.split import hold_out, subset
 from filterlab.errors import DataError
 
 NAMED = 50  # broken images in a message
+STRADDLING = "copies of images on another side, left out"
 FOLDERS = {"test": "test/", "validation": "val/"}
 
 
@@ -31,9 +33,10 @@ class Division:
     notes: dict[str, int] = field(default_factory=dict)
 
 
-def divide(entries: Sequence[Entry], seen: Sequence[Seen], data: schema.Own) -> Division:
+def divide(found: Collection, seen: Sequence[Seen], data: schema.Own) -> Division:
     """Raises DataError: images that can't be read, classes that aren't those of `data`, a part that is empty or said twice."""
-    sound, broken = readable(entries, seen)
+    entries = found.entries
+    sound, broken = readable(found, seen)
     if broken and data.on_broken == "stop":
         lines = [f"  - {name}: {fault}\n" for name, fault in broken[:NAMED]]
         more = f"  - and {len(broken) - NAMED:,} more\n" if len(broken) > NAMED else ""
@@ -42,7 +45,7 @@ def divide(entries: Sequence[Entry], seen: Sequence[Seen], data: schema.Own) -> 
             f"{count} of {data.name} can't be read:\n{''.join(lines)}{more}"
             "Mend or remove them, or leave them out by `on_broken: skip` in the data set's option"
         )
-    labels = number(entries, sound, data)
+    labels = number(found, sound, data)
     groups = np.array([place.digest for place in seen], dtype="S32")
     parts = {entries[row].part for row in sound}
     by_part = {part: np.array([row for row in sound if entries[row].part == part], np.int64) for part in parts}
@@ -69,7 +72,7 @@ def divide(entries: Sequence[Entry], seen: Sequence[Seen], data: schema.Own) -> 
         else:
             rows[part] = mine
     if straddling:
-        notes["copies of images on another side, left out"] = straddling
+        notes[STRADDLING] = straddling
     training = training[subset(labels[training], take=data.take, take_n=data.take_n, seed=data.seed)]
     if "validation" not in rows:
         training, rows["validation"] = held(
@@ -89,20 +92,23 @@ def divide(entries: Sequence[Entry], seen: Sequence[Seen], data: schema.Own) -> 
     return Division(rows, labels, notes)
 
 
-def readable(entries: Sequence[Entry], seen: Sequence[Seen]) -> tuple[list[int], list[tuple[str, str]]]:
+def readable(found: Collection, seen: Sequence[Seen]) -> tuple[list[int], list[tuple[str, str]]]:
     """The rows that can be read, and the names and faults of the others, but for files that don't even claim to be pictures."""
     sound = [row for row, about in enumerate(seen) if not about.fault]
     broken = [
         (entry.name, about.fault)
-        for entry, about in zip(entries, seen, strict=True)
-        if about.fault and not (about.unknown and not has_ending(entry.name))
+        for entry, about in zip(found.entries, seen, strict=True)
+        if about.fault and (found.listed or not about.unknown or has_ending(entry.name))
     ]
     return sound, broken
 
 
-def number(entries: Sequence[Entry], sound: Iterable[int], data: schema.Own) -> np.ndarray:
+def number(found: Collection, sound: Iterable[int], data: schema.Own) -> np.ndarray:
     """(N,) int64: each row's label, -1 for those that aren't sound. Raises DataError: a class that is none of data.classes."""
-    place = {name: label for label, name in enumerate(data.classes)}
+    entries, named = found.entries, data.classes
+    if found.numbered:
+        named = numbers(found.classes, data)
+    place = {name: label for label, name in enumerate(named)}
     labels = np.full(len(entries), -1)
     unknown: dict[str, int] = defaultdict(int)
     for row in sound:
@@ -118,6 +124,23 @@ def number(entries: Sequence[Entry], sound: Iterable[int], data: schema.Own) -> 
             "or move them elsewhere"
         )
     return labels
+
+
+def numbers(said: list[str], data: schema.Own) -> list[str]:
+    """The labels of a source in the order of data.classes: from 0, or from 1, or as many as there are classes.
+
+    Raises DataError: they are none of these.
+    """
+    count = len(data.classes)
+    for first in (0, 1):
+        if all(first <= int(label) < first + count for label in said):
+            return [str(label) for label in range(first, first + count)]
+    if len(said) == count:
+        return said
+    raise DataError(
+        f"{data.path} has {len(said):,} labels, {some(said)}, and data.classes names {count:,}: expected a name for each, in "
+        "the order of the labels"
+    )
 
 
 def check_share(part: str, share: float, *, said: bool, data: schema.Own) -> None:

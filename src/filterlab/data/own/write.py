@@ -9,9 +9,10 @@ import numpy as np
 from filterlab.config import schema
 from filterlab.data import arrays, origin
 from filterlab.data.arrays import Card, LabelledImages, digest
-from filterlab.data.own.collection import SOURCES, read_all
+from filterlab.data.own.collection import read_all
 from filterlab.data.own.division import divide
 from filterlab.data.own.picture import Shape
+from filterlab.data.own.sources import SOURCES
 from filterlab.data.prepare import made_from, pixel_statistics
 from filterlab.data.progress import Progress
 from filterlab.files import blaming
@@ -30,11 +31,11 @@ def write(data: schema.Own, *, root: Path, processed: Path, scratch: Path, progr
         folder = tempfile.TemporaryDirectory(dir=scratch)
     with folder as name:
         pool = Path(name) / "pool.npy"
-        found = SOURCES[data.source](place, Path(name))
+        found = SOURCES[data.source](place, Path(name), data)
         shape = Shape(data.channels, data.height, data.width, data.fit)
         with blaming(pool, verb="write"):
             seen = read_all(found, shape, pool, progress=progress)
-        division = divide(found.entries, seen, data)
+        division = divide(found, seen, data)
         for note, count in division.notes.items():
             progress.message(f"{data.name}: {note}: {count:,}")
         images = np.load(pool, mmap_mode="r")
