@@ -1,12 +1,13 @@
 """How far a sweep is: epochs, rate, what is left; on a terminal and elsewhere; until it ends."""
 
+import contextlib
 import os
 import pty
 import re
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,30 +75,30 @@ class Store:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., bool]:
+def looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """follow(...) over looks at a sweep that a process drives as long as there is another look."""
 
-    def follow(*looks: list[Trial]) -> bool:
+    def follow(*looks: list[Trial]) -> None:
         store = Store(list(looks))
         sweep = watch.Sweep(tmp_path / "runs/s", parent="p")
         monkeypatch.setattr(watch.sweeps, "find", lambda root, name: sweep)
         monkeypatch.setattr(watch.sweeps, "driver", lambda sweep: {"a": "b"} if len(store.looks) > 1 else {})
         monkeypatch.setattr(watch.status, "find_trials", lambda sweep, store: store.looks.pop(0))
         monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
-        return watch.follow(tmp_path, "s", store, Pace(), Screen(), lambda trials: ["  table"], searched=0)  # type: ignore[arg-type]
+        watch.follow(tmp_path, "s", store, Pace(), Screen(), lambda trials: ["  table"], searched=0)  # type: ignore[arg-type]
 
     return follow
 
 
-def test_elsewhere_a_line_where_something_has_changed(looks: Callable[..., bool], capsys: pytest.CaptureFixture[str]) -> None:
+def test_elsewhere_a_line_where_something_has_changed(looks: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     a, b = trial("a", "running"), trial("b", "not started")
-    assert looks([a, b], [a, b], [a, b], [trial("a", "done", 2, 1), trial("b", "running")], [trial("a", "done", 2, 1)])
+    looks([a, b], [a, b], [a, b], [trial("a", "done", 2, 1), trial("b", "running")], [trial("a", "done", 2, 1)])
     lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
     assert [line.partition(";")[0] for line in lines] == ["s: 1 running, 1 not started", "s: 1 done, 1 running", "s: 1 done"]
 
 
 def test_jobs_of_a_scheduler_are_watched_without_the_command_that_gave_them(
-    looks: Callable[..., bool], capsys: pytest.CaptureFixture[str]
+    looks: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The last look that has a driver is the first here: what runs and waits keeps the sweep going."""
     with pytest.raises(IndexError):  # there are no more looks
@@ -156,3 +157,42 @@ def test_a_sweep_is_watched_to_its_end(make_project: Callable[[], Any]) -> None:
     lines = project.run("sweep", "status", "short", "--watch").splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d short: 2 done; 6 epochs", lines[-1]), lines
     assert project.run("sweep", "status", "short", "--watch").count("\n") == 1, "nothing more to come"
+
+
+def test_how_many_trials_a_search_makes(tmp_path: Path) -> None:
+    """By its last command, or by the conf/ that it froze; a grid's are known one by one."""
+    sweep = watch.Sweep(tmp_path)
+    (tmp_path / "frozen").mkdir()
+    (tmp_path / "frozen/conf").symlink_to(Path(__file__).parents[2] / "conf")
+    searched = ["hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)"]
+    assert watch.searched_trials(sweep) == 0
+    sweep.commands = [[*searched, "hydra.sweeper.n_trials=3"], [*searched, "hydra.sweeper.n_trials=7"]]
+    assert watch.searched_trials(sweep) == 7
+    sweep.commands = [searched]
+    assert watch.searched_trials(sweep) > 7
+    sweep.trials = {"a": ["seed=0"]}
+    assert watch.searched_trials(sweep) == 0
+
+
+def test_a_store_that_does_not_answer_is_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = watch.Sweep(
+        tmp_path / "runs/s", parent="p", tracking={"backend": "local", "uri": "", "experiment": "e", "system_metrics": False}
+    )
+    answers = [watch.TrackingError("the store is away"), Store([])]
+
+    @contextlib.contextmanager
+    def reading(settings: object, *, root: Path) -> Iterator[Store]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        yield answer
+
+    monkeypatch.setattr(watch.sweeps, "find", lambda root, name: sweep)
+    monkeypatch.setattr(watch.tracking, "reading", reading)
+    monkeypatch.setattr(watch.status, "find_trials", lambda sweep, store: [trial("a", "done", 2, 1)])
+    monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
+    watch.watch(tmp_path, "s", table=lambda trials: [])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "s: the store is away; asked again in a minute" and second.endswith("s: 1 done; 2 epochs")

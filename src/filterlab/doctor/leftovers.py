@@ -1,5 +1,6 @@
 """What broke off: trainings, downloads, files that were being written."""
 
+import contextlib
 import functools
 import os
 import re
@@ -131,19 +132,18 @@ def remove_folder(folder: Path, lock: Path) -> str:
 def changed(path: Path) -> float:
     """When it, or what is in it, was last changed, in seconds since 1970; 0 where it is gone by now."""
     try:
-        return max(
-            [path.stat().st_mtime, *(each.stat().st_mtime for each in path.iterdir())]
-            if path.is_dir()
-            else [path.stat().st_mtime]
-        )
+        return max(each.stat().st_mtime for each in (path, *(path.iterdir() if path.is_dir() else ())))
     except FileNotFoundError:
         return 0.0
 
 
 def size(path: Path) -> int:
     """In bytes, of all below it."""
-    found = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    return sum(each.stat().st_size for each in found if each.exists())
+    total = 0
+    for each in [path] if path.is_file() else path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # gone by now
+            total += each.stat().st_size if each.is_file() else 0
+    return total
 
 
 def ago(when: float) -> str:

@@ -80,9 +80,9 @@ class Pace:
         if not any(trial.status in ACTIVE for trial in trials) and not ahead:
             return said[0]
         if rate := self.rate(trials):
-            said.append(f"{rate:.3g} epochs/s")
+            said.append(f"{brief(rate)} epochs/s")
             if each := self.of_a_trial(trials):
-                said.append(f"{3600 * rate / each:.3g} trials/h")
+                said.append(f"{brief(3600 * rate / each)} trials/h")
                 said.append(f"about {datetime.timedelta(seconds=round(self.left(trials, ahead=ahead) / rate))} to go")
         return ", ".join(said)
 
@@ -100,8 +100,8 @@ def watch(root: Path, name: str, *, table: Callable[[Sequence[Trial]], list[str]
                 searched = searched_trials(sweep) if searched is None else searched
                 try:
                     with tracking.reading(sweep.tracking_settings(), root=root) as store:
-                        if follow(root, name, store, pace, screen, table, searched=searched):
-                            return
+                        follow(root, name, store, pace, screen, table, searched=searched)
+                        return
                 except TrackingError as error:
                     screen.say(f"{name}: {error}; asked again in a minute")
                     time.sleep(QUIET)
@@ -123,8 +123,11 @@ def follow(
     table: Callable[[Sequence[Trial]], list[str]],
     *,
     searched: int,
-) -> bool:
-    """Show the sweep until it ends."""
+) -> None:
+    """Show the sweep until it ends. Raises TrackingError where its store fails.
+
+    searched: how many trials a search makes in all.
+    """
     while True:
         begun = time.monotonic()
         sweep = sweeps.find(root, name)  # a later command of its name may have asked for more
@@ -141,7 +144,7 @@ def follow(
         said = f"{name}: {status.count_statuses(trials)}; {pace.describe(trials, ahead=ahead)}"
         screen.show(said, status.count_statuses(trials), table(trials))
         if not driven and not any(trial.status in ACTIVE for trial in trials):
-            return True
+            return
         time.sleep(max(PAUSE, SHARE * (time.monotonic() - begun)))
 
 
@@ -158,6 +161,10 @@ def longest(sweep: Sweep, trial: Trial) -> int:
         return resolved.load(sweep.trial_folder(trial.key)).trainer.max_epochs
     except UserError:
         return 0
+
+
+def brief(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 class Screen:
