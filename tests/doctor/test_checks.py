@@ -53,6 +53,10 @@ def damaged(name: str) -> Break:
     return damage
 
 
+def beside(name: str, copy: str) -> Break:
+    return lambda root, monkeypatch: shutil.copytree(root / name, root / copy) and None
+
+
 def variable(name: str, text: str) -> Break:
     return lambda root, monkeypatch: monkeypatch.setenv(name, text)
 
@@ -163,10 +167,20 @@ FAULTS: dict[str, list[tuple[Break, str, bool]]] = {
     "raw data": [
         (damaged("data/raw/Digits/raw/train-images*"), "train-images-idx3-ubyte is damaged", False),
         (lambda root, patch: next((root / "data/raw/Digits/raw").glob("*labels*")).unlink(), "is missing", False),
+        (
+            all_of(beside("data/raw/Digits", "data/sets/raw/Digits"), damaged("data/sets/raw/Digits/raw/train-images*")),
+            "data/sets/raw/Digits is not as it was written",
+            False,
+        ),
     ],
     "data": [
         (damaged("data/processed/train/train_images.npy"), "the arrays are damaged", False),
         (damaged("data/processed/test/card.json"), "card.json is damaged", False),
+        (
+            all_of(beside("data/processed", "data/sets/digits-0123456789ab"), damaged("data/sets/*/train/train_labels.npy")),
+            "data/sets/digits-0123456789ab/train: the arrays are damaged",
+            False,
+        ),
     ],
     "model": [
         (damaged("models/model.safetensors"), "model.safetensors is damaged", False),
@@ -216,6 +230,7 @@ FAULTS: dict[str, list[tuple[Break, str, bool]]] = {
         ),
         (written("runs/s/frozen.partial/conf/a.yaml", "x"), "half removed: runs/s/frozen.partial", True),
         (written("runs/s/frozen/data/raw/MNIST.partial/a", "x"), "half removed: runs/s/frozen/data/raw/MNIST.partial", True),
+        (written("data/sets/raw/MNIST.partial/raw/a", "x"), "half removed: data/sets/raw/MNIST.partial", True),
     ],
     "DVC's locks": [
         (written(".dvc/tmp/rwlock", TABLE), f".dvc/tmp/rwlock names processes that are gone: {GONE}", True),
@@ -377,6 +392,19 @@ def test_what_is_being_written_is_no_half_made_file(root: Path) -> None:
     with (root / "results/.metrics.json.0a1b2c3d").open():
         assert [finding.remedy for finding in found("files", root)] == [""]
     assert [finding.remedy for finding in found("files", root)] == ["remove them"]
+
+
+def test_data_sets_that_lie_beside_the_pipelines(root: Path) -> None:
+    """A user's own images too, which are read where they lie."""
+    beside("data/raw/Digits", "data/sets/raw/Digits")(root, pytest.MonkeyPatch())
+    beside("data/processed", "data/sets/digits-0123456789ab")(root, pytest.MonkeyPatch())
+    assert [finding.says.replace(f"{root}/", "") for finding in found("raw data", root)] == [
+        "data/raw/Digits, intact",
+        "data/sets/raw/Digits, intact",
+    ]
+    says = [finding.says.replace(f"{root}/", "").partition(":")[0] for finding in found("data", root)]
+    parts = [f"{place}/{part}" for place in ("data/processed", "data/sets/digits-0123456789ab") for part in ("test", "train")]
+    assert says == parts and not [finding for finding in found("data", root) if finding.remedy]
 
 
 def test_many_are_counted(root: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from filterlab.config import resolved, schema
-from filterlab.data import arrays, origin, prepare, published
+from filterlab.data import arrays, aside, origin, prepare, published
 from filterlab.doctor.finding import Finding
 from filterlab.errors import ConfigError, DataError, UserError
 from filterlab.models import folder
@@ -25,7 +25,7 @@ def check_config(root: Path) -> Iterator[Finding]:
 
 
 def asked(root: Path) -> schema.Data | None:
-    """The data set of the resolved config; None where there is none to read, of which the line "config" tells."""
+    """The data of the resolved config; None where there is none to read, of which the line "config" tells."""
     try:
         return resolved.load(root).data
     except UserError:
@@ -33,40 +33,54 @@ def asked(root: Path) -> schema.Data | None:
 
 
 def check_raw(root: Path) -> Iterator[Finding]:
-    """The data set's files against the digests that were written with them."""
+    """The data sets' files against the digests that were written with them; of a user's own images, whether they are there."""
     data, raw = asked(root), root / "data/raw"
-    if data is None or not (raw / data.folder).exists():
-        yield Finding(NOT_HERE)
-        return
     if isinstance(data, schema.Own):
-        missing = "" if origin.place(data, root).exists() else f"correct `path` in conf/data/{data.name}.yaml"
-        yield Finding(f"{data.path}: {'not there' if missing else 'there'}", missing)
-        return
-    try:
-        published.check(raw, data)
-    except DataError as error:
-        yield Finding(str(error), "`dvc repro download`")
+        place = origin.place(data, root)
+        if place.exists():
+            yield Finding(f"{place}, read where it lies")
+        else:
+            yield Finding(f"{place} is not there", f"bring it back, or correct `path` in conf/data/{data.name}.yaml")
+    elif data is None or not (raw / data.folder).exists():
+        yield Finding(NOT_HERE)
     else:
-        yield Finding(f"data/raw/{data.folder}, intact")
+        try:
+            published.check(raw, data)
+        except DataError as error:
+            yield Finding(str(error), "`dvc repro download`")
+        else:
+            yield Finding(f"data/raw/{data.folder}, intact")
+    for beside in folders(aside.place(root) / "raw"):
+        if published.is_ours(beside):
+            yield Finding(f"{beside}, intact")
+        else:
+            yield Finding(f"{beside} is not as it was written", f"rm -r {beside}: the next training that asks for it brings it")
 
 
 def check_prepared(root: Path) -> Iterator[Finding]:
-    """What preprocess made, against the digest on its card."""
-    processed = root / "data/processed"
-    if not processed.exists():
-        yield Finding(NOT_HERE)
-        return
-    for part in sorted(path for path in processed.iterdir() if path.is_dir()):
+    """What preprocess made, for the pipeline and beside it, against the digests on the cards."""
+    data, processed, sets = asked(root), root / "data/processed", aside.place(root)
+    made = folders(processed) + [part for place in folders(sets) if place.name != "raw" for part in folders(place)]
+    for part in made:
+        own = part.parent == processed
         try:
             card, _ = arrays.load(part)
         except DataError as error:
-            yield Finding(str(error), "`dvc repro preprocess`")
-        else:
-            counts = ", ".join(f"{number:,} {name}" for name, number in card.counts.items())
-            data = asked(root)
-            older = data is not None and card.made_from != prepare.made_from(data)
-            note = "; made for another configuration, `dvc repro` makes it anew" * older
-            yield Finding(f"data/processed/{part.name}: {card.name}, {counts}, intact{note}")
+            yield Finding(
+                str(error), "`dvc repro preprocess`" if own else f"rm -r {part.parent}: the next training makes it anew"
+            )
+            continue
+        counts = ", ".join(f"{number:,} {name}" for name, number in card.counts.items())
+        older = own and data is not None and card.made_from != prepare.made_from(data)
+        note = "; made for another configuration, `dvc repro` makes it anew" * older
+        yield Finding(f"{part}: {card.name}, {counts}, intact{note}")
+    if not made:
+        yield Finding(NOT_HERE)
+
+
+def folders(place: Path) -> list[Path]:
+    found = sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+    return [path for path in found if path.suffix != ".partial"]
 
 
 def check_model(root: Path) -> Iterator[Finding]:

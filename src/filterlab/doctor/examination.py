@@ -43,7 +43,7 @@ def examine(root: Path, *, fix: bool) -> bool:
     wrong = mendable = 0
     for name, check in CHECKS.items():
         for finding in findings(check, root):
-            print_line(name, "WRONG" if finding.remedy else "fine", finding.says.replace(f"{root}/", ""))
+            print_line(name, "WRONG" if finding.remedy else "fine", near(finding.says, root))
             if not finding.remedy:
                 continue
             if fix and finding.mend:
@@ -54,7 +54,7 @@ def examine(root: Path, *, fix: bool) -> bool:
                     print_line("", "", f"could not be mended: {error}")
             wrong += 1
             mendable += finding.mend is not None
-            print_line("", "", f"-> {finding.remedy}")
+            print_line("", "", f"-> {near(finding.remedy, root)}")
     if not wrong:
         print("\nnothing is wrong")
     else:
@@ -76,6 +76,11 @@ def findings(check: Check, root: Path) -> Iterator[Finding]:
             traceback.print_exc()
         says = f"this could not be looked at: {type(error).__name__}: {error}"
         yield Finding(" ".join(says.split()), "FILTERLAB_DEBUG=1 filterlab doctor shows where")
+
+
+def near(text: str, root: Path) -> str:
+    """With places in the repository by their names there."""
+    return text.replace(f"{root}/", "")
 
 
 def print_line(name: str, verdict: str, text: str) -> None:

@@ -115,6 +115,8 @@ def half_folders(root: Path) -> Iterator[tuple[Path, Path]]:
     for sweep in sorted((root / "runs").glob("*")):
         for pattern in ("frozen.partial", "frozen.earlier", "frozen/data/*/*.partial"):
             yield from ((folder, sweep / "driver.lock") for folder in sorted(sweep.glob(pattern)))
+    for folder in sorted((root / "data/sets/raw").glob("*.partial")):
+        yield folder, folder.with_name(f".{folder.stem}.lock")
 
 
 def remove_files(paths: list[Path]) -> str:

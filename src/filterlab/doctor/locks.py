@@ -29,7 +29,8 @@ def check_ours(root: Path) -> Iterator[Finding]:
 
 
 def find(root: Path) -> Iterator[Path]:
-    yield from (root / "checkpoints").glob("*.lock")
+    for pattern in ("checkpoints/*.lock", "data/sets/.*.lock", "data/sets/raw/.*.lock"):
+        yield from root.glob(pattern)
     for folder in (root / "runs").glob("*"):
         yield from [*folder.glob("driver.lock"), *folder.glob("results/.lock"), *folder.glob("trials/*/results/.lock")]
     yield from [path for name in ("results/.lock", "mlflow.db.lock") if (path := root / name).exists()]
