@@ -20,13 +20,32 @@ from filterlab.data.progress import Progress
 
 garbage.tune()
 
-# The rooms whose files take longest come first, so that all workers are busy to the end.
-FIRST = ["pipeline", "sweeps", "slurm", "ui", "server", "commands", "stages", "tracking"]
+# The files that take longest come first, so that all workers are busy to the end.
+LONGEST = [
+    "slurm/test_slurm.py",
+    "pipeline/test_printed.py",
+    "lecture/test_whole.py",
+    "pipeline/test_repro.py",
+    "stages/test_train.py",
+    "sweeps/test_sweep_runs.py",
+    "tracking/test_run.py",
+    "ui/test_mlflow_ui.py",
+    "server/test_postgres_server.py",
+    "pipeline/test_remote.py",
+    "sweeps/test_promotion.py",
+    "stages/test_report.py",
+    "tracking/test_at_once.py",
+    "tracking/test_failures.py",
+    "test_extending.py",
+    "config/test_options.py",
+    "training/test_fit.py",
+    "pipeline/test_fallback.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {room: number for number, room in enumerate(FIRST)}
-    items.sort(key=lambda item: place.get(item.path.parent.name, len(FIRST)))
+    place = {Path(__file__).parent / file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

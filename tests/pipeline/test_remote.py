@@ -28,6 +28,9 @@ def author(make_clone: Any) -> Any:
     return author
 
 
+pytestmark = pytest.mark.usefixtures("python")
+
+
 def do(project: Any, block: int | None, **places: str) -> str:
     """What a block prints; `places` are the reader's own."""
     texts = [command.text for command in printed.fresh(PAGE) if command.block == block]

@@ -46,6 +46,8 @@ stages:
     outs: [models, results/curves.csv]
 """
 
+pytestmark = pytest.mark.usefixtures("python")
+
 
 @pytest.fixture(scope="module")
 def project(make_project: Callable[[], Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+pytestmark = pytest.mark.usefixtures("python")
 GRID = ["train", "-m", "--sweep", "grid", "model.hidden=[4],[8]", "seed=0,1"]
 
 
