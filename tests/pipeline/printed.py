@@ -85,6 +85,7 @@ ELSEWHERE = {
         "FILTERLAB_AT_ONCE=32 pytest tests/tracking/test_at_once.py": "tests/tracking/test_at_once.py",
         "FILTERLAB_MUTATIONS=200 pytest tests/test_damage.py tests/config/test_mutations.py": "tests/test_damage.py",
         "pytest tests/training/test_checkpoints.py": "tests/training/test_checkpoints.py",
+        "FILTERLAB_KILLS=100 pytest tests/stages/test_train.py -k killed_at_random": "tests/stages/test_train.py",
     },
     "docs/server.md": {
         "sudo -u postgres createuser --pwprompt filterlab": "tests/server/conftest.py",
