@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from filterlab.doctor import environment, examination, leftovers, locks, machine, versions
+from filterlab.doctor import environment, examination, leftovers, locks, machine, runs, versions
 from filterlab.doctor.finding import Finding
 
 GONE = 4_194_305  # no process can have that number
@@ -432,6 +432,15 @@ def test_a_sweep_that_is_driven_runs(root: Path, holds: Callable[[str], int]) ->
     running("", "", kind="sweep")(root, pytest.MonkeyPatch())
     holds("runs/s/driver.lock")
     assert [finding.remedy for finding in found("runs", root)] == [""]
+
+
+def test_runs_of_a_server_are_left_to_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edited("results/config.yaml", "backend: local\n  uri: ''", "backend: server\n  uri: http://127.0.0.1:9")(root, monkeypatch)
+    assert [finding.says for finding in found("runs", root)] == ["the store can't be asked, as said above"]
+    dead = runs.Running("0123", "a name", {"filterlab.host": socket.gethostname(), "filterlab.process": f"{GONE} 1.00"})
+    monkeypatch.setattr(runs.checkup, "running_at", lambda address, experiment: [dead])
+    (finding,) = found("runs", root)
+    assert finding.says == "a name (0123) is RUNNING, and its process is gone" and finding.remedy and finding.mend is None
 
 
 def test_the_run_that_was_mended_ended(root: Path) -> None:

@@ -124,6 +124,15 @@ def test_what_another_machine_runs_is_ended_there(sweep: sweeps.Sweep) -> None:
         cancel.end_processes(sweep)
 
 
+def test_a_process_that_has_left_no_record_is_not_taken_for_none(sweep: sweeps.Sweep) -> None:
+    assert cancel.end_processes(sweep) == []
+    with (
+        sweeps.locked(sweep),
+        pytest.raises(ValueError, match="sweep s is run by a process that has not written down which it is"),
+    ):
+        cancel.end_processes(sweep)
+
+
 def test_what_does_not_end_is_said(sweep: sweeps.Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancel, "PATIENCE", 0.5)
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); input()"

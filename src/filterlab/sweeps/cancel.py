@@ -38,7 +38,14 @@ def end_processes(sweep: Sweep) -> list[str]:
     """
     tags = sweeps.driver(sweep)
     if not tags:
-        return []
+        try:
+            with sweeps.locked(sweep):
+                return []
+        except sweeps.BusyError:
+            raise UserError(
+                f"sweep {sweep.name} is run by a process that has not written down which it is: it has just begun, or an earlier "
+                "version began the sweep. Give this again, or end it by its number"
+            ) from None
     number = int(tags[process.PROCESS].split()[0])
     if not process.here(tags):
         job = f", as SLURM's job {tags[process.JOB]}" if tags[process.JOB] else ""
