@@ -93,6 +93,8 @@ def dispatch(arguments: list[str]) -> None:
     add = own.add_parser("add", help="look at a folder of pictures by class, or an archive of one; write conf/data/NAME.yaml")
     add.add_argument("path")
     add.add_argument("--name", default="", help="of the data set (default: the folder's)")
+    shown = own.add_parser("show", help="draw the first images of each class, as they are prepared")
+    shown.add_argument("name", help="an option of conf/data/")
     sweep = verbs.add_parser("sweep", help="what `filterlab train --multirun` will do, does and did").add_subparsers(
         dest="what", required=True, metavar="what"
     )
@@ -170,7 +172,10 @@ def dispatch(arguments: list[str]) -> None:
     elif chosen.verb == "data":
         from filterlab.commands import data
 
-        data.add(root, path=chosen.path, name=chosen.name)
+        if chosen.what == "add":
+            data.add(root, path=chosen.path, name=chosen.name)
+        else:
+            data.show(root, name=chosen.name)
     elif chosen.verb == "pipeline":
         from filterlab.commands import pipeline
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import herbs
 from filterlab.cli import main
@@ -33,6 +34,19 @@ def test_a_folder(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (root / "conf/data/herbs.yaml").read_text()
     assert "# all 30x28" in text and "test: 0.2  # of all images" in text
     assert document.values(text)["classes"] == ["basil", "mint", "thyme"]
+
+
+def test_a_contact_sheet(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    main(["data", "add", "../herbs"])
+    main(["data", "show", "herbs"])
+    assert "results/data/herbs.png" in capsys.readouterr().out
+    with Image.open(root / "results/data/herbs.png") as drawn:
+        colors = drawn.convert("RGB").resize((60, 40)).getcolors(10_000)
+    assert colors and any(red > blue + 40 for _, (red, _, blue) in colors), "thyme's ground"
+    with pytest.raises(SystemExit):
+        main(["data", "show", "herb"])
+    assert "data: no option 'herb'" in capsys.readouterr().err
 
 
 def test_no_option_is_overwritten(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,7 +80,10 @@ ELSEWHERE = {
         "hydra.launcher.n_jobs=4 trainer=gpu 'seed=range(16)'\"": JOBS,
         "filterlab train -m hydra/launcher=joblib hydra.launcher.n_jobs=4 model=cnn,mlp 'seed=range(5)'": JOBS,
     },
-    "docs/data.md": {"filterlab data add ../herbs --name herbs": "tests/pipeline/test_from_a_folder.py"},
+    "docs/data.md": {
+        "filterlab data add ../herbs --name herbs": "tests/pipeline/test_from_a_folder.py",
+        "filterlab data show herbs": "tests/commands/test_data.py",
+    },
     "docs/reliability.md": {
         "FILTERLAB_AT_ONCE=32 pytest tests/tracking/test_at_once.py": "tests/tracking/test_at_once.py",
         "FILTERLAB_MUTATIONS=200 pytest tests/test_damage.py tests/config/test_mutations.py": "tests/test_damage.py",

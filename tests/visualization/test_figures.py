@@ -97,6 +97,43 @@ def test_is_named_and_readable(case: str) -> None:
     assert all(text.get_window_extent().x1 <= across for text in figure.texts), words
 
 
+def test_pictures_are_in_colour_and_gray_stays_gray() -> None:
+    red = np.zeros((1, 3, 4, 4), np.uint8)
+    red[:, 0] = 255
+    drawn = gallery.mistakes(red, predicted=["a"], actual=["b"], sure=np.ones(1), errors=1, subject=SUBJECT)
+    np.testing.assert_array_equal(drawn.axes[0].images[0].get_array(), np.broadcast_to([1.0, 0.0, 0.0], (4, 4, 3)))
+    drawn = gallery.examples(red, np.zeros(1, int), classes=["a", "b"], subject=SUBJECT)
+    shown = drawn.axes[0].images[0].get_array()
+    tile = shown[: shown.shape[0] // 6, : shown.shape[1] // 2]
+    assert (tile[:4, :4] == [1, 0, 0, 1]).all() and shown[-1, -1, 3] == 0, "nothing, where there is no image"
+    assert gallery.visible(red[:, :1]).shape == (1, 4, 4) and gallery.visible(red[:, :1]).max() == 255
+
+
+def test_colored_filters_are_on_one_scale_about_middle_gray() -> None:
+    given = weights(30, 3, 5, 5)
+    drawn = filters.layer(given, shape=(3, 32, 32), names=[], name="conv1", subject=SUBJECT)
+    patch, parts = drawn.axes[0].images[0].get_array(), drawn.axes[1].images[0]
+    limit = np.abs(given).max()
+    assert parts.get_clim() == (-limit, limit)
+    first = int(drawn.axes[0].get_yticklabels()[0].get_text())
+    scale = 8  # of tiles of 5 pixels
+    np.testing.assert_allclose(
+        patch[: 5 * scale : scale, : 5 * scale : scale, :3], 0.5 + given[first].transpose(1, 2, 0) / (2 * limit)
+    )
+    np.testing.assert_allclose(parts.get_array()[: 5 * scale : scale, : 5 * scale : scale], given[first, 0])
+
+
+def test_long_names_do_not_meet() -> None:
+    long = [f"{'a name of 25 letters ' * 2}"[:24] + str(number) for number in range(9)]
+    images = DRAW.integers(0, 256, (9, 3, 8, 8), np.uint8)
+    drawn = gallery.examples(images, np.arange(9), classes=long, subject=SUBJECT)
+    png(drawn)
+    labels = [label for label in drawn.axes[0].get_xticklabels() if label.get_text()]
+    assert len(labels) == 9 and {label.get_rotation() for label in labels} == {40.0}
+    assert all(label.get_window_extent().x1 <= drawn.get_window_extent().width for label in labels)
+    assert all(label.get_window_extent().y1 <= drawn.get_window_extent().height - 60 for label in labels), "below the caption"
+
+
 def test_same_weights_give_the_same_bytes() -> None:
     same = weights(8, 1, 3, 3)
     twice = [png(filters.single_channel(same[:, 0], name="conv1", subject=SUBJECT)) for _ in range(2)]

@@ -10,6 +10,26 @@ from filterlab.data import progress, proposal
 from filterlab.errors import ConfigError, DataError, UserError
 
 
+def show(root: Path, *, name: str) -> None:
+    """Draw the first images of each class, as they are prepared, into results/data/<name>.png; prepare them if need be.
+
+    Raises ConfigError: there is no such option. Raises DataError: its images can't be prepared, or the picture be written.
+    """
+    from filterlab.data import arrays, ready
+    from filterlab.visualization import gallery, png
+
+    data = compose.compose(root / "conf", ["experiment=none", f"data={name}"]).data
+    folder = ready.find(data, root)
+    card, parts = arrays.load(folder / "train")
+    counts = {**card.counts, **arrays.Card.load(folder / "test" / arrays.CARD).counts}
+    said = ", ".join(f"{count:,} {part}" for part, count in counts.items())
+    subject = f"{card.name}: {said} images of {card.width}x{card.height}"
+    drawn = gallery.examples(parts["train"].images, parts["train"].labels, classes=card.classes, subject=subject)
+    path = root / "results/data" / f"{card.name}.png"
+    png.write(drawn, path)
+    print(console.facts({"drawn": str(path.relative_to(root)), "images": said}))
+
+
 def add(root: Path, *, path: str, name: str) -> None:
     """Look at the images at `path`, say what is there, and write conf/data/<name>.yaml.
 

@@ -110,13 +110,14 @@ def maps(trained: Trained) -> Drawn:
     import torch
 
     from filterlab.visualization import feature_maps
+    from filterlab.visualization.gallery import visible
 
     predictor, validation = trained.predictor, trained.validation
     present, first = np.unique(validation.labels, return_index=True)
     present, images = present[:IMAGES], validation.images[first[:IMAGES]]
     layers = feature_maps.record(predictor, torch.from_numpy(images))
     for index, k in enumerate(present if layers else []):
-        image, label = images[index].mean(axis=0), predictor.classes[k]
+        image, label = visible(images[index : index + 1])[0], predictor.classes[k]
         drawn = feature_maps.draw_feature_maps(
             layers, image, index=index, label=label, subject=f"{trained.subject}, validation image"
         )

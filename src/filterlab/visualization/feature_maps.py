@@ -75,7 +75,9 @@ def channels(layers: list[Layer], *, limit: int) -> dict[int, NDArray[np.int64]]
 
 
 def draw_feature_maps(layers: list[Layer], image: NDArray[np.floating], *, index: int, label: str, subject: str) -> Figure:
-    """The path of image number `index` of those recorded: the image (H, W), then a column a layer, a row a channel.
+    """The path of image number `index` of those recorded: the image, then a column a layer, a row a channel.
+
+    image: (H, W), or in colour (H, W, 3) in [0, 1].
 
     layers: not empty. Each layer has one color scale for all images, from 0 or symmetric about it. label: the image's class.
     """
@@ -100,7 +102,7 @@ def draw_feature_maps(layers: list[Layer], image: NDArray[np.floating], *, index
     bare(axes)
     axes.set(xlim=(0, across), ylim=(height, -0.6))
     _tile(axes, image, left=MARGIN, width=1.15, cmap="gray", low=0.0, high=float(image.max()) or 1.0)
-    axes.text(MARGIN, -0.1, f"image\n{size(*image.shape)}", fontsize=9.5, color=INK, va="bottom", linespacing=1.3)
+    axes.text(MARGIN, -0.1, f"image\n{size(*image.shape[:2])}", fontsize=9.5, color=INK, va="bottom", linespacing=1.3)
     for layer, left, start in zip(shown, lefts, starts, strict=True):
         picks = picked[layer.group]
         high = float(np.abs(layer.maps[:, picks]).max()) or 1.0

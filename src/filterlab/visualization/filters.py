@@ -48,6 +48,8 @@ def layer(weights: Weights, *, shape: tuple[int, int, int], names: list[str], na
         return templates(weights.reshape(-1, *shape), names=names, name=name, subject=subject)
     if weights.shape[1] == 1:
         return single_channel(weights[:, 0], name=name, subject=subject)
+    if weights.shape[1] == shape[0] == 3:
+        return colored(weights, name=name, subject=subject)
     return slices(weights, name=name, subject=subject)
 
 
@@ -67,6 +69,51 @@ def single_channel(weights: Weights, *, name: str, subject: str) -> Figure:
         height=height + MARGIN,
     )
     _place(figure, laid, weights=weights, left=MARGIN, bottom=MARGIN, width=width, height=height)
+    return figure
+
+
+def colors(weights: Weights, *, axis: int) -> NDArray[np.floating]:
+    """Weights on red, green and blue as colours, which become the last axis: 0 is middle gray, the largest of all is full."""
+    limit = float(np.abs(weights).max()) or 1.0
+    return np.moveaxis(0.5 + weights / (2 * limit), axis, -1)
+
+
+def colored(weights: Weights, *, name: str, subject: str) -> Figure:
+    """The filters of a convolution on red, green and blue: each as a patch of colour, and beside it channel by channel.
+
+    weights: (K, 3, H, W); at most 24 are shown, in two columns of rows
+    """
+    shown = strongest(weights, limit=24)
+    n, _, *side = weights.shape
+    halves = [half for half in np.array_split(shown, 2 if len(shown) > 8 else 1) if len(half)]
+    patches = [mosaic(colors(weights, axis=1)[half], columns=1) for half in halves]
+    parts = [mosaic(weights[half].reshape(-1, *side), columns=3) for half in halves]
+    tile, gap = 0.6, 0.35
+    (one, height), (three, _) = _size(patches[0], tile), _size(parts[0], tile)
+    step = one + three + 2 * gap + 0.3
+    figure = sheet(
+        f"Filters of {name}: {n} of {size(*side)} pixels, on red, green and blue",
+        caption=f"{subject}. Shown: {_chosen(len(shown), n, 'filters')}, on one scale. In colour (0: middle gray), then R, G, B",
+        width=len(halves) * step + 2 * MARGIN + 1.2,
+        height=height + MARGIN + 0.3,
+    )
+    limit = float(np.abs(weights).max()) or 1.0
+    for place, (half, patch, laid) in enumerate(zip(halves, patches, parts, strict=True)):
+        left, tall = MARGIN + 0.3 + place * step, _size(patch, tile)[1]
+        bottom = MARGIN + height - tall
+        axes = panel(figure, left=left, bottom=bottom, width=one, height=tall)
+        bare(axes)
+        axes.imshow(patch.pixels, interpolation="nearest", aspect="auto")
+        axes.set_yticks(patch.row_centers, [str(index) for index in half], fontsize=9)
+        axes = panel(figure, left=left + one + gap / 2, bottom=bottom, width=three, height=tall)
+        bare(axes)
+        image = axes.imshow(laid.pixels, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.set_xticks(laid.column_centers, ["R", "G", "B"], fontsize=9)
+    bar = min(height, 3.5)
+    right = MARGIN + 0.3 + len(halves) * step - gap
+    color_scale(figure, image, left=right, bottom=MARGIN + height - bar, height=bar, label="weight")
     return figure
 
 
@@ -108,9 +155,10 @@ def templates(weights: Weights, *, names: list[str], name: str, subject: str) ->
     laid = mosaic(images[shown], columns=columns)
     width, height = _size(laid, 1.5 if columns == 5 else 0.95)
     labelled = 0.2 if len(shown) <= 10 else 0.0  # inches above the first row; between rows the gap has room for a name
+    means = "Red asks for ink, blue for none" if weights.shape[1] == 1 else "Mean over R, G and B"
     figure = sheet(
         f"Templates of {name}: what each of its {len(weights)} units multiplies the image with",
-        caption=f"{subject}. Red asks for ink, blue for none. Shown: {_chosen(len(shown), len(weights), 'units')}, on one scale",
+        caption=f"{subject}. {means}. Shown: {_chosen(len(shown), len(weights), 'units')}, on one scale",
         width=width + 2 * MARGIN + 1.2,
         height=height + labelled + MARGIN,
     )
@@ -124,25 +172,30 @@ def templates(weights: Weights, *, names: list[str], name: str, subject: str) ->
 
 
 def by_epoch(history: Weights, *, name: str, chosen: int, subject: str) -> Figure:
-    """The first layer's weights by epoch: a row a unit, a column an epoch.
+    """The first layer's weights by epoch: a row a unit, a column an epoch; on three channels as colours, else their mean.
 
-    history: (E + 1, K, C, H, W), before training (index 0) and after each epoch; shown is the mean over the channels, of at most
-        12 units and 14 epochs
+    history: (E + 1, K, C, H, W), before training (index 0) and after each epoch; shown are at most 12 units and 14 epochs
     chosen: the epoch whose weights are kept
     """
     epochs = sorted({*spaced(len(history), limit=13), chosen})
-    units = strongest(history[-1].mean(axis=1), limit=12)
+    in_color = history.shape[2] == 3
+    units = strongest(history[-1] if in_color else history[-1].mean(axis=1), limit=12)
     shown_units = _chosen(len(units), history.shape[1], "filters")
-    shown = history.mean(axis=2)[epochs][:, units]  # (epochs, units, H, W)
+    shown = (colors(history, axis=2) if in_color else history.mean(axis=2))[epochs][:, units]  # (epochs, units, H, W[, 3])
     laid = mosaic(shown.swapaxes(0, 1).reshape(-1, *shown.shape[2:]), columns=len(epochs))
     width, height = _size(laid, 0.52)
     figure = sheet(
         f"How {name} came to see: its filters by epoch",
-        caption=f"{subject}. Shown: {shown_units}, on one scale; epoch 0 is before training",
+        caption=f"{subject}. Shown: {shown_units}, on one scale{', middle gray is 0' * in_color}; epoch 0 is before training",
         width=width + 2 * MARGIN + 1.7,
         height=height + 2 * MARGIN + 0.25,
     )
-    axes = _place(figure, laid, weights=shown, left=MARGIN + 0.5, bottom=MARGIN + 0.5, width=width, height=height)
+    if in_color:
+        axes = panel(figure, left=MARGIN + 0.5, bottom=MARGIN + 0.5, width=width, height=height)
+        bare(axes)
+        axes.imshow(laid.pixels, interpolation="nearest", aspect="auto")
+    else:
+        axes = _place(figure, laid, weights=shown, left=MARGIN + 0.5, bottom=MARGIN + 0.5, width=width, height=height)
     named = [f"{epoch}\nkept" if epoch == chosen else str(epoch) for epoch in epochs]
     labels = axes.set_xticks(laid.column_centers, named, fontsize=10)
     labels[epochs.index(chosen)].label1.set(color=BLUE, weight="bold")

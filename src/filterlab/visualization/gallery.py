@@ -1,11 +1,15 @@
 """Images side by side: examples of each class, and the most confident mistakes."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.visualization.mosaic import mosaic
 from filterlab.visualization.style import INK, MARGIN, MUTED, bare, panel, sheet
+
+LONG = 10  # letters of a name that columns have room for
 
 
 def mistakes(
@@ -32,7 +36,7 @@ def mistakes(
     axes = panel(drawn, left=0, bottom=0, width=across, height=up)
     bare(axes)
     axes.patch.set_visible(False)
-    for place, image in enumerate(gray(images)):
+    for place, image in enumerate(visible(images)):
         row, column = divmod(place, columns)
         left, bottom = MARGIN + column * pitch, up - 1.0 - row * (tile + words) - tile
         extent = (left, left + tile, bottom, bottom + tile)
@@ -47,30 +51,33 @@ def examples(images: NDArray[np.uint8], labels: NDArray[np.integer], *, classes:
     """The first 6 images of each class (of the first 12 classes): images (N, C, H, W), labels (N,)."""
     shown, per_class = classes[:12], 6
     height, width = images.shape[2:]
-    grid = np.full((per_class, len(shown), height, width), np.nan)
+    colors = visible(images[:1]).shape[3:]
+    grid = np.full((per_class, len(shown), height, width, *colors), np.nan)
     for k in range(len(shown)):
-        first = gray(images[np.flatnonzero(labels == k)[:per_class]])
+        first = visible(images[np.flatnonzero(labels == k)[:per_class]])
         grid[: len(first), k] = first
-    laid = mosaic(grid.reshape(-1, height, width), columns=len(shown))
+    laid = mosaic(grid.reshape(-1, height, width, *colors), columns=len(shown))
     across = 0.86 * len(shown)
+    room = 0.05 * max(map(len, shown)) if max(map(len, shown)) > LONG else 0.0  # inches, for slanted names
     down = across * laid.pixels.shape[0] / laid.pixels.shape[1]
     some = f"{len(shown)} of {len(classes)}" if len(classes) > len(shown) else f"{len(classes)}"
     drawn = sheet(
         "What the network learns from",
         caption=f"{subject}. The first {per_class} training images of {some} classes",
-        width=across + 2 * MARGIN,
-        height=down + MARGIN + 0.3,
+        width=across + 2 * MARGIN + room,
+        height=down + MARGIN + 0.3 + room,
     )
     axes = panel(drawn, left=MARGIN, bottom=MARGIN, width=across, height=down)
     bare(axes)
     axes.imshow(laid.pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
-    size = 11 if max(map(len, shown)) <= 8 else 9
-    axes.set_xticks(laid.column_centers, shown, fontsize=size, color=INK)
+    longest = max(map(len, shown))
+    how: dict[str, Any] = {"rotation": 40, "ha": "left", "rotation_mode": "anchor"} if longest > LONG else {}
+    axes.set_xticks(laid.column_centers, shown, fontsize=11 if longest <= 8 else 9, color=INK, **how)
     return drawn
 
 
-def gray(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(N, C, H, W) -> (N, H, W): the mean over the channels, in the pixels' own unit."""
-    return images.mean(axis=1)
+def visible(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(N, C, H, W) as it can be shown: three channels in colour, (N, H, W, 3) in [0, 1]; else (N, H, W), their mean in 0..255."""
+    return images.transpose(0, 2, 3, 1) / 255 if images.shape[1] == 3 else images.mean(axis=1)
