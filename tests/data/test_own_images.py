@@ -13,6 +13,7 @@ from filterlab.config import schema
 from filterlab.data import arrays
 from filterlab.data.own import collection
 from filterlab.data.own.write import write
+from filterlab.data.prepare import pixel_statistics
 from filterlab.data.progress import Progress
 from filterlab.errors import DataError
 
@@ -55,7 +56,12 @@ def test_a_folder_by_class(tmp_path: Path, prepare: Any) -> None:
     for path in folder.glob("*/*.png"):
         pixels = np.asarray(Image.open(path)).transpose(2, 0, 1).tobytes()
         assert card.classes[found[pixels]] == path.parent.name
-    assert card.mean == pytest.approx((parts["train"].images / 255).mean()) and card.notes == {}
+    pixels = parts["train"].images / 255
+    assert card.mean == pytest.approx(pixels.mean(axis=(0, 2, 3))) and card.std == pytest.approx(pixels.std(axis=(0, 2, 3)))
+    assert card.notes == {}
+    gray, parts = prepare(herbs.option(folder, channels=1))
+    assert gray.mean == pytest.approx((parts["train"].images / 255).mean()), "a number, where there is one channel"
+    assert (gray.mean, gray.std) == pixel_statistics(parts["train"].images)
 
 
 def test_the_same_pictures_give_the_same_bytes_wherever_they_lie(tmp_path: Path, prepare: Any) -> None:

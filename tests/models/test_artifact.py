@@ -19,7 +19,7 @@ from filterlab.errors import DataError
 from filterlab.models import artifact, pyfunc, registry
 from filterlab.models import folder as stored
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
-from filterlab.models.predictor import Predictor
+from filterlab.models.predictor import Predictor, scaling
 
 CLASSES = [str(digit) for digit in range(10)]
 CARD = {"name": "mnist", "classes": CLASSES, "channels": 1, "height": 28, "width": 28, "mean": 0.1307, "std": 0.3081}
@@ -284,3 +284,20 @@ def test_pyfunc_gives_probabilities(saved: Path, monkeypatch: pytest.MonkeyPatch
 def test_pyfunc_refuses(saved: Path, images: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pyfunc._load_pyfunc(str(saved)).predict(images)  # type: ignore[arg-type]
+
+
+def test_a_scale_a_channel_survives_the_disk_and_scales_each(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 2, 2))
+    mean, std = [0.1, 0.5, 0.9], [0.5, 0.25, 0.125]
+    images = torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2)
+    made = Predictor(network, data_name="d", classes=["a", "b"], shape=(3, 2, 2), mean=mean, std=std)
+    by_hand = (images.float() / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    assert torch.equal(made(images), network(by_hand))
+    built = registry.build(SMALL, channels=3, height=28, width=28, classes=10, seed=0)
+    artifact.save(tmp_path, built, model=SMALL, card=CARD | {"channels": 3, "mean": mean, "std": std})
+    loaded, picture = artifact.load(tmp_path), torch.from_numpy(np.repeat(raw(), 3, axis=1))
+    expected = Predictor(built.eval(), data_name="mnist", classes=CLASSES, shape=(3, 28, 28), mean=mean, std=std)
+    assert torch.equal(loaded(picture), expected(picture))
+    with pytest.raises(ValueError, match="mean has 2 numbers, expected one, or one for each of 3 channels"):
+        Predictor(network, data_name="d", classes=["a", "b"], shape=(3, 2, 2), mean=[0.0, 1.0], std=1.0)
+    assert scaling("standard", mean=mean, std=[0.5, 0.0, 1.0]) == {"mean": mean, "std": [0.5, 1.0, 1.0]}

@@ -40,7 +40,8 @@ class Card:
     """What the arrays in a folder are, without reading them.
 
     counts: images in each part. mean, std: of the pixels / 255 of the training part alone (validation and test left out), also
-    on the test set's card. digest: see `digest`. made_from: stands for what was asked for, see `prepare.made_from`.
+    on the test set's card; a number a channel of a user's own images in colour. digest: see `digest`. made_from: stands for what
+    was asked for, see `prepare.made_from`.
     notes: what was left out of a user's own images, or is there twice, and how many these are; not in the file if nothing was.
     """
 
@@ -50,8 +51,8 @@ class Card:
     height: int
     width: int
     counts: dict[str, int]
-    mean: float
-    std: float
+    mean: float | list[float]
+    std: float | list[float]
     digest: str
     made_from: str
     notes: dict[str, int] = dataclasses.field(default_factory=dict)

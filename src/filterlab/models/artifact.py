@@ -44,8 +44,8 @@ def save(
     description = {
         "model": dataclasses.asdict(model),
         "data": {key: card[key] for key in _DATA_FIELDS},
-        "mean": float(card["mean"]),
-        "std": float(card["std"]),
+        "mean": _plain(card["mean"]),
+        "std": _plain(card["std"]),
     }
     # safetensors refuses other memory layouts, such as channels_last
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -79,6 +79,10 @@ def load(folder: Path) -> Predictor:
     weights = _weights(stored.read(folder, WEIGHTS, description), folder / WEIGHTS, like=network.state_dict())
     network.load_state_dict(weights, assign=True)
     return predictor.eval()
+
+
+def _plain(scale: Any) -> float | list[float]:
+    return [float(number) for number in scale] if isinstance(scale, list) else float(scale)
 
 
 def _weights(content: bytes, path: Path, *, like: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from filterlab.config.section import Section
 from filterlab.models import layers, shapes
 from filterlab.models.architectures import ARCHITECTURES
 from filterlab.models.plan import Block, Layer, Model, as_block
-from filterlab.models.predictor import Predictor
+from filterlab.models.predictor import Predictor, Scale
 
 if TYPE_CHECKING:
     from filterlab.config import schema
@@ -71,7 +71,7 @@ class Graph(nn.Module):
         return given
 
 
-def predictor(config: "schema.Config", *, mean: float, std: float) -> Predictor:
+def predictor(config: "schema.Config", *, mean: Scale, std: Scale) -> Predictor:
     """The network that `config` describes before training, for the images that it describes, with this scaling. As `build`."""
     data = config.data
     size = {"channels": data.channels, "height": data.height, "width": data.width}
