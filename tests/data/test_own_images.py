@@ -35,7 +35,7 @@ def prepare(tmp_path: Path) -> Callable[..., tuple[arrays.Card, Parts]]:
     def run(data: schema.Own, *, progress: Progress | None = None) -> tuple[arrays.Card, Parts]:
         processed = tmp_path / "processed"
         scratch = tmp_path / "partial"
-        write(data, root=tmp_path, processed=processed, scratch=scratch, progress=progress or Progress())
+        write(data, place=Path(data.path), processed=processed, scratch=scratch, progress=progress or Progress())
         assert not scratch.exists(), "nothing is left behind"
         card, learned = arrays.load(processed / "train")
         tested_card, tested = arrays.load(processed / "test")

@@ -32,7 +32,7 @@ def add(tmp_path: Path) -> Callable[..., tuple[schema.Own, dict[str, arrays.Labe
         data = proposal.propose(path, name="mine", root=tmp_path, progress=Progress()).data
         data = schema.Own(**{**vars(data), "height": 8, "width": 8, **changes})
         assert not list(data.disagreements())
-        write(data, root=tmp_path, processed=tmp_path / "p", scratch=tmp_path / "s", progress=Progress())
+        write(data, place=Path(data.path), processed=tmp_path / "p", scratch=tmp_path / "s", progress=Progress())
         return data, arrays.load(tmp_path / "p/train")[1] | arrays.load(tmp_path / "p/test")[1]
 
     return run

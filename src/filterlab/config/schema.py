@@ -79,10 +79,12 @@ class Data(Section):
 
 @dataclass
 class Own(Data):
-    """A user's own data set, read where it lies; `filterlab data add` writes its option."""
+    """Images as they come: a user's own, read where they lie (`filterlab data add` writes the option), or an archive's."""
 
     source: str = value("what lies at path", choices=SOURCES)
-    path: str = value("the folder or file that holds the images; one that is relative starts at the root", text="path")
+    path: str = value(
+        "the folder or file that holds the images, from the root; of files that are fetched, one of them", text="path"
+    )
     fit: str = value(
         "how a picture of another shape is brought to height x width: pad keeps all of it, crop fills the whole",
         choices=["pad", "crop"],
@@ -102,8 +104,10 @@ class Own(Data):
     transpose: bool = value("of csv, npz and idx: whether the images' rows and columns are exchanged, as EMNIST's", default=False)
 
     def faults_of_files(self) -> Iterator[str]:
-        if self.files or self.mirrors:
-            yield f"data.files and data.mirrors are of files that are fetched, and {self.name} is read at data.path: empty them"
+        if self.files and self.path not in self.files:
+            yield f"data.path is {short(self.path)}, expected one of data.files, which are fetched: {', '.join(self.files)}"
+        if self.mirrors and not self.files:
+            yield f"data.mirrors are of files that are fetched, and {self.name} is read at data.path: leave them empty"
         if self.channels not in (1, 3):
             yield f"data.channels is {self.channels}, expected 1 (gray) or 3 (red, green, blue) with data.source {self.source}"
         if unknown := sorted(self.roles.keys() - set(ROLES)):

@@ -20,7 +20,12 @@ NOTE = "Nothing of a user's own: the files of this data set are fetched, or made
 
 
 def place(data: schema.Own, root: Path) -> Path:
-    """The folder or file that holds the images; in a temporary copy of the repository, as DVC makes them, the original's."""
+    """The folder or file that holds the images; in a temporary copy of the repository, as DVC makes them, the original's.
+
+    Of files that are fetched, the one in data/raw.
+    """
+    if data.files:
+        return root / "data/raw" / data.folder / "raw" / data.path
     return Path(os.path.normpath(home(root) / data.path))
 
 
@@ -30,7 +35,7 @@ def lay_out(data: schema.Data, root: Path) -> None:
     settings = {name: given for name, given in dataclasses.asdict(data).items() if name not in common | {"path"}}
     link = root / FOLDER / "files"
     target = None
-    if isinstance(data, schema.Own):
+    if isinstance(data, schema.Own) and not data.files:
         target = place(data, root)
         if not target.exists():
             raise DataError(

@@ -189,8 +189,8 @@ mirrors: []
 files: {{}}
 take: all
 take_n: 0
-test: {data.test:g}  # {says["test"]}
-validation: {data.validation:g}  # {says["validation"]}
+test: {data.test}  # {says["test"]}
+validation: {data.validation}  # {says["validation"]}
 split: stratified
 seed: 0
 """

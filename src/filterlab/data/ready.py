@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from filterlab.config import schema
-from filterlab.data import aside, prepare, progress, published, sources
+from filterlab.data import aside, origin, prepare, progress, published, sources
 from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.own import state
 from filterlab.data.own.write import write
@@ -32,9 +32,13 @@ def find(data: schema.Data, root: Path) -> Path:
 def make(data: schema.Data, folder: Path, root: Path) -> None:
     """Write folder/train/ and folder/test/. Raises DataError."""
     if isinstance(data, schema.Own):
+        fetched = find_raw(data, root) / data.folder / "raw" / data.path if data.files else None
         with progress.on(sys.stderr, counting="images") as watched:
-            write(data, root=root, processed=folder, scratch=root / "data/partial", progress=watched)
-        state.record(data, folder, root)
+            write(
+                data, place=fetched or origin.place(data, root), processed=folder, scratch=root / "data/partial", progress=watched
+            )
+        if not data.files:
+            state.record(data, folder, root)
     else:
         prepare.save(prepare.prepare(data, raw=find_raw(data, root)), folder)
 
@@ -57,4 +61,6 @@ def shelf(data: schema.Data, root: Path) -> Path:
 
 def is_current(data: schema.Data, folder: Path, root: Path) -> bool:
     """Whether `folder` holds what `data` asks for and, of a user's own images, how they lie now. Raises DataError."""
-    return prepare.is_prepared(data, folder) and (not isinstance(data, schema.Own) or state.is_recorded(data, folder, root))
+    return prepare.is_prepared(data, folder) and (
+        not isinstance(data, schema.Own) or bool(data.files) or state.is_recorded(data, folder, root)
+    )

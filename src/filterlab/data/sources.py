@@ -31,7 +31,7 @@ def download(data: schema.Data, *, raw: Path, partial: Path, progress: Progress)
     or a folder cannot be written.
     """
     folder = published.place(raw, data)
-    if isinstance(data, schema.Own):
+    if isinstance(data, schema.Own) and not data.files:
         with blaming(raw, verb="write"):
             folder.mkdir(parents=True, exist_ok=True)
         return

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from filterlab.config import resolved, schema
-from filterlab.data import prepare, progress
+from filterlab.data import origin, prepare, progress
 from filterlab.data.own import state
 from filterlab.data.own.write import write
 
@@ -14,7 +14,9 @@ def run(root: Path) -> None:
     data, processed = resolved.load(root).data, root / "data/processed"
     if isinstance(data, schema.Own):
         with progress.on(sys.stderr, counting="images") as watched:
-            write(data, root=root, processed=processed, scratch=root / "data/partial", progress=watched)
-        state.record(data, processed, root)
+            place = origin.place(data, root)
+            write(data, place=place, processed=processed, scratch=root / "data/partial", progress=watched)
+        if not data.files:
+            state.record(data, processed, root)
     else:
         prepare.save(prepare.prepare(data, raw=root / "data/raw"), processed)

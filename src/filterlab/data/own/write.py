@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from filterlab.config import schema
-from filterlab.data import arrays, origin
+from filterlab.data import arrays
 from filterlab.data.arrays import Card, LabelledImages, digest
 from filterlab.data.own.collection import read_all
 from filterlab.data.own.division import divide
@@ -37,14 +37,14 @@ def statistics(images: np.ndarray) -> tuple[float | list[float], float | list[fl
     return (means[0], stds[0]) if len(means) == 1 else (means, stds)
 
 
-def write(data: schema.Own, *, root: Path, processed: Path, scratch: Path, progress: Progress) -> None:
+def write(data: schema.Own, *, place: Path, processed: Path, scratch: Path, progress: Progress) -> None:
     """Write processed/train/ and processed/test/, in pieces: memory holds little of the images at a time.
 
-    scratch: a folder on a disk with room for all images as arrays; what is in it is gone afterwards.
+    place: the folder or file that holds the images. scratch: a folder on a disk with room for all images as arrays; what is in it
+    is gone afterwards.
 
     Raises DataError as the source, `divide` and `arrays.save_rows` do.
     """
-    place = origin.place(data, root)
     with blaming(scratch, verb="write"):
         scratch.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=scratch)
