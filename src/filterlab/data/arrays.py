@@ -17,6 +17,7 @@ from filterlab.files import replacing
 CARD = "card.json"
 LABELS = [np.uint8, np.uint16]
 PIECE = 1 << 26  # bytes of images that are held at a time
+MAPPED = 1 << 28  # bytes of a file from which on it is mapped: batches are read from it, and the system keeps what memory allows
 _REMEDY = "`dvc repro preprocess` makes it"
 
 
@@ -96,7 +97,7 @@ def save_rows(folder: Path, name: str, images: np.ndarray, labels: np.ndarray, r
 
 
 def load(folder: Path) -> tuple[Card, dict[str, LabelledImages]]:
-    """Read what `save` wrote: the card and its parts, checked against the card's digest (MNIST: 33 ms).
+    """Read what `save` wrote: the card and its parts, checked against the card's digest (MNIST: 33 ms); large ones are mapped.
 
     Raises DataError if a file is missing or damaged, or if the arrays are not those that the card describes.
     """
@@ -130,8 +131,11 @@ def digest(parts: Mapping[str, LabelledImages]) -> str:
 
 def _load(path: Path, *, ndim: int) -> np.ndarray:
     try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
+        if path.stat().st_size >= MAPPED:  # copied on writing, which nobody does: PyTorch takes no read-only memory
+            array: np.ndarray = np.lib.format.open_memmap(path, mode="c")
+        else:
+            with path.open("rb") as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path} is missing: {_REMEDY}") from None
     except OSError as error:
