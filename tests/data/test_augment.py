@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 
 from filterlab.config import schema
 from filterlab.data import augment
-from filterlab.data.augment import Affine, NoAugment, Shift
+from filterlab.data.augment import Affine, NoAugment, Photo, Shift
 
 SHAPES = [(5, 1, 28, 28), (4, 3, 9, 16)]
 
@@ -109,3 +110,59 @@ def test_draws_come_from_the_given_generator_alone(chosen: schema.Augment, shape
     assert one.dtype == torch.uint8 and one.shape == given.shape
     assert torch.equal(given, kept), "the images in memory are never changed"
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_crop_is_a_window_of_the_reflected_image(shape: tuple[int, ...]) -> None:
+    given, pixels = images(shape), 3
+    found = augment.crop(given, pixels=pixels, flip=0.5, generator=torch.Generator().manual_seed(7))
+    draw = torch.Generator().manual_seed(7)
+    down, right = torch.randint(-pixels, pixels + 1, (2, shape[0], 1), generator=draw).squeeze(2)
+    mirrored = torch.rand(shape[0], 1, generator=draw).squeeze(1) < 0.5
+    assert mirrored.any() and not mirrored.all()
+    for i in range(shape[0]):
+        image = np.pad(given[i].numpy(), ((0, 0), (pixels, pixels), (pixels, pixels)), mode="reflect")
+        top, left = pixels + int(down[i]), pixels + int(-right[i] if mirrored[i] else right[i])
+        expected = image[:, top : top + shape[2], left : left + shape[3]]
+        np.testing.assert_array_equal(found[i].numpy(), expected[:, :, ::-1] if mirrored[i] else expected)
+
+
+def test_color_is_pillows() -> None:
+    """ImageEnhance's brightness, contrast and color, one after the other, but for its rounding in between."""
+    given = images((6, 3, 12, 10))
+    ranges = {"brightness": 0.3, "contrast": 0.4, "saturation": 0.5}
+    found = augment.color(given, **ranges, generator=torch.Generator().manual_seed(3)).numpy().astype(int)
+    drawn = (2 * torch.rand(3, 6, generator=torch.Generator().manual_seed(3)) - 1).numpy()
+    for i in range(6):
+        image = Image.fromarray(given[i].permute(1, 2, 0).numpy())
+        enhancers = [ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color]
+        for enhancer, number, most in zip(enhancers, drawn[:, i], ranges.values(), strict=True):
+            image = enhancer(image).enhance(1 + float(number) * most)
+        difference = np.abs(np.asarray(image).transpose(2, 0, 1).astype(int) - found[i])
+        unclipped = (found[i] > 0) & (found[i] < 255)
+        assert np.percentile(difference[unclipped], 90) <= 6 and difference.mean() < 4
+    none = augment.color(given, brightness=0, contrast=0, saturation=0, generator=torch.Generator())
+    assert (none.int() - given.int()).abs().max() <= 1
+
+
+def test_cutout_covers_one_square_with_the_mean() -> None:
+    given = images((400, 3, 10, 12))
+    found = augment.cutout(given, side=4, generator=torch.Generator().manual_seed(0))
+    changed = (found != given).any(dim=1)
+    mean = given.float().mean(dim=(2, 3)).round().to(torch.uint8)
+    assert torch.equal(found, torch.where(changed[:, None], mean[:, :, None, None], given))
+    for square in changed:
+        rows, columns = square.any(dim=1).nonzero().ravel(), square.any(dim=0).nonzero().ravel()
+        assert 1 < len(rows) <= 4 and 1 < len(columns) <= 4 and int(square.sum()) >= len(rows) * len(columns) - 2
+    assert changed.any(dim=0).all(), "every pixel, by some image"
+
+
+def test_photo_without_anything_is_the_identity_and_gray_images_are_varied_too() -> None:
+    still = Photo(name="photo", flip=0, pixels=0, brightness=0, contrast=0, saturation=0, cutout=0).build()
+    vary = Photo(name="photo", flip=0.5, pixels=2, brightness=0.2, contrast=0.2, saturation=0.2, cutout=3).build()
+    for shape in SHAPES:
+        given = images(shape)
+        assert torch.equal(still(given, torch.Generator().manual_seed(0)), given)
+        varied = vary(given, torch.Generator().manual_seed(0))
+        assert varied.shape == given.shape and varied.dtype == torch.uint8 and not torch.equal(varied, given)
+        assert torch.equal(vary(given, torch.Generator().manual_seed(0)), varied)

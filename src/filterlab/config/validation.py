@@ -9,7 +9,7 @@ from typing import Any
 from filterlab.config import schema
 from filterlab.config.faults import short, unknown_key, unknown_option
 from filterlab.config.section import misfit
-from filterlab.data.augment import Shift
+from filterlab.data.augment import Photo, Shift
 from filterlab.errors import ConfigError
 from filterlab.models import shapes
 
@@ -125,7 +125,7 @@ def to_section(kind: Any, given: Mapping[str, Any], place: str, faults: list[str
 def disagreements(valid: Mapping[str, Any]) -> Iterator[str]:
     """Faults of sections that don't go together, as far as these are valid."""
     data, model, augment, trainer = (valid.get(name) for name in ("data", "model", "augment", "trainer"))
-    if data and isinstance(augment, Shift) and augment.pixels >= (side := min(data.height, data.width)):
+    if data and isinstance(augment, Shift | Photo) and augment.pixels >= (side := min(data.height, data.width)):
         yield f"augment.pixels is {augment.pixels}, expected less than the images' side, {side}: nothing would be left"
     if not (data and model):
         return
