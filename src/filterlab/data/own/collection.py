@@ -1,7 +1,10 @@
 """What a user's own source holds: which images, of which classes and parts; and all of them read, in pieces and in parallel."""
 
+import multiprocessing
 import os
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,20 +70,24 @@ def _in_parallel(pieces: list[Piece], *, alone: bool) -> Iterator[list[Seen]]:
     if alone or cores == 1:
         yield from map(read_piece, pieces)
         return
-    from joblib import Parallel, delayed
-
-    yield from Parallel(n_jobs=cores, return_as="generator", batch_size=1)(delayed(read_piece)(piece) for piece in pieces)
+    # Of a server that has imported what is needed, processes come at once; and none inherits this one's threads, as of a bar.
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(cores, mp_context=server) as executor:
+        yield from executor.map(read_piece, pieces)
 
 
 def read_piece(piece: Piece) -> list[Seen]:
     places, first, shape, out = piece
     array = np.lib.format.open_memmap(out, "r+") if out else None
     seen = []
-    for index, place in enumerate(places, start=first):
-        about, pixels = look(place, shape)
-        seen.append(about)
-        if array is not None and pixels is not None:
-            array[index] = pixels
+    with warnings.catch_warnings(), tree.kept_open():
+        warnings.simplefilter("ignore")  # of tags that nobody reads, and of sizes, which are checked here
+        for index, place in enumerate(places, start=first):
+            about, pixels = look(place, shape)
+            seen.append(about)
+            if array is not None and pixels is not None:
+                array[index] = pixels
     if array is not None:
         array.flush()
     return seen

@@ -8,7 +8,6 @@ it; `crop` until it fills the whole, of which the centre is kept.
 import functools
 import hashlib
 import io
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,27 +114,27 @@ def look(place: Place | Row, shape: Shape | None) -> tuple[Seen, np.ndarray | No
     except (OSError, Unreadable) as error:
         return Seen(fault=getattr(error, "strerror", None) or str(error)), None
     digest = hashlib.sha256(content).digest()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tags that nobody reads, and of sizes, which are checked here
-        try:
-            with Image.open(io.BytesIO(content), formats=known()) as image:
-                width, height = image.size
-                if width * height > MOST:
-                    return Seen(digest, f"has {width:,} x {height:,} pixels by its header, at most {MOST:,} are read"), None
-                mode, frames = image.mode, int(getattr(image, "n_frames", 1))
-                if shape:
-                    image.draft(None, (2 * shape.width, 2 * shape.height))  # a JPEG is decoded at no more than is needed
-                turned = ImageOps.exif_transpose(image)
-                turned.load()
-                size = (height, width) if image.getexif().get(0x0112, 1) in (5, 6, 7, 8) else (width, height)
-                pixels = to_array(turned, shape) if shape else None
-        except Image.UnidentifiedImageError:
-            return Seen(digest, "is no picture of a known format" if content else "is empty", unknown=True), None
-        except Exception as error:  # whatever a decoder makes of damaged bytes
-            return Seen(digest, f"is damaged ({str(error) or type(error).__name__})"), None
+    try:
+        with Image.open(io.BytesIO(content), formats=known()) as image:
+            width, height = image.size
+            if width * height > MOST:
+                return Seen(digest, f"has {width:,} x {height:,} pixels by its header, at most {MOST:,} are read"), None
+            mode, frames = image.mode, int(getattr(image, "n_frames", 1))
+            if shape:
+                image.draft(None, (2 * shape.width, 2 * shape.height))  # a JPEG is decoded at no more than is needed
+            orientation = image.getexif().get(0x0112, 1)
+            turned = ImageOps.exif_transpose(image) if orientation != 1 else image
+            turned.load()
+            size = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+            pixels = to_array(turned, shape) if shape else None
+    except Image.UnidentifiedImageError:
+        return Seen(digest, "is no picture of a known format" if content else "is empty", unknown=True), None
+    except Exception as error:  # whatever a decoder makes of damaged bytes
+        return Seen(digest, f"is damaged ({str(error) or type(error).__name__})"), None
     return Seen(digest, size=size, mode=mode, frames=frames), pixels
 
 
+@functools.cache
 def known() -> list[str]:
     """The formats that this Pillow reads."""
     Image.init()

@@ -3,12 +3,13 @@
 Told by content. Nothing is unpacked beside the archive or anywhere that its names say: files are read by their place in it.
 """
 
-import functools
 import gzip
 import os
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -34,18 +35,32 @@ class OnDisk:
 
 @dataclass(frozen=True)
 class InZip:
+    """Read by itself: zipfile would read the list of all names first, in each process."""
+
     archive: str
-    name: str
+    offset: int  # of its header
+    method: int
+    packed: int  # bytes
+    size: int
+    crc: int
 
     def content(self) -> bytes:
-        archive = _opened(self.archive)
-        about = archive.getinfo(self.name)
-        if about.file_size > LARGEST:
-            raise Unreadable(f"unpacks to {about.file_size:,} bytes by its header, at most {LARGEST:,} are read")
-        try:
-            return archive.read(about)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-            raise Unreadable(f"is damaged in the archive ({error})") from error
+        if self.size > LARGEST:
+            raise Unreadable(f"unpacks to {self.size:,} bytes by its header, at most {LARGEST:,} are read")
+        file = _opened(self.archive)
+        header = os.pread(file, 30, self.offset)
+        if len(header) < 30 or header[:4] != b"PK\3\4":
+            raise Unreadable("is damaged in the archive (no header where it should be)")
+        begin = self.offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        content = os.pread(file, self.packed, begin)
+        if self.method == zipfile.ZIP_DEFLATED:
+            try:
+                content = zlib.decompressobj(-15).decompress(content, self.size + 1)
+            except zlib.error as error:
+                raise Unreadable(f"is damaged in the archive ({error})") from error
+        if len(content) != self.size or zlib.crc32(content) != self.crc:
+            raise Unreadable("is damaged in the archive (its checksum differs)")
+        return content
 
 
 @dataclass(frozen=True)
@@ -57,9 +72,7 @@ class InTar:
     def content(self) -> bytes:
         if self.size > LARGEST:
             raise Unreadable(f"has {self.size:,} bytes by its header, at most {LARGEST:,} are read")
-        with Path(self.archive).open("rb") as file:
-            file.seek(self.offset)
-            content = file.read(self.size)
+        content = os.pread(_opened(self.archive), self.size, self.offset)
         if len(content) < self.size:
             raise Unreadable("is cut short: the archive ends early")
         return content
@@ -117,10 +130,11 @@ def _in_folder(path: Path) -> dict[str, Place]:
 def _in_zip(path: Path) -> dict[str, Place]:
     found: dict[str, Place] = {}
     try:
-        archive = _opened(str(path))
+        with zipfile.ZipFile(path) as archive:
+            listed = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
         raise DataError(f"{path} is no sound .zip ({error}): pack the folder anew") from error
-    for about in archive.infolist():
+    for about in listed:
         if about.is_dir():
             continue
         if about.flag_bits & 1:
@@ -129,7 +143,11 @@ def _in_zip(path: Path) -> dict[str, Place]:
             raise DataError(
                 f"{path}: {about.filename} is a symbolic link, expected files: pack the folder anew, with what it means"
             )
-        found[_sound(about.filename, path)] = InZip(str(path), about.filename)
+        if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{path}: {about.filename} is packed in a way that is not read: pack the folder anew, by `zip -r`")
+        found[_sound(about.filename, path)] = InZip(
+            str(path), about.header_offset, about.compress_type, about.compress_size, about.file_size, about.CRC
+        )
     return found
 
 
@@ -182,6 +200,21 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part in LEFT_OUT for part in name.split("/"))
 
 
-@functools.lru_cache(maxsize=2)
-def _opened(path: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """For the time of the block, archives that are read from stay open."""
+    try:
+        yield
+    finally:
+        for file in _FILES.values():
+            os.close(file)
+        _FILES.clear()
+
+
+_FILES: dict[str, int] = {}  # descriptors by path, while `kept_open`
+
+
+def _opened(path: str) -> int:
+    if path not in _FILES:
+        _FILES[path] = os.open(path, os.O_RDONLY)
+    return _FILES[path]
