@@ -38,7 +38,8 @@ def test_from_a_folder_to_a_report(project: Any) -> None:
     report = (project.root / "results/report.html").read_text()
     assert "herbs" in report and "thyme" in report
     with sqlite3.connect(project.root / "mlflow.db") as store:
-        assert set(store.execute("select name from datasets")) == {("herbs",)}
+        assert {name for (name,) in store.execute("select name from datasets")} == {"herbs"}
+        assert all("pictures of herbs" in source for (source,) in store.execute("select dataset_source from datasets"))
         logged = dict(store.execute("select key, value from latest_metrics"))
         assert store.execute("select value from params where key = 'data.source'").fetchall() == [("pictures",)]
     assert logged["test/accuracy"] == metrics["accuracy"]

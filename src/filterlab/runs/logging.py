@@ -90,7 +90,8 @@ def log_inputs(run: tracking.NullRun, config: schema.Config, card: Card, *, reso
 
 def log_dataset(run: tracking.NullRun, config: schema.Config, card: Card, *, context: str) -> None:
     """context: training or evaluation."""
-    source = f"data/raw/{config.data.folder}"
+    data = config.data
+    source = data.path if isinstance(data, schema.Own) and not data.files else f"data/raw/{data.folder}"
     run.log_dataset(name=card.name, digest=card.digest, source=source, context=context, profile=card.counts)
 
 
