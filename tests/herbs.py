@@ -51,5 +51,7 @@ def option(path: Path, **changes: Any) -> schema.Own:
         "test": 0.2,
         "roles": {},
         "transpose": False,
+        "set": "none",
+        "variant": "none",
     }
     return schema.Own(**(fields | changes))

@@ -91,7 +91,7 @@ def dispatch(arguments: list[str]) -> None:
         "data", help="your own images: what is there, and an option of conf/data/ that reads it"
     ).add_subparsers(dest="what", required=True, metavar="what")
     add = own.add_parser("add", help="look at a folder of pictures by class, or an archive of one; write conf/data/NAME.yaml")
-    add.add_argument("path")
+    add.add_argument("path", help="or torchvision:NAME, e.g. torchvision:SVHN")
     add.add_argument("--name", default="", help="of the data set (default: the folder's)")
     shown = own.add_parser("show", help="draw the first images of each class, as they are prepared")
     shown.add_argument("name", help="an option of conf/data/")

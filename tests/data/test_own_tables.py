@@ -277,3 +277,11 @@ def test_a_folder_of_pictures_with_a_csv_of_something_else_is_pictures(tmp_path:
     herbs.grow(tmp_path / "d", each=2)
     (tmp_path / "d/README.txt").write_text("basil, mint and thyme")
     assert tell(tmp_path / "d") == ("pictures", tmp_path / "d", {})
+
+
+def test_a_table_without_training_images(tmp_path: Path, add: Any) -> None:
+    for number in range(2):
+        herbs.save(herbs.noise(number), tmp_path / f"d/{number}.png")
+    (tmp_path / "d/list.csv").write_text("file,label,split\n0.png,cat,test\n1.png,dog,test\n")
+    with pytest.raises(DataError, match="has no training image that can be read, but of: test"):
+        add(tmp_path / "d")

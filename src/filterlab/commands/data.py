@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from filterlab import console, files
-from filterlab.config import compose, document
+from filterlab.config import compose, document, schema
+from filterlab.config.faults import unknown_option
 from filterlab.data import progress, proposal
 from filterlab.errors import ConfigError, DataError, UserError
 
@@ -30,6 +31,15 @@ def show(root: Path, *, name: str) -> None:
     print(console.facts({"drawn": str(path.relative_to(root)), "images": said}))
 
 
+def check_set(words: str) -> None:
+    """Raises UserError: torchvision has no such data set, or another than EMNIST is given a variant."""
+    name, _, variant = words.partition("/")
+    if name not in schema.TORCHVISION:
+        raise UserError(f"torchvision: {unknown_option(name, schema.TORCHVISION)}")
+    if (name == "EMNIST") != bool(variant):
+        raise UserError(f"torchvision:{words}: EMNIST alone has variants, and needs one, e.g. torchvision:EMNIST/letters")
+
+
 def add(root: Path, *, path: str, name: str) -> None:
     """Look at the images at `path`, say what is there, and write conf/data/<name>.yaml.
 
@@ -38,7 +48,9 @@ def add(root: Path, *, path: str, name: str) -> None:
         DataError: what is there can't be trained on.
     """
     given = Path(path).expanduser()
-    if not given.exists():
+    if path.startswith(proposal.TORCHVISION):
+        check_set(path.removeprefix(proposal.TORCHVISION))
+    elif not given.exists():
         raise UserError(
             f"{path} is not there (seen from {Path.cwd()}): expected a folder of pictures by class, or an archive of one"
         )

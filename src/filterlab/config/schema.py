@@ -19,8 +19,12 @@ from filterlab.training import optimizers, schedules
 from filterlab.training.optimizers import Optimizer
 from filterlab.training.schedules import Schedule
 
-SOURCES = ["pictures", "csv", "npz", "idx"]  # what of a user's own there is to read: the keys of data.own.SOURCES
+SOURCES = ["pictures", "csv", "npz", "idx", "torchvision"]  # what of a user's own there is to read: the keys of data.own.SOURCES
 ROLES = [f"{part}_{what}" for part in ("train", "validation", "test") for what in ("images", "labels")]
+# torchvision's classes of images with one label each
+TORCHVISION = ["CIFAR10", "CIFAR100", "Country211", "DTD", "EMNIST", "EuroSAT", "FGVCAircraft", "FashionMNIST", "Flowers102"]
+TORCHVISION += ["Food101", "GTSRB", "Imagenette", "KMNIST", "MNIST", "OxfordIIITPet", "PCAM", "QMNIST", "RenderedSST2", "SEMEION"]
+TORCHVISION += ["STL10", "SVHN", "StanfordCars", "USPS"]
 DIGITS = ("digits", "Digits")  # name and folder of scikit-learn's digits, the only data set whose files are made here
 
 
@@ -101,7 +105,9 @@ class Own(Data):
         most=6,
         default={},
     )
-    transpose: bool = value("of csv, npz and idx: whether the images' rows and columns are exchanged, as EMNIST's", default=False)
+    set: str = value("of torchvision: the name of its class, e.g. SVHN", choices=["none", *TORCHVISION], default="none")
+    variant: str = value("of torchvision's EMNIST: its split, e.g. letters", text="name", default="none")
+    transpose: bool = value("of all but pictures: whether the images' rows and columns are exchanged, as EMNIST's", default=False)
 
     def faults_of_files(self) -> Iterator[str]:
         if self.files and self.path not in self.files:
@@ -110,6 +116,10 @@ class Own(Data):
             yield f"data.mirrors are of files that are fetched, and {self.name} is read at data.path: leave them empty"
         if self.channels not in (1, 3):
             yield f"data.channels is {self.channels}, expected 1 (gray) or 3 (red, green, blue) with data.source {self.source}"
+        if (self.source == "torchvision") != (self.set != "none"):
+            yield f"data.source is {self.source} and data.set is {self.set}: a set is torchvision's, which needs one"
+        if (self.set == "EMNIST") != (self.variant != "none"):
+            yield f"data.set is {self.set} and data.variant is {self.variant}: EMNIST alone has variants, and needs one"
         if unknown := sorted(self.roles.keys() - set(ROLES)):
             yield f"data.roles: {unknown_key(unknown[0], ROLES)}"
         if self.source in ("npz", "idx") and (missing := [role for role in ROLES[:2] if role not in self.roles]):

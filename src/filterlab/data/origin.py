@@ -37,6 +37,9 @@ def lay_out(data: schema.Data, root: Path) -> None:
     target = None
     if isinstance(data, schema.Own) and not data.files:
         target = place(data, root)
+        if data.source == "torchvision":  # which fetches its files to there
+            with blaming(target, verb="write"):
+                target.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             raise DataError(
                 f"data.path of {data.name} is {data.path!r}, which is not there (seen from {root}): expected the folder or file "

@@ -31,7 +31,9 @@ FOUND = {
     "csv": "a CSV of labels and pixels, or of file names and labels",
     "npz": "an .npz of images and labels",
     "idx": "IDX files",
+    "torchvision": "a data set of torchvision's",
 }
+TORCHVISION = "torchvision:"
 NAME = r"[A-Za-z][\w-]*"
 
 
@@ -46,10 +48,17 @@ class Proposal:
 
 def propose(path: Path, *, name: str, root: Path, progress: Progress) -> Proposal:
     """Look at every image, and propose an option. Raises DataError: nothing that could be trained on lies there."""
-    source, place, roles = tell(path)
-    where = str(place) if place.is_absolute() else os.path.relpath(place, root)
+    named, _, variant = str(path).removeprefix(TORCHVISION).partition("/")
+    if str(path).startswith(TORCHVISION):
+        source, place, roles = "torchvision", root / "data/torchvision", {}
+        place.mkdir(parents=True, exist_ok=True)
+        chosen = {"set": named, "variant": variant or "none"}
+    else:
+        source, place, roles = tell(path)
+        chosen = {"set": "none", "variant": "none"}
+    where = str(place) if path.is_absolute() else os.path.relpath(place, root)
     values: dict[str, Any] = {"name": name, "folder": name, "source": source, "path": where, "roles": roles, "transpose": False}
-    values |= {"mirrors": [], "files": {}, "take": "all", "take_n": 0, "split": "stratified", "seed": 0}
+    values |= chosen | {"mirrors": [], "files": {}, "take": "all", "take_n": 0, "split": "stratified", "seed": 0}
     values |= {
         "fit": "pad",
         "on_broken": "skip",
@@ -170,7 +179,8 @@ def written(data: schema.Own, facts: dict[str, str]) -> str:
         "test": "of all images, drawn with the seed; evaluate alone reads them" if data.test else "the source says which",
         "validation": "of the training images, drawn with the seed" if data.validation else "the source says which",
     }
-    arrays = f"roles: {text(data.roles)}  # which array, or file, is what\n" if data.roles else ""
+    arrays = f"set: {data.set}\nvariant: {text(data.variant)}\n" if data.source == "torchvision" else ""
+    arrays += f"roles: {text(data.roles)}  # which array, or file, is what\n" if data.roles else ""
     if data.source != "pictures":
         arrays += "transpose: false  # true exchanges rows and columns, as EMNIST's files need\n"
     return f"""# {data.path}, {facts["found"]}: {facts["images"]}.
@@ -198,7 +208,8 @@ seed: 0
 
 def name_of(path: Path, given: str) -> str:
     """The name of the data set: the one given, or the path's. Raises UserError: it can't be one."""
-    name = given or re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", path.resolve().name).lower().replace(" ", "_")
+    named = str(path).removeprefix(TORCHVISION).partition("/")[0] if str(path).startswith(TORCHVISION) else path.resolve().name
+    name = given or re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", named).lower().replace(" ", "_")
     if not re.fullmatch(NAME, name, re.ASCII) or len(name) > 100 or name in ("default", "true", "false", "null"):
         raise UserError(
             f"{name!r} is no name for a data set: give one by --name, of letters, digits, _ and -, the first a letter, e.g. "

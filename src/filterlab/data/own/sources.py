@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filterlab.config import schema
-from filterlab.data.own import layout, table, tree
+from filterlab.data.own import layout, table, torchvisions, tree
 from filterlab.data.own.collection import Collection
 from filterlab.errors import DataError
 from filterlab.files import blaming
@@ -25,6 +25,7 @@ SOURCES: dict[str, Callable[[Path, Path, schema.Own], Collection]] = {
     "csv": table.table,
     "npz": table.npz,
     "idx": table.idx_files,
+    "torchvision": torchvisions.read,
 }
 
 
