@@ -76,3 +76,22 @@ def test_wrong_words(root: Path, capsys: pytest.CaptureFixture[str], words: list
         main(["data", "add", *words])
     assert expected in capsys.readouterr().err
     assert sorted(path.stem for path in (root / "conf/data").iterdir()) == sorted(path.stem for path in (CONF / "data").iterdir())
+
+
+def test_a_set_of_torchvision(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """EuroSAT's files, where torchvision would put them: they are not fetched again."""
+    for place, label in enumerate(["Forest", "River"]):
+        for number in range(15):
+            herbs.save(
+                herbs.noise(20 * place + number, width=32, height=32),
+                root / f"data/torchvision/eurosat/2750/{label}/{number}.jpg",
+            )
+    main(["data", "add", "torchvision:EuroSAT"])
+    assert "30 of 2 classes: Forest 15, River 15" in capsys.readouterr().out
+    data = compose.compose(root / "conf", ["data=eurosat"]).data
+    assert isinstance(data, schema.Own)
+    assert (data.source, data.set, data.path, data.test) == ("torchvision", "EuroSAT", "data/torchvision", 0.2)
+    for words, expected in [("SVNH", "no option 'SVNH'"), ("EMNIST", "EMNIST alone has variants, and needs one")]:
+        with pytest.raises(SystemExit):
+            main(["data", "add", f"torchvision:{words}"])
+        assert expected in capsys.readouterr().err

@@ -49,6 +49,7 @@ class Proposal:
 def propose(path: Path, *, name: str, root: Path, progress: Progress) -> Proposal:
     """Look at every image, and propose an option. Raises DataError: nothing that could be trained on lies there."""
     named, _, variant = str(path).removeprefix(TORCHVISION).partition("/")
+    roles: dict[str, str]
     if str(path).startswith(TORCHVISION):
         source, place, roles = "torchvision", root / "data/torchvision", {}
         place.mkdir(parents=True, exist_ok=True)

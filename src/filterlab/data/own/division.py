@@ -52,9 +52,7 @@ def divide(found: Collection, seen: Sequence[Seen], data: schema.Own) -> Divisio
     rows: dict[str, np.ndarray] = {}
     training = by_part.get("train", by_part.get("", np.empty(0, np.int64)))
     if not len(training):
-        raise DataError(
-            f"{data.path} has no training image that can be read, but of: {', '.join(sorted(parts)) or 'nothing'}"
-        )
+        raise DataError(f"{data.path} has no training image that can be read, but of: {', '.join(sorted(parts)) or 'nothing'}")
     for part, share in [("test", data.test), ("validation", data.validation)]:
         check_share(part, share, said=part in by_part, data=data)
         if part in by_part:
