@@ -109,6 +109,10 @@ def dispatch(arguments: list[str]) -> None:
     cancel.add_argument("name")
     collect = sweep.add_parser("collect", help="write the report of what is done, and log it to the parent run")
     collect.add_argument("name")
+    sync = verbs.add_parser("sync", help="send what trainings have logged offline, or could not send, to its store")
+    sync.add_argument("paths", nargs="*", metavar="PATH", help="a folder of spools, e.g. a copy; without one, those here")
+    sync.add_argument("--to", default="", metavar="URL", help="a server, instead of each spool's own store")
+    sync.add_argument("--watch", action="store_true", help="go on, and send what comes; Ctrl-C ends it")
     promote = verbs.add_parser("promote", help="make a run's choices the parameters of the next dvc repro")
     promote.add_argument("run", nargs="?", default="", help="its id, or how it begins")
     promote.add_argument("--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy")
@@ -157,6 +161,9 @@ def dispatch(arguments: list[str]) -> None:
         words = train.flags(arguments[2:])[1]
         arguments = ["sweep", "plan", *(word for word in words if word not in ("-m", "--multirun"))]
     chosen = parser.parse_args(arguments)
+    if chosen.verb == "sync":  # a copy of spools can be sent from outside of a repository
+        importlib.import_module("filterlab.commands.sync").run(chosen.paths, to=chosen.to, watch=chosen.watch)
+        return
     root = find_root(Path.cwd())
     if not prints_only(chosen):
         console.keep_going()

@@ -28,7 +28,7 @@ PAGE = Path(__file__).parents[2] / "docs/server.md"
 
 
 def settings(experiment: str, uri: str) -> schema.Tracking:
-    return schema.Tracking(backend="server", uri=uri, experiment=experiment, system_metrics=False)
+    return schema.Tracking(backend="server", uri=uri, experiment=experiment, system_metrics=False, require=False, patience=10.0)
 
 
 def client_of(uri: str) -> mlflow.MlflowClient:

@@ -83,6 +83,15 @@ class Project:
             self.ask("select r.run_uuid, status from runs r join tags t on t.run_uuid = r.run_uuid and key = 'filterlab.trial'")
         )
 
+    def run_of(self, sweep: str) -> str:
+        """MLflow's id of a sweep's own run."""
+        (found,) = self.ask(
+            "select t.run_uuid from tags t join tags k on k.run_uuid = t.run_uuid "
+            "where t.key = 'filterlab.sweep' and t.value = ? and k.key = 'filterlab.kind' and k.value = 'sweep'",
+            sweep,
+        )
+        return found[0]
+
     def tags(self, run_id: str) -> dict[str, str]:
         return dict(self.ask("select key, value from tags where run_uuid = ?", run_id))
 

@@ -12,7 +12,7 @@ JOBS, STEPS = 32, 5
 
 def test_thirty_two_processes_on_an_empty_store(tmp_path: Path) -> None:
     """What writes for a job is a process of its own; here they come at the very same time."""
-    settings = Tracking(backend="local", uri="", experiment="crowd", system_metrics=False)
+    settings = Tracking(backend="local", uri="", experiment="crowd", system_metrics=False, require=False, patience=60.0)
     with ExitStack() as jobs:
         runs = [
             jobs.enter_context(tracking.start(settings, root=tmp_path, name=str(job), tags={"job": job})) for job in range(JOBS)

@@ -14,7 +14,7 @@ from filterlab.data import arrays
 from filterlab.errors import UserError
 from filterlab.runs import logging, promoted
 from filterlab.sweeps import promotion
-from filterlab.tracking import Found, NullRun
+from filterlab.tracking import Found
 from filterlab.tracking.store import RESTORED
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -176,7 +176,7 @@ def test_any_configuration_can_be_said_as_parameters(
     assert [line.partition("#")[2] for line in text.splitlines() if "#" in line] == comments
 
 
-class Kept(NullRun):
+class Kept:
     """A store whose only artifact is this text."""
 
     def __init__(self, text: str):

@@ -1,9 +1,9 @@
-"""A sweep as its store, its folder and its scheduler tell it, without any of the three."""
+"""A sweep as its folder and its scheduler tell it, without a training and without a scheduler."""
 
 import math
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +14,30 @@ from filterlab import seal
 from filterlab.errors import DataError, UserError
 from filterlab.models import folder
 from filterlab.study import table
+from filterlab.study.trial import Trial
 from filterlab.sweeps import collect, commands, driver, promotion, status
 from filterlab.sweeps import sweep as sweeps
-from filterlab.sweeps.status import KEY
+from filterlab.sweeps.record import RECORD, read_trials
 from filterlab.sweeps.sweep import Sweep
 from filterlab.tracking import Found, NullRun
 
 METRIC = "best/validation/accuracy"
 
 
-def run(key: str, status: str = "FINISHED", value: float = 0.5, **swept: str) -> Found:
-    tags = {KEY: key, **{f"swept.{name}": given for name, given in swept.items()}}
-    return Found(f"run-{key}", key, status, 0, 1000, {}, {METRIC: value, "best_epoch": 1.0}, tags)
+def run(sweep: Sweep, key: str, status: str = "done", value: float = 0.5, **swept: str) -> Trial:
+    """What a training leaves in its folder."""
+    trial = Trial(key, swept, status, ord(key), f"run-{key}", {METRIC: value, "best_epoch": 1.0}, [0.5, 0.6])
+    seal.write(sweep.trial_folder(key) / RECORD, asdict(trial) | {"process": {}})
+    return trial
 
 
 class Store(NullRun):
     """Remembers what is logged to it."""
 
-    def __init__(self, runs: Iterable[Found]):
-        self.runs = list(runs)
+    def __init__(self) -> None:
         self.images: list[tuple[str, int]] = []
         self.metrics: list[tuple[dict[str, float], int]] = []
         self.tables: list[dict[str, Any]] = []
-
-    def search(self, where: str) -> list[Found]:
-        return [found for found in self.runs if "'FAILED'" not in where or found.status == "FAILED"]
-
-    def curves(self, run_ids: Iterable[str], metric: str) -> dict[str, list[tuple[int, float]]]:
-        return {run_id: [(1, 0.5), (2, 0.6)] for run_id in run_ids}
 
     def log_image(self, key: str, path: Path, *, step: int = 0) -> None:
         assert path.exists()
@@ -52,6 +48,16 @@ class Store(NullRun):
 
     def log_table(self, name: str, columns: Any) -> None:
         self.tables.append(dict(columns))
+
+
+class Runs:
+    """A store with runs of these ids."""
+
+    def __init__(self, *ids: str):
+        self.found = [Found(each, each, "FINISHED", 0, 1000, {}, {}, {}) for each in ids]
+
+    def search(self) -> list[Found]:
+        return self.found
 
 
 @pytest.fixture
@@ -68,8 +74,8 @@ def submit(sweep: Sweep, **jobs: list[str]) -> None:
     sweeps.record_jobs(sweep.folder, [(words, job) for job, words in jobs.items()])
 
 
-def statuses(sweep: Sweep, store: NullRun) -> list[tuple[str, str]]:
-    return [(trial.swept["seed"], trial.status) for trial in status.find_trials(sweep, store)]
+def statuses(sweep: Sweep) -> list[tuple[str, str]]:
+    return [(trial.swept["seed"], trial.status) for trial in status.find_trials(sweep)]
 
 
 def test_what_was_asked_for_and_has_not_begun(tmp_path: Path, held: Callable[..., None]) -> None:
@@ -79,17 +85,19 @@ def test_what_was_asked_for_and_has_not_begun(tmp_path: Path, held: Callable[...
     sweep = Sweep(tmp_path, swept=["seed"], trials=trials)
     submit(sweep, j1=["seed=1", "trainer.max_epochs=3"], j2=trials["c"], j3=trials["d"])
     held("j1", "j3")
-    store = Store([run("a", seed="0"), run("d", "FAILED", seed="3")])
-    assert statuses(sweep, store) == [("0", "done"), ("3", "queued"), ("1", "queued"), ("2", "not started"), ("1", "not started")]
+    run(sweep, "a", seed="0")
+    run(sweep, "d", "failed", seed="3")
+    assert statuses(sweep) == [("0", "done"), ("3", "queued"), ("1", "queued"), ("2", "not started"), ("1", "not started")]
     held()
-    assert statuses(sweep, store)[1:] == [("3", "failed"), ("1", "not started"), ("2", "not started"), ("1", "not started")]
+    assert statuses(sweep)[1:] == [("3", "failed"), ("1", "not started"), ("2", "not started"), ("1", "not started")]
 
 
 def test_a_searchs_queued_trainings_are_seen(tmp_path: Path, held: Callable[..., None]) -> None:
     sweep = Sweep(tmp_path, swept=["seed"])
     submit(sweep, j0=["seed=0"], j1=["seed=1"])
     held("j0", "j1")
-    assert statuses(sweep, Store([run("a", seed="0")])) == [("0", "done"), ("1", "queued")]
+    run(sweep, "a", seed="0")
+    assert statuses(sweep) == [("0", "done"), ("1", "queued")]
 
 
 def model(place: Path) -> None:
@@ -101,8 +109,9 @@ def model(place: Path) -> None:
 
 def test_a_damaged_file_of_first_layers_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = Sweep(tmp_path / "s", swept=["seed"])
-    store = Store([run("a", value=0.7, seed="0"), run("b", value=0.9, seed="1"), run("c", value=0.8, seed="2")])
-    trials = status.started_trials(sweep, store)
+    trials = [
+        run(sweep, key, value=value, seed=str(seed)) for seed, (key, value) in enumerate([("a", 0.7), ("b", 0.9), ("c", 0.8)])
+    ]
     for key in "ab":
         model(sweep.trial_folder(key) / "models")
     path = sweep.trial_folder("a") / "models/filters.safetensors"
@@ -153,8 +162,8 @@ def test_one_damaged_sweep_does_not_hide_the_others(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize("how", ["copied", "renamed"])
 def test_a_copied_or_renamed_folder_is_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str) -> None:
-    """Its parent run, and the trainings that the store knows, are those of the sweep it was made from."""
-    sweep = Sweep(tmp_path / "runs/first", swept=["seed"], parent="run", trials={"a": ["seed=0"]})
+    """Its run, and those that the store has below it, are those of the sweep it was made from."""
+    sweep = Sweep(tmp_path / "runs/first", swept=["seed"], commands=[["seed=0"]], trials={"a": ["seed=0"]})
     sweep.save()
     shutil.copytree(sweep.folder, tmp_path / "runs/second")
     if how == "renamed":
@@ -178,12 +187,13 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     sweep.commands = [["seed=0,1,2"]]
     for key in "ab":
         model(sweep.trial_folder(key) / "models")
-    store = Store([run("a", value=0.7, seed="0")])
+    store = Store()
+    run(sweep, "a", value=0.7, seed="0")
     collect.log_report(sweep, store, root=tmp_path)
-    assert collect.image_shape(sweep, status.started_trials(sweep, store)) == (3, 8, 9)
+    assert collect.image_shape(sweep, read_trials(sweep)) == (3, 8, 9)
     first = len(store.images)
     assert first and {step for _, step in store.images} == {0}, "where MLflow's pages open"
-    store.runs.append(run("b", value=0.9, seed="1"))
+    run(sweep, "b", value=0.9, seed="1")
     collect.log_report(sweep, store, root=tmp_path)
     assert {step for _, step in store.images[first:]} == {0}
     assert store.metrics == [({METRIC: 0.7}, 1), ({METRIC: 0.9}, 2)]
@@ -195,8 +205,8 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
 
 def test_the_time_of_a_trial_is_that_of_its_training(tmp_path: Path) -> None:
     """Not what lies between its run's start and end: it may have waited for a day to be gone on with."""
-    found = replace(run("a", seed="0"), started=0, ended=90_000_000, metrics={METRIC: 0.5, "training/seconds": 12.5})
-    table.write_trials([status.trial_of(found, alive=False)], tmp_path / "trials.csv")
+    found = Trial("a", {"seed": "0"}, "done", metrics={METRIC: 0.5, "training/seconds": 12.5})
+    table.write_trials([found], tmp_path / "trials.csv")
     heading, row = (tmp_path / "trials.csv").read_text().splitlines()
     assert "12.5" in row.split(",") and "90000" not in row
     assert [name for name in heading.split(",") if "seconds" in name] == ["training/seconds"]
@@ -204,15 +214,22 @@ def test_the_time_of_a_trial_is_that_of_its_training(tmp_path: Path) -> None:
 
 def test_the_winner_is_of_the_winning_setting(tmp_path: Path) -> None:
     """Not of another one whose swept values hold the winning ones."""
-    (tmp_path / "runs/s").mkdir(parents=True)
-    Sweep(tmp_path / "runs/s").save()
-    runs = [run("a", value=0.8, lr="1", seed="0"), run("b", value=0.7, lr="1", seed="1")]
-    runs += [run("c", value=0.9, lr="1", model="mlp", seed="0"), run("d", value=0.1, lr="1", model="mlp", seed="1")]
-    runs += [run("e", value=math.nan, lr="2", seed="0")]
-    assert promotion.best_run(tmp_path, Store(runs), sweep="s", metric="accuracy").id == "run-a"
-    for none in ([], runs[-1:]):
-        with pytest.raises(UserError, match=f"no training of sweep s is done with a finite {METRIC}"):
-            promotion.best_run(tmp_path, Store(none), sweep="s", metric="accuracy")
+    sweep = Sweep(tmp_path / "runs/s")
+    sweep.save()
+    nothing = pytest.raises(UserError, match=f"no training of sweep s is done with a finite {METRIC}")
+    with nothing:
+        promotion.best_run(tmp_path, Runs("run-e"), sweep="s", metric="accuracy")
+    run(sweep, "e", value=math.nan, lr="2", seed="0")
+    with nothing:
+        promotion.best_run(tmp_path, Runs("run-e"), sweep="s", metric="accuracy")
+    for key, value, swept in [
+        ("a", 0.8, {"lr": "1", "seed": "0"}),
+        ("b", 0.7, {"lr": "1", "seed": "1"}),
+        ("c", 0.9, {"lr": "1", "model": "mlp", "seed": "0"}),
+        ("d", 0.1, {"lr": "1", "model": "mlp", "seed": "1"}),
+    ]:
+        run(sweep, key, value=value, **swept)
+    assert promotion.best_run(tmp_path, Runs(*(f"run-{key}" for key in "abcde")), sweep="s", metric="accuracy").id == "run-a"
 
 
 def test_a_search_of_other_fixed_values_is_another_search(tmp_path: Path) -> None:
@@ -259,10 +276,10 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(sweeps.BusyError, match="sweep s is being run by another process"):
             sweeps.begin(tmp_path, "s")
         assert (sweep.conf / "a.yaml").read_text() == "first"
-    sweeps.begin(tmp_path, "s")  # it has reached no store: what was wrong in conf/ may be put right
+    sweeps.begin(tmp_path, "s")  # no driver has started: what was wrong in conf/ may be put right
     assert (sweep.conf / "a.yaml").read_text() == "second" and (sweep.code / "filterlab/cli.py").exists()
     assert not [path for path in sweep.folder.iterdir() if path.name.startswith("frozen.")]
-    sweep.parent = "run"
+    sweep.commands = [["seed=0,1"]]
     sweep.save()
     (tmp_path / "conf/a.yaml").write_text("third")
-    assert sweeps.begin(tmp_path, "s").parent == "run" and (sweep.conf / "a.yaml").read_text() == "second"
+    assert sweeps.begin(tmp_path, "s").commands == sweep.commands and (sweep.conf / "a.yaml").read_text() == "second"

@@ -18,7 +18,8 @@ FIGURES = ["parallel.png", "swept_values.png", "curves.png", "filters.png"]
 
 def trial(number: int, swept: dict[str, str], value: float, status: str = "done") -> Trial:
     metrics = {METRIC: value, "best/validation/loss": 1 - value, "best_epoch": 2.0} if status == "done" else {}
-    return Trial(f"{number:016x}", swept, status, f"run{number}", metrics)
+    curve = [0.5, 0.8, value] if status == "done" else []
+    return Trial(f"{number:016x}", swept, status, run_id=f"run{number}", metrics=metrics, curve=curve)
 
 
 def grid(models: int, seeds: int, *, failed: int = 0) -> list[Trial]:
@@ -36,7 +37,6 @@ def write(trials: list[Trial], folder: Path, *, metric: str = METRIC) -> list[st
         trials,
         name="models-12ab34",
         metric=metric,
-        curves={trial.run_id: [0.5, 0.8, trial.metrics[METRIC]] for trial in done},
         first_layers={trial.key: draw.normal(size=(4, 1, 3, 3)).astype(np.float32) for trial in done[:100]},
         image_shape=(1, 28, 28),
         folder=folder,

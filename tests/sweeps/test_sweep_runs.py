@@ -43,7 +43,7 @@ def test_its_report_lies_in_the_folder_and_in_the_parent(project: Any) -> None:
     assert {"trials.csv", "settings.csv", "summary.txt"} <= {path.name for path in report.iterdir()}
     assert len((report / "trials.csv").read_text().splitlines()) == 5
     assert len((report / "settings.csv").read_text().splitlines()) == 3
-    parent = json.loads((project.root / "runs/grid/sweep.json").read_text())["parent"]
+    parent = project.run_of("grid")
     stored = {path.name for path in (project.root / "mlartifacts").glob(f"*/{parent}/artifacts/**/*") if path.is_file()}
     assert {"trials.csv", "trials.json", "settings.csv"} <= stored
     assert parents_pictures(project, "grid") == [f"sweep~{path.stem}+step+0" for path in sorted(report.glob("*.png"))] != []
@@ -51,14 +51,14 @@ def test_its_report_lies_in_the_folder_and_in_the_parent(project: Any) -> None:
 
 def parents_pictures(project: Any, sweep: str) -> list[str]:
     """Key and step of each of the pictures that a sweep's run holds; MLflow's pages open on step 0."""
-    parent = json.loads((project.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
+    parent = project.run_of(sweep)
     pictures = project.root.glob(f"mlartifacts/*/{parent}/artifacts/images/*.png")
     return sorted(path.name.partition("+timestamp")[0] for path in pictures)
 
 
 def parents_table(project: Any, sweep: str) -> list[dict[str, Any]]:
     """A row for each of a sweep's trials."""
-    parent = json.loads((project.root / f"runs/{sweep}/sweep.json").read_text())["parent"]
+    parent = project.run_of(sweep)
     assert json.loads(project.tags(parent)["mlflow.loggedArtifacts"]) == [{"path": "trials.json", "type": "table"}]
     (path,) = (project.root / "mlartifacts").glob(f"*/{parent}/artifacts/trials.json")
     table = json.loads(path.read_text())
@@ -255,7 +255,6 @@ def test_without_slurm_nothing_is_frozen(project: Any, tmp_path: Path, monkeypat
         (["train", "-m", "hydra/launcher=sulrm", "seed=0,1"], 2, "Did you mean slurm?"),
         (["train", "-m", "optimizer.lr=interval(1e-3,.1)"], 2, "add hydra/sweeper=optuna"),
         (["train", "-m", "optimizer.lr=0,1", "model=mpl,mlp"], 2, "model: no option 'mpl'"),
-        (["train", "-m", "tracking=off", "seed=0,1"], 2, "a sweep is remembered by its store"),
         (["train", "-m", "--sweep", "../up", "seed=0,1"], 2, "sweep '../up'"),
         (["train", "-m", "data=fashion_mnist", "data.mirrors=[]", "seed=0,1"], 69, "fashion_mnist: no mirror has delivered it"),
         (
@@ -276,13 +275,38 @@ def test_bad_input_launches_nothing(
     assert (project.children(), sorted((project.root / "runs").iterdir())) == (runs, folders)
 
 
-def test_without_its_store_nothing_is_launched(project: Any) -> None:
+GONE = ["tracking=server", "tracking.uri=http://127.0.0.1:9", "tracking.patience=0.2", "seed=0,1"]
+
+
+def test_where_a_store_is_required_nothing_is_launched_without_it(project: Any) -> None:
+    printed = project.run("train", "-m", "--sweep", "strict", *GONE, "tracking.require=true", code=4)
+    assert "the MLflow store http://127.0.0.1:9 does not answer" in printed and "Traceback" not in printed
+    assert not list(project.root.glob("runs/strict/trials/*/models"))
+
+
+def test_with_its_store_gone_a_sweep_runs_to_its_end(project: Any) -> None:
+    words = ["train", "-m", "--sweep", "gone", *GONE]
+    printed = project.run(*words)
+    assert "the MLflow store http://127.0.0.1:9 does not answer" in printed and "filterlab sync" in printed
+    assert (project.root / "runs/gone/report/trials.csv").exists()
+    assert "2 trials, 2 done: 0 to run" in project.run(*words)
+    assert "gone: 2 done" in project.here("sweep", "status", "gone")
+    shutil.rmtree(project.root / "spool")
+
+
+def test_offline_a_sweep_runs_and_is_sent_later(project: Any) -> None:
+    """Also from a copy, and twice: each run is there once, below the sweep's."""
     before = project.children()
-    process = project.start("train", "-m", "tracking=server", "tracking.uri=http://127.0.0.1:9", "seed=0,1")
-    printed, errors = process.communicate(timeout=120)
-    assert process.returncode not in (0, 1), printed + errors
-    assert "the MLflow store" in errors and "Traceback" not in errors
+    project.run("train", "-m", "--sweep", "far", "tracking=offline", "seed=0,1")
+    assert "far: 2 done" in project.here("sweep", "status", "far")
     assert project.children() == before
+    shutil.copytree(project.root / "spool", project.root / "copied")
+    for words in (["sync"], ["sync", "copied"]):
+        assert project.run(*words).count(f": sent to {project.root / 'mlflow.db'}, ") == 3
+        found = project.children().keys() - before.keys()
+        assert {project.tags(run_id)["mlflow.parentRunId"] for run_id in found} == {project.run_of("far")} and len(found) == 2
+    assert not (project.root / "spool").exists() and not (project.root / "copied").exists()
+    assert "nothing waits to be sent" in project.run("sync")
 
 
 def test_a_search_goes_on_where_it_ended(project: Any) -> None:

@@ -1,13 +1,12 @@
 """How far a sweep is: epochs, rate, what is left; on a terminal and elsewhere; until it ends."""
 
-import contextlib
 import os
 import pty
 import re
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,23 @@ from filterlab.sweeps import watch
 from filterlab.sweeps.watch import Pace, Screen
 
 
-def trial(key: str, status: str, epochs: float | None = None, seconds: float | None = None) -> Trial:
-    metrics = {"epochs": epochs, "training/seconds": seconds}
-    return Trial(
-        key, {}, status, run_id=f"run {key}", metrics={name: value for name, value in metrics.items() if value is not None}
-    )
+def trial(key: str, status: str, epochs: int | None = None, seconds: float | None = None) -> Trial:
+    given = {"epochs": epochs if status != "running" else None, "training/seconds": seconds}
+    metrics = {name: float(value) for name, value in given.items() if value is not None}
+    return Trial(key, {}, status, metrics=metrics, curve=[0.5] * (epochs or 0))
+
+
+def running(**epochs: int) -> list[Trial]:
+    """Trials that have so many."""
+    return [trial(key, "running", number) for key, number in epochs.items()]
 
 
 def test_a_pace_is_what_was_seen() -> None:
     """One of ten epochs is done, two run, three wait: 16 epochs were seen in 40 s; 14 and 3 times 10 are left."""
-    trials = [trial("a", "done", 10, 100), trial("b", "running"), trial("c", "running")]
-    pace = Pace()
-    pace.note(trials, {"run b": 1, "run c": 1}, now=1000)
-    pace.note(trials, {"run b": 5, "run c": 1}, now=1040)
+    done, pace = trial("a", "done", 10, 100), Pace()
+    pace.note([done, *running(b=1, c=1)], now=1000)
+    trials = [done, *running(b=5, c=1)]
+    pace.note(trials, now=1040)
     assert pace.describe(trials, ahead=3) == "16 epochs, 0.1 epochs/s, 36 trials/h, about 0:07:20 to go"
 
 
@@ -38,16 +41,16 @@ def test_before_anything_was_seen_the_times_of_what_is_done_count() -> None:
     """Two that run side by side train twice as many epochs a second as one."""
     trials = [trial("a", "done", 10, 50), trial("b", "running"), trial("c", "running")]
     pace = Pace()
-    pace.note(trials, {}, now=0)
+    pace.note(trials, now=0)
     assert pace.describe(trials, ahead=0) == "10 epochs, 0.4 epochs/s, 144 trials/h, about 0:00:50 to go"
 
 
 def test_what_cannot_be_known_is_not_said() -> None:
     trials = [trial("a", "running")]
     pace = Pace()
-    pace.note(trials, {"run a": 2}, now=0)
+    pace.note(running(a=2), now=0)
     assert pace.describe(trials, ahead=5) == "2 epochs"
-    pace.note(trials, {"run a": 4}, now=10)
+    pace.note(running(a=4), now=10)
     assert pace.describe(trials, ahead=5) == "4 epochs, 0.2 epochs/s", "how long a trial is is in no file here"
     pace.longest["a"] = 8
     assert pace.describe(trials, ahead=1) == "4 epochs, 0.2 epochs/s, 90 trials/h, about 0:01:00 to go"
@@ -58,34 +61,24 @@ def test_only_the_last_minutes_count_and_no_epoch_is_lost() -> None:
     """A trial that fails takes none of its epochs back."""
     pace = Pace()
     for minute in range(20):
-        pace.note([trial("a", "running")], {"run a": minute if minute < 10 else 10 + 10 * (minute - 10)}, now=60.0 * minute)
+        pace.note(running(a=minute if minute < 10 else 10 + 10 * (minute - 10)), now=60.0 * minute)
     assert pace.rate([]) == pytest.approx(10 / 60)
-    pace.note([trial("a", "failed")], {}, now=1200)
+    pace.note([trial("a", "failed")], now=1200)
     assert pace.seen[-1][1] == 100
-
-
-class Store:
-    """What a store says at each look."""
-
-    def __init__(self, looks: list[list[Trial]]) -> None:
-        self.looks = looks
-
-    def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:
-        return {run_id: [(1, 0.5), (2, 0.4)] for run_id in run_ids}
 
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """follow(...) over looks at a sweep that a process drives as long as there is another look."""
 
-    def follow(*looks: list[Trial]) -> None:
-        store = Store(list(looks))
-        sweep = watch.Sweep(tmp_path / "runs/s", parent="p")
+    def follow(*given: list[Trial]) -> None:
+        left = list(given)
+        sweep = watch.Sweep(tmp_path / "runs/s", commands=[["seed=0,1"]])
         monkeypatch.setattr(watch.sweeps, "find", lambda root, name: sweep)
-        monkeypatch.setattr(watch.sweeps, "driver", lambda sweep: {"a": "b"} if len(store.looks) > 1 else {})
-        monkeypatch.setattr(watch.status, "find_trials", lambda sweep, store: store.looks.pop(0))
+        monkeypatch.setattr(watch.sweeps, "driver", lambda sweep: {"a": "b"} if len(left) > 1 else {})
+        monkeypatch.setattr(watch.status, "find_trials", lambda sweep: left.pop(0))
         monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
-        watch.follow(tmp_path, "s", store, Pace(), Screen(), lambda trials: ["  table"], searched=0)  # type: ignore[arg-type]
+        watch.follow(tmp_path, "s", Pace(), Screen(), lambda trials: ["  table"], searched=0)
 
     return follow
 
@@ -157,42 +150,3 @@ def test_a_sweep_is_watched_to_its_end(make_project: Callable[[], Any]) -> None:
     lines = project.run("sweep", "status", "short", "--watch").splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d short: 2 done; 6 epochs", lines[-1]), lines
     assert project.run("sweep", "status", "short", "--watch").count("\n") == 1, "nothing more to come"
-
-
-def test_how_many_trials_a_search_makes(tmp_path: Path) -> None:
-    """By its last command, or by the conf/ that it froze; a grid's are known one by one."""
-    sweep = watch.Sweep(tmp_path)
-    (tmp_path / "frozen").mkdir()
-    (tmp_path / "frozen/conf").symlink_to(Path(__file__).parents[2] / "conf")
-    searched = ["hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1)"]
-    assert watch.searched_trials(sweep) == 0
-    sweep.commands = [[*searched, "hydra.sweeper.n_trials=3"], [*searched, "hydra.sweeper.n_trials=7"]]
-    assert watch.searched_trials(sweep) == 7
-    sweep.commands = [searched]
-    assert watch.searched_trials(sweep) > 7
-    sweep.trials = {"a": ["seed=0"]}
-    assert watch.searched_trials(sweep) == 0
-
-
-def test_a_store_that_does_not_answer_is_asked_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sweep = watch.Sweep(
-        tmp_path / "runs/s", parent="p", tracking={"backend": "local", "uri": "", "experiment": "e", "system_metrics": False}
-    )
-    answers = [watch.TrackingError("the store is away"), Store([])]
-
-    @contextlib.contextmanager
-    def reading(settings: object, *, root: Path) -> Iterator[Store]:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        yield answer
-
-    monkeypatch.setattr(watch.sweeps, "find", lambda root, name: sweep)
-    monkeypatch.setattr(watch.tracking, "reading", reading)
-    monkeypatch.setattr(watch.status, "find_trials", lambda sweep, store: [trial("a", "done", 2, 1)])
-    monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
-    watch.watch(tmp_path, "s", table=lambda trials: [])
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "s: the store is away; asked again in a minute" and second.endswith("s: 1 done; 2 epochs")

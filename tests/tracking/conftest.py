@@ -12,7 +12,7 @@ import pytest
 from tracking_settings import Settings
 
 import measuring
-from filterlab.tracking import recorders
+from filterlab.tracking import senders
 
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
@@ -49,21 +49,21 @@ class Server:
                 assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
                 time.sleep(0.3)
 
-    def stop(self) -> None:
+    def stop(self, how: int = 15) -> None:
         if self.process is not None:
-            os.killpg(self.process.pid, 15)
+            os.killpg(self.process.pid, how)
             self.process.wait(30)
             self.process = None
 
 
 @pytest.fixture(scope="session", autouse=True)
-def measured_recorders() -> Iterator[None]:
-    if recorders._worker is not None:
-        recorders._worker.end()
+def measured_senders() -> Iterator[None]:
+    if senders._worker is not None:
+        senders._worker.end()
     with measuring.measured():
-        recorders._worker = recorders.PreloadedWorker()
+        senders._worker = senders.PreloadedWorker()
     yield
-    recorders._worker.end()
+    senders._worker.end()
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +99,7 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
 
 @pytest.fixture
 def children() -> Callable[[], list[int]]:
-    """Recorders of this process that are still there a moment later, zombies among them."""
+    """Senders of this process that are still there a moment later, zombies among them."""
 
     def found() -> list[int]:
         import psutil
@@ -107,7 +107,7 @@ def children() -> Callable[[], list[int]]:
         deadline = time.monotonic() + 5
         while True:
             origins = [child for child in psutil.Process().children() if "filterlab.tracking.preloaded" in child.cmdline()]
-            left = [recorder.pid for origin in origins for recorder in origin.children()]
+            left = [sender.pid for origin in origins for sender in origin.children()]
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.05)

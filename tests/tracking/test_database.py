@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from mlflow.entities import Param
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from tracking_settings import Settings
 
 from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.tracking import database as databases
-from filterlab.tracking.recorder import Recorder, error_message
+from filterlab.tracking.client import Client, message
 
 NOBODY = 65534
 MLFLOW = Path(sys.executable).with_name("mlflow")
@@ -192,14 +193,10 @@ def test_looking_leaves_no_trace(database: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-def open_and_begin(folder: Path, *, writing: bool = True) -> Recorder:
-    """As a recorder does for a training, before it computes."""
-    recorder = Recorder()
+def opened(folder: Path, *, writing: bool = True) -> Client:
+    """As a sender does before anything is sent."""
     place = {"place": str(folder / "mlflow.db"), "uri": "sqlite:///mlflow.db", "folder": str(folder)}
-    recorder.open(**place, experiment="test", writing=writing, environment=dict(os.environ))
-    if writing:
-        recorder.create(name="n", tags={}, identity="", system_metrics=False)
-    return recorder
+    return Client(**place, experiment="test", writing=writing)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user's file takes another user")
@@ -217,9 +214,9 @@ def test_a_store_that_is_another_users_can_be_read_and_is_said_not_to_be_written
 
         def work() -> None:
             os.setuid(NOBODY)
-            open_and_begin(folder, writing=False)
+            opened(folder, writing=False)
             with pytest.raises(TrackingError) as raised:
-                open_and_begin(folder)
+                opened(folder)
             assert str(raised.value) == (
                 f"the MLflow store {folder}/mlflow.db can't be used: it can be read but not written: "
                 "it, or its folder, is another user's or is read-only"
@@ -237,7 +234,7 @@ def test_a_folder_in_which_no_store_can_be_made_is_named() -> None:
         def work() -> None:
             os.setuid(NOBODY)
             with pytest.raises(TrackingError) as raised:
-                open_and_begin(folder)
+                opened(folder)
             assert str(raised.value) == (
                 f"the MLflow store {folder}/mlflow.db can't be used: Permission denied: {folder}/mlflow.db.lock"
             )
@@ -254,12 +251,16 @@ def test_what_fails_later_is_said_without_statements_and_tracebacks(database: Pa
     shutil.copyfile(database / "mlflow.db", tmp_path / "mlflow.db")
 
     def work() -> None:
-        recorder = open_and_begin(tmp_path)
+        client = opened(tmp_path).mlflow
+        run_id = client.create_run("1").info.run_id
         with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
             connection.execute("DROP TABLE params")
         with pytest.raises(Exception, match="SQL: ") as raised:
-            recorder.log_params(params={"a": "b"})
-        assert error_message(raised.value, recorder) == f"the MLflow store {tmp_path}/mlflow.db failed: no such table: params"
+            client.log_batch(run_id, params=[Param("a", "b")])
+        assert (
+            message(raised.value, place=f"{tmp_path}/mlflow.db", folder=str(tmp_path))
+            == f"the MLflow store {tmp_path}/mlflow.db failed: no such table: params"
+        )
 
     assert forked(work) == 0
 

@@ -1,5 +1,6 @@
 """Stores that can't be used, servers that don't answer, parents that die, and several at once."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -18,14 +19,13 @@ from tracking_settings import Settings
 
 import measuring
 from filterlab import tracking
-from filterlab.errors import TrackingError
-from filterlab.tracking import run as tracking_run
+from filterlab.errors import DataError, TrackingError
+from filterlab.tracking import senders
 
 
 def begin(settings: Settings, root: Path) -> None:
     """What a training does before it computes."""
-    with tracking.start(settings, root=root, name="n", tags={}) as run:
-        run.wait()
+    with tracking.start(dataclasses.replace(settings, require=True), root=root, name="n", tags={}):
         pytest.fail("nothing may be computed")
 
 
@@ -58,7 +58,7 @@ def test_a_store_that_cannot_be_used_is_named(
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(TrackingError, match=r"mlflow\.db failed: "):
+    with pytest.raises(DataError, match=r"cannot write .*file/below/spool/.*: Not a directory"):
         begin(Settings(), tmp_path / "file" / "below")
 
 
@@ -76,7 +76,7 @@ def test_a_server_that_never_answers_is_said_soon(
     tmp_path: Path, silent_port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     """And before that, what is waited for."""
-    monkeypatch.setattr(tracking_run, "PATIENCE", 0.5)
+    monkeypatch.setattr(senders, "PATIENCE", 0.5)
     before = time.monotonic()
     with pytest.raises(
         TrackingError, match=rf"http://127.0.0.1:{silent_port} does not answer \(no answer in time\): is the server"
@@ -92,13 +92,12 @@ def test_a_store_that_is_moved_while_a_run_is_under_way_is_not_made_anew(databas
     shutil.copytree(database, root)
     Image.new("RGB", (4, 4)).save(tmp_path / "picture.png")
     with (
-        pytest.raises(TrackingError, match=rf"{root}/mlflow.db is not there any longer: the repository was moved or deleted"),
+        pytest.raises(DataError, match=rf"{root}/spool/.* is not there any longer: the repository was moved or deleted"),
         tracking.start(Settings(), root=root, name="n", tags={}) as run,
     ):
         run.wait()
         root.rename(tmp_path / "moved")
         run.log_image("first_layer", tmp_path / "picture.png")
-        run.wait()
     assert not root.exists()
 
 
@@ -113,7 +112,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from filterlab import tracking
-class Settings: backend, uri, experiment, system_metrics = "local", "", "test", True
+class Settings: backend, uri, experiment, system_metrics, require, patience = "local", "", "test", True, False, 10.0
 with tracking.start(Settings, root=Path(sys.argv[1]), name="n", tags={}) as run:
     run.wait()
     run.log_metrics({"loss": 1.0}, step=1)
@@ -129,23 +128,23 @@ def parent(root: Path, *, seconds: float) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_parents_run_ends_as_killed_and_its_recorder_with_it(database: Path, how: signal.Signals) -> None:
+def test_a_killed_parents_run_ends_as_killed_and_its_sender_with_it(database: Path, how: signal.Signals) -> None:
     process = parent(database, seconds=60)
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()
-    recorders = psutil.Process(process.pid).children(recursive=True)
-    assert len(recorders) == 2, "the one that has imported mlflow, and this run's own"
+    senders = psutil.Process(process.pid).children(recursive=True)
+    assert len(senders) == 2, "the one that has imported mlflow, and this run's own"
     os.kill(process.pid, how)
     rest, _ = process.communicate(timeout=30)
     assert (process.returncode, rest) == (-how, "")
-    _, left = psutil.wait_procs(recorders, timeout=15)
-    assert not left, "a recorder outlives its parent"
+    _, left = psutil.wait_procs(senders, timeout=15)
+    assert not left, "a sender outlives its parent"
     client = mlflow.MlflowClient(f"sqlite:///{database / 'mlflow.db'}")
     assert client.get_run(run_id).info.status == "KILLED"
     assert [point.step for point in client.get_metric_history(run_id, "loss")] == [1]
 
 
-def test_runs_at_once_have_a_recorder_each_and_share_what_is_imported(database: Path) -> None:
+def test_runs_at_once_have_a_sender_each_and_share_what_is_imported(database: Path) -> None:
     """And where that one is gone, the next run brings another."""
 
     def workers() -> list[psutil.Process]:

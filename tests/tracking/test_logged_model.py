@@ -1,9 +1,7 @@
 """The model in a run is that run's own, and there is one, whatever happened in between."""
 
 import hashlib
-import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,15 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 from sqlalchemy import URL
 from tracking_settings import Settings
 
 from filterlab import tracking
 from filterlab.errors import TrackingError
-from filterlab.tracking.recorder import Recorder
+from filterlab.tracking.sender import Sender
+from filterlab.tracking.spool import Spool
 
 LOADER = "import numpy\ndef _load_pyfunc(path): raise AssertionError('not loaded here')\n"
 EXAMPLE = np.zeros((2, 1, 8, 8), np.float32)
@@ -77,39 +77,45 @@ def test_other_weights_than_the_runs_own_are_not_logged(root: Path, given: dict[
         run.wait()
     said = str(raised.value)
     assert f"the model.safetensors with the SHA-256 {digest(b'own')}" in said
-    assert f"the copy of {given['folder']} has one with {digest(b'another' + bytes([39]) + b's')}" in said
+    assert f"but {given['folder']} has one with {digest(b'another' + bytes([39]) + b's')}" in said
     found = client_of(root).get_run(run.id)
     assert (found.info.status, models(root, run.id), found.outputs.model_outputs) == ("FAILED", [], [])
 
 
-def recorder_in(root: Path, run_id: str = "") -> Recorder:
-    recorder = Recorder()
-    place = {"place": str(root / "mlflow.db"), "uri": URL.create("sqlite", database=str(root / "mlflow.db")).render_as_string()}
-    recorder.open(**place, folder=str(root), experiment="test", writing=True, environment=dict(os.environ))
-    recorder.create(name="n", tags={}, identity=run_id, system_metrics=False)
-    return recorder
+def spooled(root: Path, given: dict[str, Any], identity: str = "") -> Spool:
+    """A finished run that has trained a model, which no store has got yet."""
+    with tracking.start(Settings(backend="offline"), root=root, name="n", tags={}, identity=identity) as run:
+        run.log_model(**given)
+    return Spool(root / "spool" / run.id)
 
 
 @pytest.fixture
-def as_sent(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, root: Path) -> dict[str, Any]:
-    """What reaches the recorder, here in this very process."""
+def sender_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Spool], Sender]:
+    """The sender of a spool, here in this very process."""
     monkeypatch.chdir(root)
-    return given | {"folder": str(given["folder"]), "code": str(given["code"])}
+    uri = URL.create("sqlite", database=str(root / "mlflow.db")).render_as_string()
+    opened = {"place": str(root / "mlflow.db"), "uri": uri, "folder": str(root), "experiment": "test", "writing": True}
+    return lambda spool: Sender(spool.folder, opened)
 
 
-def test_what_arrives_is_compared_too(root: Path, as_sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder = recorder_in(root)
-    upload = recorder.client.log_model_artifacts
+def test_what_arrives_is_compared_too(
+    root: Path, given: dict[str, Any], sender_of: Callable[[Spool], Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = sender_of(spooled(root, given))
+    upload = MlflowClient.log_model_artifacts
 
-    def damaged(model_id: str, local: str) -> None:
-        upload(model_id, local)
+    def damaged(client: MlflowClient, model_id: str, local: str) -> None:
+        upload(client, model_id, local)
         for path in root.glob(f"mlartifacts/*/models/{model_id}/artifacts/data/models/*"):
             path.write_bytes(b"bits fell over")
 
-    monkeypatch.setattr(recorder.client, "log_model_artifacts", damaged)
+    monkeypatch.setattr(MlflowClient, "log_model_artifacts", damaged)
     with pytest.raises(TrackingError, match=f"what arrived in .* has one with {digest(b'bits fell over')}"):
-        recorder.log_model(**as_sent)
-    assert models(root, recorder.run_id) == []
+        sender.deliver()
+    assert models(root, sender.run_id) == []
+    monkeypatch.undo()
+    sender.deliver()
+    check(root, sender.run_id, b"own")
 
 
 class Killed(BaseException):
@@ -120,79 +126,62 @@ class Killed(BaseException):
     "moment", ["create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_outputs", "set_terminated"]
 )
 @pytest.mark.parametrize("after", [False, True])
-def test_a_run_that_was_killed_at_any_moment_has_one_model_when_it_has_gone_on(
-    root: Path, as_sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch, moment: str, after: bool
+def test_a_sender_that_was_killed_at_any_moment_leaves_one_model_to_the_next(
+    root: Path,
+    given: dict[str, Any],
+    sender_of: Callable[[Spool], Sender],
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    after: bool,
 ) -> None:
-    broken = recorder_in(root)
-    method = getattr(broken.client, moment)
+    spool = spooled(root, given)
+    broken = sender_of(spool)
+    method = getattr(MlflowClient, moment)
 
     def killed(*args: Any, **kwargs: Any) -> None:
         if after:
             method(*args, **kwargs)
         raise Killed
 
-    monkeypatch.setattr(broken.client, moment, killed)
-    with pytest.raises(Killed):
-        broken.log_model(**as_sent)
-        broken.end(status="FINISHED")
-    first = {model.model_id for model in models(root, broken.run_id) if model.status.value == "READY"}
-    again = recorder_in(root, broken.run_id)
-    again.log_model(**as_sent)
-    again.end(status="FINISHED")
-    model = check(root, broken.run_id, b"own")
-    assert not first or first == {model}, "what is whole is kept"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(MlflowClient, moment, killed)
+        broken.deliver()
+    made = models(root, broken.run_id)
+    again = sender_of(spool)
+    again.deliver()
+    model = check(root, again.run_id, b"own")
+    assert again.run_id == broken.run_id and {found.model_id for found in made} <= {model}, "what was begun is gone on with"
 
 
-def test_a_run_that_goes_on_to_other_weights_has_those(root: Path, as_sent: dict[str, Any]) -> None:
-    before = recorder_in(root)
-    before.log_model(**as_sent)
-    Path(as_sent["folder"], "model.safetensors").write_bytes(b"trained on")
-    again = recorder_in(root, before.run_id)
-    again.log_model(**as_sent | {"digests": {"model.safetensors": digest(b"trained on")}})
-    assert [model.status.value for model in models(root, before.run_id)] == ["READY"]
-    again.end(status="FINISHED")
+def test_a_run_that_goes_on_to_other_weights_has_those(
+    root: Path, given: dict[str, Any], sender_of: Callable[[Spool], Sender]
+) -> None:
+    before = sender_of(spooled(root, given))
+    before.deliver()
+    (given["folder"] / "model.safetensors").write_bytes(b"trained on")
+    again = sender_of(spooled(root, given | {"digests": {"model.safetensors": digest(b"trained on")}}, before.spool.folder.name))
+    again.deliver()
+    assert again.run_id == before.run_id
+    (model,) = models(root, again.run_id)
+    assert model.status.value == "READY" and model.tags["filterlab.sha256.model.safetensors"] == digest(b"trained on")
 
 
 @pytest.mark.parametrize("spoil", ["gone", "second"])
-def test_a_run_does_not_finish_without_its_model(root: Path, as_sent: dict[str, Any], spoil: str) -> None:
-    recorder = recorder_in(root)
-    recorder.log_model(**as_sent)
-    (made,) = models(root, recorder.run_id)
-    if spoil == "gone":
-        recorder.client.delete_logged_model(made.model_id)
-    else:
-        recorder.client.create_logged_model(recorder.experiment, source_run_id=recorder.run_id)
+def test_a_run_does_not_finish_without_its_model(
+    root: Path, given: dict[str, Any], sender_of: Callable[[Spool], Sender], monkeypatch: pytest.MonkeyPatch, spoil: str
+) -> None:
+    sender = sender_of(spooled(root, given))
+    log = Sender.log_model
+
+    def spoiled(sender: Sender, **arguments: Any) -> None:
+        log(sender, **arguments)
+        (made,) = models(root, sender.run_id)
+        if spoil == "gone":
+            sender.mlflow.delete_logged_model(made.model_id)
+        else:
+            sender.mlflow.create_logged_model(sender.experiment, source_run_id=sender.run_id)
+
+    monkeypatch.setattr(Sender, "log_model", spoiled)
     with pytest.raises(TrackingError, match="should have one model, READY and with its own weights' digests; it has "):
-        recorder.end(status="FINISHED")
-    recorder.end(status="FAILED")
-    assert client_of(root).get_run(recorder.run_id).info.status == "FAILED"
-
-
-@pytest.fixture
-def sweep(root: Path) -> Callable[..., str]:
-    """A parent run, begun or gone on with."""
-
-    def opened(run_id: str = "") -> str:
-        with tracking.start(Settings(), root=root, name="sweep", tags={}, identity=run_id) as run:
-            run.wait()
-        return run.id
-
-    return opened
-
-
-def test_a_deleted_run_is_begun_anew_but_not_one_that_others_are_below(root: Path, sweep: Callable[..., str]) -> None:
-    """Else the points that a sweep has done would be trained again."""
-    client, parent = client_of(root), sweep()
-    client.delete_run(parent)
-    assert sweep(parent) != parent
-    client.restore_run(parent)
-    with tracking.start(Settings(), root=root, name="point", tags={"mlflow.parentRunId": parent}):
-        pass
-    client.delete_run(parent)
-    mlflow_command = Path(sys.executable).with_name("mlflow")
-    command = f"cd {root} && MLFLOW_TRACKING_URI=sqlite:///mlflow.db {mlflow_command} runs restore --run-id {parent}"
-    with pytest.raises(TrackingError, match="was deleted, but not the runs below it: bring it back with") as raised:
-        sweep(parent)
-    assert f"`{command}`" in str(raised.value)
-    client.restore_run(parent)
-    assert sweep(parent) == parent
+        sender.deliver()
+    assert client_of(root).get_run(sender.run_id).info.status == "RUNNING"

@@ -17,7 +17,7 @@ from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.models import artifact, pyfunc, registry
 from filterlab.models.architectures.softmax import Softmax
-from filterlab.tracking import recorders
+from filterlab.tracking import senders
 from filterlab.tracking.store import RESTORED, find, locate
 
 SRC = Path(pyfunc.__file__).parents[2]
@@ -381,6 +381,6 @@ def test_a_password_in_the_servers_url_is_refused_and_not_repeated(tmp_path: Pat
 def test_no_module_of_the_working_directory_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mlflow.py").write_text("open('ran', 'w').close()\n")
     monkeypatch.chdir(tmp_path)
-    worker = recorders.PreloadedWorker()
+    worker = senders.PreloadedWorker()
     worker.end()
     assert worker.process.returncode == 0 and not (tmp_path / "ran").exists()

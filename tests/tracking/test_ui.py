@@ -46,7 +46,7 @@ def shown(database: Path, tmp_path: Path) -> Path:
     """A store whose newest run is one of the experiment `shown`, which is neither the first nor the last one."""
     shutil.copyfile(database / "mlflow.db", tmp_path / "mlflow.db")
     for name in ("shown", "later", "shown"):
-        settings = schema.Tracking(backend="local", uri="", experiment=name, system_metrics=False)
+        settings = schema.Tracking(backend="local", uri="", experiment=name, system_metrics=False, require=False, patience=10.0)
         with tracking.start(settings, root=tmp_path, name="a run", tags={}) as run:
             run.wait()
     return tmp_path
@@ -104,7 +104,7 @@ def test_a_browser_is_for_desktops(terminal: bool, display: str, expected: bool,
 def test_it_listens_on_loopback_and_knows_the_runs_wherever_they_have_moved(shown: Path, unused_port: int, python: Path) -> None:
     (shown / "dvc.yaml").write_text("stages: {}")
     (shown / "conf").mkdir()
-    settings = schema.Tracking(backend="local", uri="", experiment="shown", system_metrics=False)
+    settings = schema.Tracking(backend="local", uri="", experiment="shown", system_metrics=False, require=False, patience=10.0)
     with tracking.start(settings, root=shown, name="a run", tags={}) as run:
         run.log_artifact(shown / "dvc.yaml")
         run.wait()

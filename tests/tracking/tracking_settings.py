@@ -9,3 +9,5 @@ class Settings:
     uri: str = ""
     experiment: str = "test"
     system_metrics: bool = False
+    require: bool = False
+    patience: float = 10.0

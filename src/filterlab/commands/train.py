@@ -5,9 +5,9 @@ import os
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -24,7 +24,12 @@ from filterlab.runs import facts, folder
 from filterlab.stages.train import train
 from filterlab.sweeps import frozen, status, trials
 from filterlab.sweeps import sweep as sweeps
+from filterlab.sweeps.record import TrialRecord
+from filterlab.tracking import NullRun
 from filterlab.training import devices
+
+if TYPE_CHECKING:
+    from filterlab.training.history import Epoch
 
 HELP = """usage: filterlab train [group=option ...] [key=value ...] [flags]
 
@@ -172,25 +177,31 @@ def job(composed: DictConfig) -> dict[str, Any]:
     job = HydraConfig.get()
     sys.argv[1:] = job.overrides.task  # Lightning gives it to the other processes of ddp: this run alone, not the sweep
     swept, main = job.mode == RunMode.MULTIRUN, devices.is_main(config.trainer)
-    out, tags, title, conf, stop = Path(job.runtime.output_dir), None, "", None, None
+    out, tags, title, conf, trial, stop = Path(job.runtime.output_dir), None, "", None, None, None
     if sweep := sweeps.current():
         key = resolved.key(config)
         values = sweeps.swept_values(job.overrides.task, sweep.swept)
         sweeps.check_frozen(sweep)
         conf, out, tags = sweep.conf, sweep.trial_folder(key), status.trial_tags(sweep, key=key, swept=values)
-        if sweep.pruner != "none":
-            from filterlab.sweeps.pruning import make_stopper
-
-            stop = make_stopper(sweep)
+        trial = TrialRecord(sweep, key=key, swept=values) if main else None
+        stop = make_stop(sweep, key, trial)
         title = " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in values.items())
     try:
-        with folder.alone(out) if main else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
             if main:
+                stack.enter_context(folder.alone(out))
                 if not swept:
                     folder.check(out, resolved.dump(config))
                 files.write(out / resolved.RESOLVED, resolved.dump(config))
+            if trial:
+                stack.enter_context(trial.written())
             images = frozen.load_data(sweep, config.data) if sweep else None
-            result = train(config, root=Path.cwd(), out=out, images=images, tags=tags, title=title, conf=conf, stop=stop)
+            parent = sweep.id if sweep else ""
+            result = train(
+                config, root=Path.cwd(), out=out, images=images, tags=tags, title=title, conf=conf, parent=parent, stop=stop
+            )
+            if trial:
+                trial.finish(result)
         if main and not swept:
             print(summary(config, out, result), flush=True)
         return result
@@ -203,3 +214,19 @@ def job(composed: DictConfig) -> dict[str, Any]:
         if swept:  # a sweep goes on, so that Hydra shows it nowhere
             traceback.print_exc()
         raise
+
+
+def make_stop(sweep: sweeps.Sweep, key: str, trial: TrialRecord | None) -> "Callable[[NullRun, Sequence[Epoch]], bool]":
+    """What a sweep's training does after each epoch: record it, and ask the pruner, if there is one."""
+    prunes = None
+    if sweep.pruner != "none":
+        from filterlab.sweeps.pruning import make_stopper
+
+        prunes = make_stopper(sweep, key=key)
+
+    def stop(run: NullRun, epochs: "Sequence[Epoch]") -> bool:
+        if trial:
+            trial.add_epoch(run, epochs)
+        return bool(prunes and prunes(epochs))
+
+    return stop

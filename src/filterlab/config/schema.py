@@ -158,15 +158,20 @@ class Trainer(Section):
 @dataclass
 class Tracking(Section):
     backend: str = value(
-        "local: mlflow.db at the root; server: uri (or MLFLOW_TRACKING_URI); off: nothing is logged",
-        choices=["local", "server", "off"],
+        "local: mlflow.db at the root; server: uri (or MLFLOW_TRACKING_URI); offline: spool/ alone, for `filterlab sync`; "
+        "off: nothing is logged",
+        choices=["local", "server", "offline", "off"],
     )
     uri: str = value("of the server, e.g. http://127.0.0.1:5000; empty: MLFLOW_TRACKING_URI names it", text="server")
     experiment: str = value("MLflow experiment that holds the runs", text="name")
-    system_metrics: bool = value("sample processor, memory, disk, network (and GPU) during training")
+    system_metrics: bool = value("sample processor, memory, disk, network (and GPU memory) during training")
+    require: bool = value("train only where the store answers; otherwise what it has not got waits in spool/")
+    patience: float = value("seconds at the end for a store that does not answer", ge=0.0, le=3600.0)
 
     def disagreements(self) -> Iterator[str]:
-        if self.backend != "server" and self.uri:
+        if self.backend == "offline" and self.require:
+            yield "tracking.require is true and tracking.backend is offline, where no store is asked"
+        if self.backend not in ("server", "offline") and self.uri:
             yield f"tracking.uri is {self.uri!r} and tracking.backend is {self.backend}: a uri needs tracking=server"
 
 

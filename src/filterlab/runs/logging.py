@@ -97,14 +97,19 @@ def log_dataset(run: tracking.NullRun, config: schema.Config, card: Card, *, con
 
 def log_outcome(run: tracking.NullRun, fitted: "Fitted", out: Path, *, digests: Mapping[str, str], example: "np.ndarray") -> None:
     """What a training ends with: its results, times and device, and the model and the curves in `out`; see `log_model`."""
-    summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
-    rate = {"training/images_per_second": fitted.images / fitted.seconds}
-    run.log_metrics(summary | best(fitted.epochs[fitted.best_epoch].metrics) | rate)
+    run.log_metrics(outcome(fitted))
     run.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": fitted.state})
     if fitted.device == "cpu":
         run.set_tags({THREADS: fitted.threads})
     log_model(run, out, digests=digests, example=example)
     run.log_artifact(out / curves.CURVES)
+
+
+def outcome(fitted: "Fitted") -> dict[str, float]:
+    """The training in numbers: those of the best epoch, and how long it took."""
+    summary = {"best_epoch": fitted.best_epoch, "epochs": len(fitted.epochs) - 1, "training/seconds": fitted.seconds}
+    rate = {"training/images_per_second": fitted.images / fitted.seconds}
+    return summary | best(fitted.epochs[fitted.best_epoch].metrics) | rate
 
 
 def best(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -48,6 +48,7 @@ def train(
     tags: Mapping[str, str] | None = None,
     title: str = "",
     conf: Path | None = None,
+    parent: str = "",
     stop: "Callable[[tracking.NullRun, list[Epoch]], bool] | None" = None,
 ) -> dict[str, Any]:
     """Train; write models/, results/curves.csv and results/run.json below `out`; log the run.
@@ -61,15 +62,16 @@ def train(
         tags: of the run, the provenance of the code among them; None: of the repository as it is now.
         title: the run's name; empty: what differs from `conf`.
         conf: what the configuration was composed from; None: conf/ in `root`.
+        parent: identity of the run that the training's is shown below.
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
 
     Returns:
-        "best/" + name -> metric of the best epoch; "state": "done" or "pruned"; "curves": by name, the validation
-        metrics epoch by epoch.
+        "best/" + name -> metric of the best epoch; "state": "done" or "pruned"; "run_id"; "metrics": see logging.outcome;
+        "curves": by name, the validation metrics epoch by epoch.
 
     Raises:
         DataError: the data are missing or damaged, or a file can't be written.
-        TrackingError: the store can't be reached; nothing has been computed then.
+        TrackingError: tracking.require is set and the store can't be reached; nothing has been computed then.
         UserError: this machine lacks the devices asked for, another process runs this very training, or as `fit` does.
     """
     devices.check(config.trainer)  # before a run is begun that could only fail
@@ -83,7 +85,8 @@ def train(
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")
     with unfinished.alone() if main else contextlib.nullcontext():
         identity = unfinished.begin(resolved.dump(config)) if main else ""
-        with tracking.start(settings, root=root, name=title or description.name, tags=tags, identity=identity) as record:
+        name = title or description.name
+        with tracking.start(settings, root=root, name=name, tags=tags, identity=identity, parent=parent) as record:
             from filterlab.models import registry
             from filterlab.models.predictor import scaling
             from filterlab.runs.callbacks import CALLBACKS, Training
@@ -91,7 +94,6 @@ def train(
 
             scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
             predictor = registry.predictor(config, **scaled)
-            record.wait()
             begun_with = unfinished.folder / resolved.RESOLVED.name
             logging.log_inputs(record, config, card, resolved_config=begun_with, note=description.note)
             known = Training(record, config, card, folder=unfinished.folder, stop=stop)
@@ -116,6 +118,8 @@ def train(
     return {
         **logging.best(fitted.epochs[fitted.best_epoch].metrics),
         "state": fitted.state,
+        "run_id": record.id,
+        "metrics": logging.outcome(fitted),
         "curves": {name: [metrics[name] for metrics in by_epoch] for name in validated},
     }
 

@@ -1,4 +1,4 @@
-"""The report of a sweep, from what its store knows: written to its folder, and logged to its parent run."""
+"""The report of a sweep: written to its folder, and logged to its parent run."""
 
 import contextlib
 import math
@@ -22,7 +22,7 @@ NOTE = 8000  # characters that MLflow keeps of a tag
 
 def log_report(sweep: Sweep, store: NullRun, *, root: Path) -> list[Trial]:
     """Write the report, log it to the parent run, and give the trials that it is of."""
-    trials, paths = write_report(sweep, store, root=root)
+    trials, paths = write_report(sweep, root=root)
     done = [trial for trial in trials if trial.status == "done"]
     for path in paths:
         if path.suffix == ".png":
@@ -44,16 +44,14 @@ def note(sweep: Sweep) -> str:
     return "\n".join([f"    {line}" for line in [*summary.splitlines(), "", again]])[:NOTE]
 
 
-def write_report(sweep: Sweep, store: NullRun, *, root: Path) -> tuple[list[Trial], list[Path]]:
-    """Write report/ from what the store knows, print its summary, and give the trials and the report's files."""
-    trials = status.find_trials(sweep, store)
+def write_report(sweep: Sweep, *, root: Path) -> tuple[list[Trial], list[Path]]:
+    """Write report/, print its summary, and give the trials and the report's files."""
+    trials = status.find_trials(sweep)
     done = [trial for trial in trials if trial.status == "done"]
-    curves = store.curves([trial.run_id for trial in done], sweep.metric.removeprefix("best/"))
     paths = report.write(
         trials,
         name=sweep.name,
         metric=sweep.metric,
-        curves={run_id: [number for _, number in curve] for run_id, curve in curves.items()},
         first_layers={trial.key: layer for trial in done if (layer := first_layer(sweep, trial)) is not None},
         image_shape=image_shape(sweep, done),
         folder=sweep.folder / "report",

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from filterlab import tracking
@@ -15,7 +15,7 @@ from filterlab.sweeps import collect, driver, watch
 from filterlab.sweeps import status as statuses
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.trials import add_parameters, compose_sweep
-from filterlab.tracking import Found, NullRun
+from filterlab.tracking import Found, Reader
 
 SHOWN = 10  # trials that a plan prints
 ALIKE = ["data.name", "data.take", "data.take_n", "model.name", "trainer.batch_size"]  # trainings that take as long an epoch
@@ -51,9 +51,9 @@ def flat(config: schema.Config) -> dict[str, str]:
     return {key: str(leaf) for key, leaf in compose.leaves(dataclasses.asdict(config))}
 
 
-def estimate_duration(configs: Sequence[schema.Config], store: NullRun) -> str:
+def estimate_duration(configs: Sequence[schema.Config], store: Reader) -> str:
     """A sentence: the sum of the trainings' times, each that of the past runs most like it, for all its epochs."""
-    past = [run for run in store.search("attributes.status = 'FINISHED'") if {"training/seconds", "epochs"} <= run.metrics.keys()]
+    past = [run for run in store.search(status="FINISHED") if {"training/seconds", "epochs"} <= run.metrics.keys()]
     seconds = [found for config in configs if (found := estimate_seconds(config, past)) is not None]
     if not seconds:
         return "no past run is like one of them, so that their time can't be estimated"
@@ -79,37 +79,35 @@ def estimate_seconds(config: schema.Config, past: Sequence[Found]) -> float | No
 def print_status(root: Path, name: str) -> None:
     """Print a sweep's trials and the errors of failed ones; without a name, a line for each sweep."""
     if name:
-        print_sweep(sweeps.find(root, name), root, trials=True)
+        print_sweep(sweeps.find(root, name), trials=True)
     elif not (names := sweeps.list_names(root)):
         print("no sweeps yet: filterlab train --multirun begins one")
     else:
         for each in names:
             try:
-                print_sweep(sweeps.find(root, each), root, trials=False)
+                print_sweep(sweeps.find(root, each), trials=False)
             except DataError as error:  # of one sweep; the others are shown
                 print(error)
 
 
-def print_sweep(sweep: sweeps.Sweep, root: Path, *, trials: bool) -> None:
+def print_sweep(sweep: sweeps.Sweep, *, trials: bool) -> None:
     """Print how many trials of a sweep are in which status; with `trials`, a table of them too."""
-    if not sweep.parent:
+    if not sweep.commands:
         print(f"{sweep.name}: not started")
         return
-    with tracking.reading(sweep.tracking_settings(), root=root) as store:
-        found = statuses.find_trials(sweep, store)
-        errors = statuses.read_errors(store, sweep) if trials else {}
+    found = statuses.find_trials(sweep)
     print(f"{sweep.name}: {statuses.count_statuses(found)}")
     if trials:
-        print(*rows(sweep, found, errors=errors), sep="\n")
+        print(*rows(sweep, found), sep="\n")
 
 
-def rows(sweep: sweeps.Sweep, trials: Sequence[Trial], *, errors: Mapping[str, str]) -> list[str]:
+def rows(sweep: sweeps.Sweep, trials: Sequence[Trial]) -> list[str]:
     """The lines of a table of trials."""
     keys = table.swept_keys(trials)
     heading = ["status", table.measure(sweep.metric).name, *table.short_keys(keys).values(), "run, or error"]
     numbers = [f"{trial.metrics[sweep.metric]:.4f}" if sweep.metric in trial.metrics else "" for trial in trials]
     cells = [
-        [trial.status, number, *(trial.swept.get(key, "") for key in keys), errors.get(trial.run_id, trial.run_id)]
+        [trial.status, number, *(trial.swept.get(key, "") for key in keys), (trial.error.splitlines() or [trial.run_id])[0]]
         for trial, number in zip(trials, numbers, strict=True)
     ]
     return [f"  {line}" for line in table.align([heading, *cells])]
@@ -121,7 +119,7 @@ def watch_status(root: Path, name: str) -> None:
 
     def table_of(trials: Sequence[Trial]) -> list[str]:
         shown = sorted(trials, key=lambda trial: watch.ORDER.index(trial.status))
-        return rows(sweep, shown, errors={})
+        return rows(sweep, shown)
 
     watch.watch(root, name, table=table_of)
 
@@ -137,6 +135,5 @@ def collect_report(root: Path, name: str) -> None:
         with sweeps.locked(sweep), driver.parent_run(sweep, settings, root=root) as store:
             collect.log_report(sweep, store, root=root)
     except sweeps.BusyError:
-        with tracking.reading(settings, root=root) as store:
-            collect.write_report(sweep, store, root=root)
+        collect.write_report(sweep, root=root)
         print("  the sweep is being run: this report is in the folder alone, and MLflow gets the one of its end")

@@ -17,6 +17,7 @@ from filterlab.study.trial import Trial
 from filterlab.sweeps import collect, frozen, status
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.objective import direction_of
+from filterlab.sweeps.record import read_trials
 from filterlab.sweeps.sweep import Sweep
 from filterlab.sweeps.trials import SweepConfig
 from filterlab.tracking import NullRun
@@ -73,7 +74,7 @@ def run_sweep(
         UnfinishedError: not every trial is done. BusyError: the sweep is being run by another process.
         UserError: its trainings would be mixed with those of another one, or what it froze has been edited.
         DataError: the data are neither in the sweep's folder nor here; nothing has been launched then.
-        TrackingError: the store can't be reached; nothing has been launched then.
+        TrackingError: tracking.require is set and the store can't be reached; nothing has been launched then.
     """
     check_fixed(sweep, searched=config.space is not None)
     sweeps.check_frozen(sweep)
@@ -83,12 +84,14 @@ def run_sweep(
         files.write(sweep.trial_folder(key) / resolved.RESOLVED, resolved.dump(trial_config))
     with sweeps.driven(sweep):
         frozen.freeze_data(sweep, config.data, root=root)
-        with parent_run(sweep, config.tracking, root=root) as store:
+        sweep.tracking = dataclasses.asdict(config.tracking)
+        sweep.save()
+        with parent_run(sweep, config.tracking, root=root) as record:
 
             def run_trials(launch: "Launch") -> object:
                 if config.space is not None:
-                    return search_trials(sweep, config, store, launch, retry_failed=retry_failed)
-                missing = missing_trials(sweep, asked, store, retry_failed=retry_failed)
+                    return search_trials(sweep, config, launch, retry_failed=retry_failed)
+                missing = missing_trials(sweep, asked, retry_failed=retry_failed)
                 return launch(missing, 0) if missing else []
 
             try:
@@ -96,16 +99,16 @@ def run_sweep(
             except KeyboardInterrupt as error:
                 error.add_note("what is finished is kept: the same command runs the rest")
                 raise
-            trials = collect.log_report(sweep, store, root=root)
+            trials = collect.log_report(sweep, record, root=root)
             # A search goes on over trials that fail, and says itself where none was done.
             if left := [trial for trial in trials if trial.status not in ("done", "pruned") and trial.key in asked]:
-                raise UnfinishedError(describe_unfinished(sweep, left, errors=status.read_errors(store, sweep)))
+                raise UnfinishedError(describe_unfinished(sweep, left))
 
 
-def missing_trials(sweep: Sweep, keys: Collection[str], store: NullRun, *, retry_failed: bool) -> list[list[str]]:
+def missing_trials(sweep: Sweep, keys: Collection[str], *, retry_failed: bool) -> list[list[str]]:
     """Overrides of those of these trials that are to run now; prints how many, and what becomes of the others."""
     runnable = [*RUNNABLE, "failed"] if retry_failed else RUNNABLE
-    trials = [trial for trial in status.find_trials(sweep, store) if trial.key in keys]
+    trials = [trial for trial in status.find_trials(sweep) if trial.key in keys]
     missing = {trial.key for trial in trials if trial.status in runnable}
     left = [trial for trial in trials if trial.key not in missing]
     about = f", {status.count_statuses(left)}" if left else ""
@@ -115,7 +118,7 @@ def missing_trials(sweep: Sweep, keys: Collection[str], store: NullRun, *, retry
     return [sweep.trials[key] for key in keys if key in missing]
 
 
-def search_trials(sweep: Sweep, config: SweepConfig, store: NullRun, launch: "Launch", *, retry_failed: bool) -> object:
+def search_trials(sweep: Sweep, config: SweepConfig, launch: "Launch", *, retry_failed: bool) -> object:
     """Run a search, or go on with it."""
     from filterlab.sweeps.ask_tell import Search
     from filterlab.sweeps.search import run_search
@@ -127,7 +130,7 @@ def search_trials(sweep: Sweep, config: SweepConfig, store: NullRun, launch: "La
         direction=direction_of(sweep.metric),
         sampler=settings.sampler,
         seed=settings.seed,
-        known=known_outcomes(sweep, list(config.space), store, retry_failed=retry_failed),
+        known=known_outcomes(sweep, list(config.space), retry_failed=retry_failed),
     )
     return run_search(
         search,
@@ -139,18 +142,17 @@ def search_trials(sweep: Sweep, config: SweepConfig, store: NullRun, launch: "La
     )
 
 
-def known_outcomes(sweep: Sweep, keys: Sequence[str], store: NullRun, *, retry_failed: bool) -> "list[Outcome]":
+def known_outcomes(sweep: Sweep, keys: Sequence[str], *, retry_failed: bool) -> "list[Outcome]":
     """The sweep's trials as a search knows them, in the order they were started; failed ones as interrupted, to be retried."""
     from filterlab.sweeps.ask_tell import Outcome
 
-    trials = [trial for trial in status.started_trials(sweep, store) if trial.swept.keys() >= set(keys)]
-    curves = store.curves([trial.run_id for trial in trials], sweep.metric.removeprefix("best/"))
+    trials = [trial for trial in read_trials(sweep) if trial.swept.keys() >= set(keys)]
     return [
         Outcome(
             swept={key: trial.swept[key] for key in keys},
             status="interrupted" if retry_failed and trial.status == "failed" else trial.status,
             value=trial.metrics.get(sweep.metric),
-            curve=[number for _, number in curves[trial.run_id]],
+            curve=trial.curve,
         )
         for trial in trials
     ]
@@ -184,23 +186,19 @@ def fixed_values(command: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def parent_run(sweep: Sweep, settings: schema.Tracking, *, root: Path) -> Iterator[NullRun]:
-    """The sweep's parent run for as long as the sweep runs: a new one, or the same again."""
-    sweep.tracking = dataclasses.asdict(settings)
+    """The run that the trials' are shown below, for as long as the sweep runs: a new one, or the same again."""
     quiet = dataclasses.replace(settings, system_metrics=False)
     tags = {**sweep.tags, status.SWEEP: sweep.name, "filterlab.kind": "sweep", "filterlab.swept": ", ".join(sweep.swept)}
-    with tracking.start(quiet, root=root, name=sweep.name, tags=tags, identity=sweep.parent or sweep.id) as store:
-        store.wait()
-        sweep.parent = store.id
-        sweep.save()
-        yield store
+    with tracking.start(quiet, root=root, name=sweep.name, tags=tags, identity=sweep.id) as record:
+        yield record
 
 
-def describe_unfinished(sweep: Sweep, left: Sequence[Trial], *, errors: dict[str, str]) -> str:
+def describe_unfinished(sweep: Sweep, left: Sequence[Trial]) -> str:
     """A sweep's trials that are not done, with their error messages, and what runs them."""
     lines = [f"{status.count_statuses(left)} of sweep {sweep.name}"]
     for trial in left[:10]:
         values = " ".join(f"{name}={value}" for name, value in trial.swept.items())
-        why = f": {errors[trial.run_id].splitlines()[0]}" if trial.run_id in errors else ""
+        why = f": {trial.error.splitlines()[0]}" if trial.status == "failed" and trial.error else ""
         lines.append(f"  {trial.status:<12}{values}{why}")
     if len(left) > 10:
         lines.append(f"  and {len(left) - 10} more: filterlab sweep status {sweep.name}")

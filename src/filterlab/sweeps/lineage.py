@@ -10,9 +10,9 @@ from filterlab.errors import UserError
 from filterlab.repository import folder_md5
 from filterlab.runs import promoted
 from filterlab.sweeps import promotion, status
-from filterlab.tracking import Found, NullRun
+from filterlab.tracking import Found, Reader
+from filterlab.tracking.store import IDENTITY, RESTORED
 from filterlab.tracking.store import MODELS as TRAINED
-from filterlab.tracking.store import RESTORED
 
 MODELS = "models"  # train's output, which results/run.json names the run of
 
@@ -47,8 +47,8 @@ def print_lineage(root: Path, *, run_id: str) -> None:
             print(f"  promoted    {describe_run(source)}")
             print(f"  same        {compare_metrics(run, source)}")
             if name := source.tags.get(status.SWEEP):
-                print(f"  sweep       {name} (parent run {source.tags['mlflow.parentRunId']})")
-        for later in store.search(f"tags.`{promoted.PROMOTED}` = '{run.id}'"):
+                print(f"  sweep       {name} (parent run {source.tags.get('mlflow.parentRunId', 'not in a store yet')})")
+        for later in store.search({promoted.PROMOTED: run.id}):
             print(f"  promoted to {describe_run(later)}")
 
 
@@ -68,10 +68,13 @@ def locked_md5(root: Path) -> str:
     return str(outs[MODELS]).removesuffix(".dir")
 
 
-def find_run(store: NullRun, run_id: str) -> Found:
+def find_run(store: Reader, run_id: str) -> Found:
     """The run; by the MD5 of its models/, the last one that trained them; or the one that was restored from it."""
-    for where in (f"attributes.run_id = '{run_id}'", f"tags.`{TRAINED}` = '{run_id}'", f"tags.`{RESTORED}` = '{run_id}'"):
-        if found := store.search(where):
+    runs = store.search()
+    if found := [run for run in runs if run_id in (run.id, run.tags.get(IDENTITY))]:
+        return found[0]
+    for tag in (TRAINED, RESTORED):
+        if found := [run for run in runs if run.tags.get(tag) == run_id]:
             return found[-1]
     raise UserError(f"this store does not know run {run_id}: `filterlab pipeline` restores it from results/")
 

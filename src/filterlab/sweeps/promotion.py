@@ -15,11 +15,11 @@ from filterlab.errors import ConfigError, UserError
 from filterlab.runs import promoted
 from filterlab.runs.logging import CONFIG, THREADS
 from filterlab.study import table
-from filterlab.sweeps import status
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.objective import DIRECTIONS, check_objective
-from filterlab.tracking import Found, NullRun, provenance
-from filterlab.tracking.store import RESTORED
+from filterlab.sweeps.record import read_trials
+from filterlab.tracking import Found, Reader, provenance
+from filterlab.tracking.store import IDENTITY, RESTORED
 
 GROUPS = [group for group in schema.FAMILIES if group != "tracking"]  # where the history lives is no choice of a run's
 
@@ -60,7 +60,7 @@ def from_parameters(root: Path) -> list[str]:
     return compose.to_overrides(compose.read_parameters(root / "params.yaml"))
 
 
-def read_config(store: NullRun, run: Found) -> schema.Config:
+def read_config(store: Reader, run: Found) -> schema.Config:
     """The configuration a run was trained with. Raises UserError: its resolved config in the store is damaged."""
     try:
         config = resolved.from_text(store.read_artifact(run.id, resolved.RESOLVED.name))
@@ -73,9 +73,9 @@ def read_config(store: NullRun, run: Found) -> schema.Config:
     return config
 
 
-def find_run(store: NullRun, run: str) -> Found:
-    """The run whose id begins with `run`. Raises UserError: there is none, or there are several."""
-    found = [each for each in store.search("") if each.id.startswith(run)]
+def find_run(store: Reader, run: str) -> Found:
+    """The run whose id, or identity, begins with `run`. Raises UserError: there is none, or there are several."""
+    found = [each for each in store.search() if each.id.startswith(run) or each.tags.get(IDENTITY, "").startswith(run)]
     if len(found) != 1:
         what = "no run" if not found else f"{len(found)} runs"
         raise UserError(
@@ -84,7 +84,7 @@ def find_run(store: NullRun, run: str) -> Found:
     return found[0]
 
 
-def best_run(root: Path, store: NullRun, *, sweep: str, metric: str) -> Found:
+def best_run(root: Path, store: Reader, *, sweep: str, metric: str) -> Found:
     """The best run of the setting with the best mean over seeds.
 
     Raises:
@@ -93,7 +93,7 @@ def best_run(root: Path, store: NullRun, *, sweep: str, metric: str) -> Found:
     """
     short = metric in DIRECTIONS  # "accuracy" is short for validation's
     metric = check_objective(f"validation/{metric}" if short else metric)
-    ranked = table.group(status.started_trials(sweeps.find(root, sweep), store), metric=metric)
+    ranked = table.group(read_trials(sweeps.find(root, sweep)), metric=metric)
     if not ranked or not ranked[0].trials:
         raise UserError(f"no training of sweep {sweep} is done with a finite {metric}: filterlab sweep status {sweep}")
     return find_run(store, ranked[0].trials[0].run_id)

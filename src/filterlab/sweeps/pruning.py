@@ -1,4 +1,4 @@
-"""Early stopping of a search's trainings, decided by Optuna's pruners from what the store knows of the other trials."""
+"""Early stopping of a search's trainings, decided by Optuna's pruners from the records of the other trials."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import create_trial
 
+from filterlab.study.trial import Trial
 from filterlab.sweeps.ask_tell import silence_optuna
 from filterlab.sweeps.objective import direction_of
-from filterlab.sweeps.status import started_trials
+from filterlab.sweeps.record import read_trials
 from filterlab.sweeps.sweep import Sweep
-from filterlab.tracking import NullRun
 
 if TYPE_CHECKING:
     from filterlab.training.history import Epoch
@@ -23,22 +23,16 @@ if TYPE_CHECKING:
 COMPARED = {"median": ("done",), "halving": ("done", "pruned", "running", "interrupted", "failed")}
 
 
-def make_stopper(sweep: Sweep) -> "Callable[[NullRun, Sequence[Epoch]], bool]":
-    """A function of a training's run and its finished epochs: whether the training stops here."""
-    metric, finished = sweep.metric.removeprefix("best/"), dict[str, list[float]]()
+def make_stopper(sweep: Sweep, *, key: str) -> "Callable[[Sequence[Epoch]], bool]":
+    """A function of the finished epochs of the trial of that key: whether its training stops here."""
+    metric, ended = sweep.metric.removeprefix("best/"), dict[str, Trial]()
 
-    def stop(record: NullRun, epochs: "Sequence[Epoch]") -> bool:
-        others = [
-            trial
-            for trial in started_trials(sweep, record)
-            if trial.run_id != record.id and trial.status in COMPARED[sweep.pruner]
-        ]
-        fresh = record.curves([trial.run_id for trial in others if trial.run_id not in finished], metric)
-        curves = finished | {run_id: [number for _, number in curve] for run_id, curve in fresh.items()}
-        finished.update({trial.run_id: curves[trial.run_id] for trial in others if trial.status == "done"})
+    def stop(epochs: "Sequence[Epoch]") -> bool:
+        trials = [trial for trial in read_trials(sweep, known=ended) if trial.key != key]
+        ended.update({trial.key: trial for trial in trials if trial.status in ("done", "pruned")})
         return should_prune(
             [epoch.metrics[metric] for epoch in epochs if epoch.metrics],
-            [curves[trial.run_id] for trial in others],
+            [trial.curve for trial in trials if trial.status in COMPARED[sweep.pruner]],
             direction=direction_of(sweep.metric),
             pruner=sweep.pruner,
             warmup=sweep.warmup,

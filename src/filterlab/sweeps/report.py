@@ -27,7 +27,6 @@ def write(
     *,
     name: str,
     metric: str,
-    curves: Mapping[str, Sequence[float]],
     first_layers: "Mapping[str, NDArray[np.float32]]",
     image_shape: tuple[int, int, int],
     folder: Path,
@@ -40,7 +39,6 @@ def write(
     Args:
         name: the sweep's.
         metric: what trials are compared by.
-        curves: by run id, the metric by epoch, on validation examples.
         first_layers: by the trial's key, weights of the first layer: a convolution's (K, C, H, W) or a dense layer's (K, D).
         image_shape: (C, H, W), with C * H * W = D.
     """
@@ -57,7 +55,7 @@ def write(
 
         done = sum(trial.status == "done" for trial in trials)
         subject = f"{name}, {done} of {len(trials)} trials done" if done < len(trials) else f"{name}, {_trials(done)}"
-        for stem, figure in draw_figures(settings, metric, curves, first_layers, image_shape=image_shape, subject=subject):
+        for stem, figure in draw_figures(settings, metric, first_layers, image_shape=image_shape, subject=subject):
             png.write(figure, folder / f"{stem}.png")
             paths.append(folder / f"{stem}.png")
     return paths
@@ -138,7 +136,6 @@ def _cells(settings: Sequence[Setting], measure: Measure) -> list[list[str]]:
 def draw_figures(
     settings: Sequence[Setting],
     metric: str,
-    curves: Mapping[str, Sequence[float]],
     first_layers: "Mapping[str, NDArray[np.float32]]",
     *,
     image_shape: tuple[int, int, int],
@@ -165,7 +162,7 @@ def draw_figures(
     heading, names = _names(settings)
     learned, layers = [], []
     for name, setting in zip(names, settings, strict=True):
-        if trainings := [curve for trial in setting.trials if (curve := curves.get(trial.run_id))]:
+        if trainings := [trial.curve for trial in setting.trials if trial.curve]:
             learned.append((name, trainings))
         if weights := [first_layers[trial.key] for trial in setting.trials if trial.key in first_layers]:
             layers.append((name, _mean(setting, measure), weights[0]))

@@ -1,9 +1,9 @@
 """The folder of a sweep, runs/<name>, and its record.
 
-sweep.json          the record: parent run, swept keys, commands given, trials asked for, revision of the code
+sweep.json          the record: swept keys, commands given, trials asked for, revision of the code
 frozen/conf, src    copies of the config groups and the packages; every job composes from the one and imports the other
 frozen/data         the data that the jobs read; see `frozen`
-trials/<key>/       what a training leaves, by the key of its configuration
+trials/<key>/       what a training leaves, by the key of its configuration; its record, see `record`
 driver.json         the process that runs the sweep, while it does
 submitted.jsonl     jobs handed to a scheduler
 report/             tables and figures; see `report`
@@ -42,14 +42,13 @@ class Sweep:
 
     Attributes:
         folder: runs/<name>, absolute.
-        id: of the sweep, 32 hex digits, made when it begins: by it its MLflow run is found again.
+        id: of the sweep, 32 hex digits, made when it begins: the identity of its MLflow run, below which the trainings' are.
         frozen: digest of frozen/conf and frozen/src.
-        parent: id of the MLflow run whose children the trainings are; empty before it exists.
         swept: keys with several values, in the order given.
-        commands: the overrides given at each start.
+        commands: the overrides given at each start; none before a driver has started.
         trials: the overrides of each trial that a command asked for, by its key; a search asks for none beforehand.
         tags: provenance of the frozen code, as each of its runs gets it.
-        tracking: how to reach the store: the section of the configuration.
+        tracking: the section of the configuration.
         metric: what trials are compared by.
         pruner, warmup: which of a search's trainings are stopped early, and after how many epochs at the earliest; see `pruning`.
     """
@@ -57,7 +56,6 @@ class Sweep:
     folder: Path
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     frozen: str = ""
-    parent: str = ""
     swept: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
     trials: dict[str, list[str]] = field(default_factory=dict)
@@ -156,9 +154,9 @@ def list_names(root: Path) -> list[str]:
 
 
 def has_begun(root: Path, name: str) -> bool:
-    """Whether a sweep of that name has reached its store."""
+    """Whether a driver has started with a sweep of that name."""
     folder = root / FOLDER / name
-    return (folder / RECORD).exists() and bool(load(folder).parent)
+    return (folder / RECORD).exists() and bool(load(folder).commands)
 
 
 def begin(root: Path, name: str) -> Sweep:

@@ -97,8 +97,6 @@ def compose_sweep(conf: Path, given: Sequence[str]) -> SweepConfig:
     tracking = {str(config.tracking): config.tracking for _, config in trials.values()}
     if len(tracking) > 1:
         faults["tracking can't be swept: a sweep lives in one store"] = None
-    if any(section.backend == "off" for section in tracking.values()):
-        faults["tracking is off: a sweep is remembered by its store; choose tracking=local or tracking=server"] = None
     if faults:
         raise ConfigError(list(faults))
     return SweepConfig(keys, trials, next(iter(tracking.values())), settings.sweeper, settings.launcher, space, fixed, metric)

@@ -9,14 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filterlab import tracking
 from filterlab.config import compose, resolved
-from filterlab.errors import TrackingError, UserError
+from filterlab.errors import UserError
 from filterlab.study.trial import Trial
 from filterlab.sweeps import status
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
-from filterlab.tracking import NullRun
 
 ORDER = ("running", "failed", "interrupted", "queued", "not started", "done", "pruned")  # of the lines on a terminal
 ACTIVE = ("running", "queued")
@@ -33,7 +31,7 @@ class Pace:
     """How fast a sweep trains, from what was seen of it.
 
     Attributes:
-        epochs: finished ones, by run.
+        epochs: finished ones, by trial's key.
         longest: that a trial may have (trainer.max_epochs), by trial's key.
         seen: (time in seconds, finished epochs of all trials).
     """
@@ -42,11 +40,9 @@ class Pace:
     longest: dict[str, int] = field(default_factory=dict)
     seen: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def note(self, trials: Sequence[Trial], curves: dict[str, int], *, now: float) -> None:
-        """curves: epochs that were logged, by run, of those that run."""
-        ended = {trial.run_id: int(trial.metrics["epochs"]) for trial in trials if "epochs" in trial.metrics}
-        for run_id, number in {**curves, **ended}.items():
-            self.epochs[run_id] = max(number, self.epochs.get(run_id, 0))
+    def note(self, trials: Sequence[Trial], *, now: float) -> None:
+        for trial in trials:
+            self.epochs[trial.key] = max(len(trial.curve), self.epochs.get(trial.key, 0))
         self.seen.append((now, sum(self.epochs.values())))
         while len(self.seen) > 2 and self.seen[0][0] < now - WINDOW:
             self.seen.popleft()
@@ -71,7 +67,7 @@ class Pace:
         """Epochs that are still to be trained, of those that run and of `ahead` more trials."""
         each = self.of_a_trial(trials)
         running = [trial for trial in trials if trial.status == "running"]
-        started = sum(max(0.0, each - self.epochs.get(trial.run_id, 0)) for trial in running)
+        started = sum(max(0.0, each - self.epochs.get(trial.key, 0)) for trial in running)
         return started + ahead * each
 
     def describe(self, trials: Sequence[Trial], *, ahead: int) -> str:
@@ -80,9 +76,9 @@ class Pace:
         if not any(trial.status in ACTIVE for trial in trials) and not ahead:
             return said[0]
         if rate := self.rate(trials):
-            said.append(f"{brief(rate)} epochs/s")
+            said.append(f"{rate:.3g} epochs/s")
             if each := self.of_a_trial(trials):
-                said.append(f"{brief(3600 * rate / each)} trials/h")
+                said.append(f"{3600 * rate / each:.3g} trials/h")
                 said.append(f"about {datetime.timedelta(seconds=round(self.left(trials, ahead=ahead) / rate))} to go")
         return ", ".join(said)
 
@@ -92,53 +88,31 @@ def watch(root: Path, name: str, *, table: Callable[[Sequence[Trial]], list[str]
 
     table: the lines that show trials. Ctrl-C ends this and leaves the sweep alone.
     """
-    screen, pace, searched = Screen(), Pace(), None
+    screen, pace = Screen(), Pace()
     try:
-        while True:
-            sweep = sweeps.find(root, name)
-            if sweep.parent:
-                searched = searched_trials(sweep) if searched is None else searched
-                try:
-                    with tracking.reading(sweep.tracking_settings(), root=root) as store:
-                        follow(root, name, store, pace, screen, table, searched=searched)
-                        return
-                except TrackingError as error:
-                    screen.say(f"{name}: {error}; asked again in a minute")
-                    time.sleep(QUIET)
-            elif not sweeps.driver(sweep):
+        while not sweeps.find(root, name).commands:
+            if not sweeps.driver(sweeps.find(root, name)):
                 screen.say(f"{name}: not started")
                 return
-            else:
-                time.sleep(PAUSE)
+            time.sleep(PAUSE)
+        follow(root, name, pace, screen, table, searched=searched_trials(sweeps.find(root, name)))
     except KeyboardInterrupt:
         print(f"\n{name}: no longer watched; the sweep is left alone", flush=True)
 
 
 def follow(
-    root: Path,
-    name: str,
-    store: NullRun,
-    pace: Pace,
-    screen: "Screen",
-    table: Callable[[Sequence[Trial]], list[str]],
-    *,
-    searched: int,
+    root: Path, name: str, pace: Pace, screen: "Screen", table: Callable[[Sequence[Trial]], list[str]], *, searched: int
 ) -> None:
-    """Show the sweep until it ends. Raises TrackingError where its store fails.
-
-    searched: how many trials a search makes in all.
-    """
+    """Show the sweep until it ends."""
     while True:
         begun = time.monotonic()
         sweep = sweeps.find(root, name)  # a later command of its name may have asked for more
         driven = bool(sweeps.driver(sweep))
-        trials = status.find_trials(sweep, store)
-        running = [trial for trial in trials if trial.status == "running"]
-        curves = store.curves([trial.run_id for trial in running], "validation/loss")
-        for trial in running:
-            if trial.key not in pace.longest and (most := longest(sweep, trial)):
+        trials = status.find_trials(sweep)
+        for trial in trials:
+            if trial.status == "running" and trial.key not in pace.longest and (most := longest(sweep, trial)):
                 pace.longest[trial.key] = most
-        pace.note(trials, {run_id: len(points) for run_id, points in curves.items()}, now=begun)
+        pace.note(trials, now=begun)
         ahead = sum(trial.status in (AHEAD if driven else ("queued",)) for trial in trials)
         ahead = max(ahead, searched - sum(trial.status not in AHEAD for trial in trials)) if driven else ahead
         said = f"{name}: {status.count_statuses(trials)}; {pace.describe(trials, ahead=ahead)}"
@@ -161,10 +135,6 @@ def longest(sweep: Sweep, trial: Trial) -> int:
         return resolved.load(sweep.trial_folder(trial.key)).trainer.max_epochs
     except UserError:
         return 0
-
-
-def brief(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 class Screen:

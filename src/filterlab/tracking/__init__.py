@@ -1,5 +1,6 @@
-"""The history of every run, kept in MLflow, which only the recorders, processes of their own, import."""
+"""The history of every run, kept in MLflow, which only processes of their own, and `filterlab sync`, import."""
 
-from filterlab.tracking.run import NAME, NOTE, Found, NullRun, Run, reading, resume, start
+from filterlab.tracking.reader import Found, Reader, reading
+from filterlab.tracking.run import NAME, NOTE, NullRun, Run, resume, start
 
-__all__ = ["NAME", "NOTE", "Found", "NullRun", "Run", "reading", "resume", "start"]
+__all__ = ["NAME", "NOTE", "Found", "NullRun", "Reader", "Run", "reading", "resume", "start"]

@@ -14,6 +14,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from filterlab.errors import TrackingError
 
+GOOD = (LoggedModelStatus.READY, LoggedModelStatus.PENDING)
 TAG = "filterlab.sha256."  # and a file's name: of the model and of its run
 
 
@@ -30,27 +31,29 @@ class LoggedModel:
         self.tags = {f"{TAG}{name}": digest for name, digest in digests.items()}
 
     def log(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
-        """Log the model once: where an earlier attempt did, nothing is done; what a broken one left behind is deleted.
+        """Log the model once: what an earlier attempt has begun is gone on with, and any other is deleted.
 
         Raises:
-            TrackingError: a file in `folder` has not the digest that it should have.
+            TrackingError: a file has not the digest that it should have.
         """
-        whole = ""
+        mine = None
         for found in self.found():
-            if found.status == LoggedModelStatus.READY and not whole and self.tags.items() <= found.tags.items():
-                whole = found.model_id
+            if mine is None and found.status in GOOD and self.tags.items() <= found.tags.items():
+                mine = found
             else:
                 self.client.delete_logged_model(found.model_id)
-        model_id = whole or self.make(folder, loader, code, example, output, requirements)
+        if mine is None:
+            mine = self.client.create_logged_model(
+                self.experiment, name="model", source_run_id=self.run_id, model_type="pyfunc", tags=self.tags
+            )
+        if mine.status != LoggedModelStatus.READY:
+            self.fill(mine, folder, loader, code, example, output, requirements)
         outputs = self.client.get_run(self.run_id).outputs
-        if model_id not in [output.model_id for output in outputs.model_outputs]:
-            self.client.log_outputs(self.run_id, [LoggedModelOutput(model_id, step=0)])
+        if mine.model_id not in [output.model_id for output in outputs.model_outputs]:
+            self.client.log_outputs(self.run_id, [LoggedModelOutput(mine.model_id, step=0)])
 
-    def make(self, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> str:
+    def fill(self, made: Any, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
         # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
-        made = self.client.create_logged_model(
-            self.experiment, name="model", source_run_id=self.run_id, model_type="pyfunc", tags=self.tags
-        )
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 local = Path(scratch) / "model"
@@ -71,11 +74,10 @@ class LoggedModel:
             if made.artifact_location.startswith("file:"):
                 arrived = local_file_uri_to_path(made.artifact_location)
                 self.compare(Path(arrived) / data, f"what arrived in {arrived}")
-        except Exception:
+        except TrackingError:
             self.client.delete_logged_model(made.model_id)
             raise
         self.client.finalize_logged_model(made.model_id, "READY")
-        return str(made.model_id)
 
     def compare(self, folder: Path, what: str) -> None:
         for name, digest in self.digests.items():

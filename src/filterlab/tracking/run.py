@@ -1,51 +1,45 @@
-"""Run: the handle by which stages log to MLflow, through a recorder process.
+"""Run: the handle by which stages log to MLflow, through a spool on the local disk.
 
-The recorder (recorder.py) imports mlflow (seconds) while the stage imports torch, keeps the store's latency out of the
-training loop, and outlives its stage by a moment: where the stage is killed outright, it still ends the run as KILLED.
+What is logged is a record in the spool (spool.py); a process of its own sends it to the store (sender.py). It imports mlflow
+(seconds) while the stage imports torch, keeps the store's latency and its outages out of the training, and outlives its stage
+by a moment: where the stage is killed outright, it still ends the run as KILLED.
 """
 
+import math
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from filterlab.errors import TrackingError
-from filterlab.tracking import recorders
-from filterlab.tracking.store import ERROR, Settings, Store, locate
+from filterlab.errors import TrackingError, UserError
+from filterlab.tracking import spool, system
+from filterlab.tracking.senders import Asked, LateError
+from filterlab.tracking.spool import Spool, Writer
+from filterlab.tracking.store import ERROR, Settings, home, locate
 
-PATIENCE = 30.0  # seconds; a server is asked again for minutes, since it may come back
+if TYPE_CHECKING:
+    import numpy as np
+
+HURRY = 2.0  # seconds that the sender has at the end of a process that is to end: a scheduler kills it after some more
+AGAIN = 5.0  # seconds between two starts of a sender
 NAME, NOTE = "mlflow.runName", "mlflow.note.content"  # tags that the pages show as a run's name and description (Markdown)
 
 
-@dataclass(frozen=True)
-class Found:
-    """A run as the store has it.
+class NullRun:
+    """Run that logs nothing: tracking is off, or the process is another rank of distributed training.
 
     Attributes:
-        status: MLflow's: RUNNING, FINISHED, FAILED, KILLED, SCHEDULED.
-        started, ended: milliseconds since 1970, UTC; ended is None while it runs.
-        metrics: the last value of each.
+        id: MLflow's, once the store has the run; until then its identity.
+        experiment: MLflow's id of the run's experiment; empty until the store has the run.
+        server: its address; empty for the local store.
     """
 
-    id: str
-    name: str
-    status: str
-    started: int
-    ended: int | None
-    params: dict[str, str]
-    metrics: dict[str, float]
-    tags: dict[str, str]
-
-
-class NullRun:
-    """Run that logs nothing: tracking is off, or the process is another rank of distributed training."""
-
     id = ""
-    experiment = ""  # MLflow's id of the run's experiment
-    server = ""  # its address; '' is the local store
+    experiment = ""
+    server = ""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Strings, numbers and booleans by name; a parameter can't change once logged."""
@@ -75,8 +69,8 @@ class NullRun:
         digests: Mapping[str, str],
         loader: str,
         code: Path,
-        example: Any,
-        output: Any,
+        example: "np.ndarray",
+        output: "np.ndarray",
         requirements: list[str],
     ) -> None:
         """A folder that the module `loader` (its function _load_pyfunc) makes a model of.
@@ -86,7 +80,7 @@ class NullRun:
             digests: SHA-256, in hexadecimal, of the folder's files by name: what is logged has them, or TrackingError is raised.
             loader: dotted name of a module below `code`.
             code: package folder that is stored with the model.
-            example: an input of the model, a numpy array.
+            example: an input of the model.
             output: what the model gives for it; with `example` it makes the signature.
             requirements: pip requirements to load the model elsewhere.
         """
@@ -105,49 +99,62 @@ class NullRun:
     ) -> None:
         """A finished run of its own below this one; metrics are its results, curves hold a value an epoch, from epoch 1."""
 
-    def search(self, where: str) -> list[Found]:
-        """Runs of the same experiment, oldest first; `where` in MLflow's filter language, e.g. tags.a = 'b'."""
-        return []
-
-    def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:
-        """(step, value) of a metric, in order, by run."""
-        return {}
-
-    def read_artifact(self, run_id: str, path: str) -> str:
-        """The text of one of a run's artifacts."""
-        raise TrackingError("tracking is off: there are no artifacts to read")
-
     def wait(self) -> None:
-        """Return when all that was logged is in the store; raise TrackingError where it could not be."""
+        """Return when all that was logged is in the store; raise TrackingError where it can't be."""
 
 
 class Run(NullRun):
-    """Run in a store; see NullRun for the methods' arguments."""
+    """Run in a store; see NullRun for the methods' arguments.
 
-    def __init__(self, store: Store, settings: Settings, *, writing: bool = True):
-        self._store, self.server = store, store.address
-        self._connection = recorders.connect(database=store.folder is not None)
-        place = {"place": str(store), "uri": store.uri, "folder": str(store.folder or "")}
-        self._send("open", **place, experiment=settings.experiment, writing=writing, environment=recorders.environment())
+    Args:
+        root: the repository, or DVC's copy of it.
+        name: of the spool, see spool.py.
+        once: leave out points of a name and step that the spool has already.
+    """
+
+    def __init__(self, settings: Settings, *, root: Path, name: str, once: bool):
+        self._store = None if settings.backend == "offline" else locate(settings, root=root)
+        self._settings, self._once = settings, once
+        self._spool = Spool(home(root) / spool.FOLDER / name)
+        self.id, self.server = self._spool.run, self._store.address if self._store else ""
+        self._sender: Asked | None = None
+        self._started, self._ended = 0.0, False
+        self._open = ExitStack()
+        self._hold()
+        try:
+            self._is_new = not self._spool.exists()
+            self._writer = Writer(self._spool)
+            self._open.callback(self._writer.close)
+            self._writer.add("open", experiment=settings.experiment, server=self.server)
+            if settings.system_metrics and once:
+                self._open.enter_context(system.sampled(self._writer))
+            self._start_sender()
+        except BaseException:
+            self._open.close()
+            raise
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        self._send("log_params", params=text(params))
+        self._add("log_params", params=text(params))
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        now = time.time_ns() // 1_000_000
-        self._send("log_metrics", points=[(name, float(number), now, step) for name, number in metrics.items()])
+        self._writer.add_metrics(metrics, step=step, once=self._once)
+        self._look_after_sender()
 
     def log_image(self, key: str, path: Path, *, step: int = 0) -> None:
-        self._send("log_image", key=key, path=str(path.resolve()), step=step)
+        self._add("log_image", key=key, file=self._writer.keep(path), step=step)
 
     def log_artifact(self, path: Path, *, folder: str = "") -> None:
-        self._send("log_artifact", path=str(path.resolve()), folder=folder)
+        if path.is_dir():
+            files = {name.partition("/")[2]: digest for name, digest in self._writer.keep_all(path).items()}
+        else:
+            files = {path.name: self._writer.keep(path)}
+        self._add("log_artifact", files=files, folder=folder)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        self._send("set_tags", tags=text(tags))
+        self._add("set_tags", tags=text(tags))
 
     def log_dataset(self, *, name: str, digest: str, source: str, context: str, profile: Mapping[str, Any]) -> None:
-        self._send("log_dataset", name=name, digest=digest, source=source, context=context, profile=dict(profile))
+        self._add("log_dataset", name=name, digest=digest, source=source, context=context, profile=dict(profile))
 
     def log_model(
         self,
@@ -156,23 +163,26 @@ class Run(NullRun):
         digests: Mapping[str, str],
         loader: str,
         code: Path,
-        example: Any,
-        output: Any,
+        example: "np.ndarray",
+        output: "np.ndarray",
         requirements: list[str],
     ) -> None:
-        self._send(
-            "log_model",
-            folder=str(folder.resolve()),
-            digests=dict(digests),
-            loader=loader,
-            code=str(code.resolve()),
-            example=example,
-            output=output,
-            requirements=requirements,
+        files = self._writer.keep_all(folder)
+        for name, digest in digests.items():
+            if (found := files.get(f"{folder.name}/{name}")) != digest:
+                raise TrackingError(
+                    f"run {self.id} has trained the {name} with the SHA-256 {digest}, but {folder} has one with {found}: "
+                    "another training, or program, has written to it"
+                )
+        sources = {name: digest for name, digest in self._writer.keep_all(code).items() if name.endswith(".py")}
+        arrays = {"example": self._writer.keep_array(example), "output": self._writer.keep_array(output)}
+        self._add(
+            "log_model", files=files, digests=dict(digests), loader=loader, code=sources, requirements=requirements, **arrays
         )
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        self._send("log_table", name=name, columns={column: list(values) for column, values in columns.items()})
+        rows = [[none_of_nan(cell) for cell in row] for row in zip(*columns.values(), strict=True)]
+        self._add("log_table", name=name, columns=list(columns), data=rows)
 
     def log_child(
         self,
@@ -185,101 +195,157 @@ class Run(NullRun):
     ) -> None:
         points = [(key, float(number), 0) for key, number in metrics.items()]
         points += [(key, float(number), epoch) for key, curve in curves.items() for epoch, number in enumerate(curve, start=1)]
-        self._send("log_child", name=name, params=text(params), points=points, tags=text(tags))
-
-    def search(self, where: str) -> list[Found]:
-        return [Found(**facts) for facts in self._ask("search", where=where)]
-
-    def curves(self, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:
-        found: dict[str, list[tuple[int, float]]] = self._ask("curves", run_ids=list(run_ids), metric=metric)
-        return found
-
-    def read_artifact(self, run_id: str, path: str) -> str:
-        return str(self._ask("read_artifact", run_id=run_id, path=path))
+        identity = uuid.uuid4().hex
+        self._add("log_child", name=name, identity=identity, params=text(params), points=points, tags=text(tags))
 
     def wait(self) -> None:
-        self.id, self.experiment = self._ask("ready")
+        if self._store is not None:
+            assert self._sender is not None
+            self.id, self.experiment, _ = self._sender.ask("once")
 
-    def _send(self, method: str, **arguments: Any) -> None:
-        """Send a message without waiting; the failure of an earlier one is raised here."""
+    def _wait_or_forget(self) -> None:
+        """What `wait` does; where the store can't be reached, nothing of a new run is kept."""
         try:
-            while self._connection.poll():
-                self._receive()
-            self._connection.send((method, arguments, False))
-        except (BrokenPipeError, ConnectionResetError, EOFError):
-            raise TrackingError(f"the recorder of the MLflow store {self._store} ended unexpectedly") from None
+            self.wait()
+        except TrackingError:
+            self._ended = True
+            self._close()
+            if self._is_new:
+                self._spool.remove()
+            raise
 
-    def _ask(self, method: str, **arguments: Any) -> Any:
-        """Send a message and wait for its answer, by which all before it is done too."""
+    @contextmanager
+    def _only_if_new(self) -> Iterator[None]:
+        """What is logged in the block is sent where the store did not know the run."""
+        self._writer.if_new = True
         try:
-            self._connection.send((method, arguments, True))
-            return self._receive()
-        except (BrokenPipeError, ConnectionResetError, EOFError):
-            raise TrackingError(f"the recorder of the MLflow store {self._store} ended unexpectedly") from None
+            yield
+        finally:
+            self._writer.if_new = False
 
-    def _receive(self) -> Any:
-        if not self._connection.poll(PATIENCE):
-            print(f"waiting for the MLflow store {self._store}, which has not answered yet", file=sys.stderr, flush=True)
-        outcome, answer = self._connection.recv()
-        if outcome == "error":
-            raise TrackingError(answer)
-        return answer
+    def _add(self, method: str, **arguments: Any) -> None:
+        self._writer.add(method, **arguments)
+        self._look_after_sender()
 
-    def _end(self, status: str) -> None:
-        self._ask("end", status=status)
+    def _hold(self) -> None:
+        """Be the spool's only writer. A sender that another process left behind may be, for a moment."""
+        last = time.monotonic() + AGAIN
+        while True:
+            try:
+                return self._open.enter_context(self._spool.held("writer"))
+            except spool.BusyError:
+                if time.monotonic() > last:
+                    raise
+                time.sleep(0.1)
+
+    def _start_sender(self) -> None:
+        if self._store is not None:
+            self._sender, self._started = Asked(self._store, self._settings, spool=self._spool.folder), time.monotonic()
+
+    def _look_after_sender(self) -> None:
+        """A sender that was killed is started again, and begins where that one left off."""
+        if self._sender and self._sender.has_died() and time.monotonic() - self._started > AGAIN:
+            self._sender.close()
+            self._start_sender()
+
+    def _is_known(self, *, seconds: float) -> bool:
+        """Whether the store had the run that is added to. False where it can't be asked."""
+        if self._sender is None:
+            return False
+        with suppress(TrackingError):
+            self.id, self.experiment, new = self._sender.ask("once", seconds=seconds)
+            return not new
+        return False
+
+    def _break_off(self, status: str) -> None:
+        """Of a run that is added to: only one that would have been made anew ends by it."""
+        with self._only_if_new():
+            self._end(status, seconds=min(HURRY, self._settings.patience))
+
+    def _end(self, status: str, *, seconds: float) -> None:
+        """The run's last record; then the sender has that many seconds. What is left is said, and stays in the spool."""
+        if self._ended:
+            return
+        self._writer.add("end", safely=True, status=status)
+        self._ended = True
+        self._open.close()
+        last = time.monotonic() + seconds
+        while self._sender:
+            # A store on this machine is waited for until it is done, or refuses; a server may never answer.
+            hurry = self._sender.remote or seconds <= HURRY
+            try:
+                asked = ("deliver", seconds)
+                self.id, self.experiment, _ = self._sender.ask(
+                    asked, seconds=max(0.0, last - time.monotonic()) if hurry else math.inf
+                )
+                return
+            except LateError:
+                return self._say_what_is_left() if self._sender.remote else None  # nothing holds up one on this machine
+            except TrackingError:
+                if not self._sender.has_died() or time.monotonic() > last:
+                    return self._say_what_is_left()
+            self._sender.close()
+            self._start_sender()
+
+    def _say_what_is_left(self) -> None:
+        assert self._sender
+        if self._sender.remote:
+            self._sender.kill()  # it may wait for a server that never answers
+        if left := self._spool.left(str(self._store)):
+            print(
+                f"filterlab: the MLflow store {self._store} has not got {left} record{'s' * (left > 1)} of this run: "
+                f"kept in {self._spool.folder}, and `filterlab sync` sends them",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _close(self) -> None:
-        recorders.close(self._connection)
+        self._open.close()
+        if self._sender:
+            self._sender.close()
 
 
 @contextmanager
-def start(settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any], identity: str = "") -> Iterator[NullRun]:
+def start(
+    settings: Settings, *, root: Path, name: str, tags: Mapping[str, Any], identity: str = "", parent: str = ""
+) -> Iterator[NullRun]:
     """Context of a run: a new one or, where the store has one of that `identity`, that one resumed.
 
     It ends as FINISHED, as FAILED where an exception ends the block, and as KILLED where the block is interrupted
-    (Ctrl-C, SIGTERM, SIGKILL). Call `wait` on it before work that should not be lost to a store that can't be reached.
+    (Ctrl-C, SIGTERM, SIGKILL). The store is waited for at the end alone, for `settings.patience` seconds; with
+    `settings.require` at the start too.
 
     Args:
-        identity: the training's own id, which the run gets as its tag filterlab.id (MLflow gives ids of its own, and one that
-            was killed may not have heard of it), or that id of MLflow's.
+        identity: the run's own id, which it gets as its tag filterlab.id (MLflow gives ids of its own, and one that was killed
+            may not have heard of it), or that id of MLflow's; empty: one is made.
+        parent: identity of the run that this one is shown below.
 
     Raises:
-        TrackingError: the store can't be reached or refuses.
+        TrackingError: no server is named; with `settings.require`, the store can't be reached or refuses.
+        DataError: the spool can't be written, or is damaged.
     """
     if settings.backend == "off":
         yield NullRun()
         return
-    run = Run(locate(settings, root=root), settings)
+    run = Run(settings, root=root, name=identity or uuid.uuid4().hex, once=True)
     try:
-        run._send("create", name=name, tags=text(tags), identity=identity, system_metrics=settings.system_metrics)
+        run._add("create", name=name, tags=text(tags), identity=run.id, parent=parent)
+        if settings.require:
+            run._wait_or_forget()
         yield run
-        run._end("FINISHED")
+        run._end("FINISHED", seconds=settings.patience)
     except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
         try:
-            if isinstance(error, Exception):
+            if not interrupted and not run._ended:
                 run.set_tags({ERROR: f"{type(error).__name__}: {error}"[:500]})
-            run._end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
-        except TrackingError as lost:
-            if lost.args != error.args:
-                error.add_note(f"and the run's end could not be recorded: {lost}")
+            if interrupted:
+                run._end("KILLED", seconds=min(HURRY, settings.patience))
+            else:
+                run._end("FAILED", seconds=settings.patience)
+        except UserError as lost:
+            error.add_note(f"and the run's end could not be recorded: {lost}")
         raise
-    finally:
-        run._close()
-
-
-@contextmanager
-def reading(settings: Settings, *, root: Path) -> Iterator[NullRun]:
-    """Context of a read-only handle to the store, without a run of its own.
-
-    Raises:
-        TrackingError: the store can't be reached, or tracking is off.
-    """
-    if settings.backend == "off":
-        raise TrackingError("tracking is off, so there is no store to read: choose tracking=local or tracking=server")
-    run = Run(locate(settings, root=root), settings, writing=False)
-    try:
-        yield run
-        run._end("")
     finally:
         run._close()
 
@@ -289,26 +355,43 @@ def resume(settings: Settings, *, root: Path, run_id: str, restore: Callable[[Nu
     """Context of the finished run `run_id`, to add to.
 
     Args:
-        run_id: its id, or the MD5 of the models/ that it trained: of several, the last.
+        run_id: its id, its identity, or the MD5 of the models/ that it trained: of several, the last.
         restore: where the store has never seen `run_id` (results that came from DVC's cache), a new run is made, tagged
-            filterlab.restored_from, and at the end of the block `restore` fills it.
+            filterlab.restored_from, and filled by `restore` at the end of the block. Where the store can't be asked, what
+            `restore` logs is kept for it.
 
     Raises:
-        TrackingError: the store can't be reached or refuses.
+        TrackingError: no server is named; with `settings.require`, the store can't be reached or refuses.
+        DataError: the spool can't be written.
     """
     if settings.backend == "off" or not run_id:
         yield NullRun()
         return
-    run = Run(locate(settings, root=root), settings)
+    run = Run(settings, root=root, name=f"{run_id}.{uuid.uuid4().hex[:8]}", once=False)
     try:
-        run._send("attach", run_id=run_id)
+        run._add("attach", run_id=run_id)
+        if settings.require:
+            run._wait_or_forget()
         yield run
-        if run._ask("is_new"):
-            restore(run)
-        run._end("")
+        last = time.monotonic() + settings.patience
+        if not run._is_known(seconds=settings.patience):
+            with run._only_if_new():
+                restore(run)
+        run._end("", seconds=max(0.0, last - time.monotonic()))
+    except BaseException as error:
+        try:
+            run._break_off("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        except UserError as lost:
+            error.add_note(f"and the run's end could not be recorded: {lost}")
+        raise
     finally:
         run._close()
 
 
 def text(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(given) for name, given in values.items()}
+
+
+def none_of_nan(cell: Any) -> Any:
+    """JSON has no such numbers."""
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell

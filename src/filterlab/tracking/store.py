@@ -20,6 +20,7 @@ FIND = """
     select experiment_id, run_uuid from runs
     where lifecycle_stage = 'active' and (
         run_uuid = :id
+        or run_uuid in (select run_uuid from tags where key = :identity and value = :id)
         or status = 'FINISHED' and run_uuid in (select run_uuid from tags where key in (:restored, :models) and value = :id)
     )
     order by run_uuid != :id, rowid desc
@@ -33,6 +34,8 @@ class Settings(Protocol):
     uri: str
     experiment: str
     system_metrics: bool
+    require: bool
+    patience: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def home(root: Path) -> Path:
 def find(store: Store, run_id: str) -> tuple[str, str] | None:
     """The ids of the experiment and of the run that a local store has for `run_id`; None where it has none.
 
-    run_id: a run's own id, the one it was restored from, or the MD5 of the models/ it trained, of which the last run counts.
+    run_id: a run's own id, its identity, the one it was restored from, or the MD5 of the models/ it trained, of which the last
+        run counts.
 
     Asked of SQLite alone, read-only: MLflow would take seconds.
     """
@@ -110,7 +114,9 @@ def find(store: Store, run_id: str) -> tuple[str, str] | None:
     database = store.folder / DATABASE
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            found = connection.execute(FIND, {"id": run_id, "restored": RESTORED, "models": MODELS}).fetchone()
+            found = connection.execute(
+                FIND, {"id": run_id, "identity": IDENTITY, "restored": RESTORED, "models": MODELS}
+            ).fetchone()
     except sqlite3.Error:  # no file, no tables, no database: who writes to it says what is wrong
         return None
     return (str(found[0]), str(found[1])) if found else None

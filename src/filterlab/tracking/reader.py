@@ -1,0 +1,121 @@
+"""Reader: what a store, and the spools that it has not got yet, know of runs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filterlab.errors import TrackingError
+from filterlab.tracking import spool
+from filterlab.tracking.senders import Asked
+from filterlab.tracking.spool import Spool
+from filterlab.tracking.store import IDENTITY, Settings, home, locate
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run as the store, or a spool, has it.
+
+    Attributes:
+        id: MLflow's; its identity, where it is in a spool alone.
+        status: MLflow's: RUNNING, FINISHED, FAILED, KILLED, SCHEDULED.
+        started, ended: milliseconds since 1970, UTC; ended is None while it runs.
+        metrics: the last value of each.
+    """
+
+    id: str
+    name: str
+    status: str
+    started: int
+    ended: int | None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run in a spool; `artifacts` are files by their path in the run."""
+
+    found: Found
+    artifacts: dict[str, Path]
+
+
+class Reader:
+    """What is known of the runs of one experiment."""
+
+    def __init__(self, settings: Settings, *, root: Path):
+        self._waiting = [found for each in spool.find(home(root)) if (found := read_spool(each))]
+        self._store = None if settings.backend == "offline" else Asked(locate(settings, root=root), settings)
+
+    def search(self, tags: Mapping[str, str] | None = None, *, status: str = "") -> list[Found]:
+        """Runs, oldest first: those that have all of these tags, and that status.
+
+        Raises TrackingError: the store can't be reached or refuses.
+        """
+        wanted, found = dict(tags or {}), list[Found]()
+        if self._store:
+            found = [Found(**facts) for facts in self._store.ask(("search", {"tags": wanted, "status": status}))]
+        known = {run.tags.get(IDENTITY) for run in found}
+        found += [
+            run.found
+            for run in self._waiting
+            if run.found.id not in known and wanted.items() <= run.found.tags.items() and status in ("", run.found.status)
+        ]
+        return sorted(found, key=lambda run: run.started)
+
+    def read_artifact(self, run_id: str, path: str) -> str:
+        """The text of one of a run's artifacts. Raises TrackingError: it is not there."""
+        for run in self._waiting:
+            if run.found.id == run_id and path in run.artifacts:
+                return run.artifacts[path].read_text(encoding="utf-8")
+        if self._store is None:
+            raise TrackingError(f"run {run_id} has no {path} in {spool.FOLDER}/: where it has been sent, ask with that store")
+        return str(self._store.ask(("read_artifact", {"run_id": run_id, "path": path})))
+
+    def close(self) -> None:
+        if self._store:
+            self._store.close()
+
+
+def read_spool(kept: Spool) -> Waiting | None:
+    """The run that a spool has from its start; None of one that adds to a run. Raises DataError: it is damaged."""
+    run: Found | None = None
+    artifacts: dict[str, Path] = {}
+    for record in kept.read():
+        given = record.arguments
+        if record.method == "create":
+            tags = (run.tags if run else {}) | given["tags"] | {IDENTITY: given["identity"]}
+            data = (run.params, run.metrics, run.started) if run else ({}, {}, record.at)
+            run = Found(given["identity"], given["name"], "RUNNING", data[2], None, data[0], data[1], tags)
+        elif run is None:
+            if record.method == "attach":
+                return None
+        elif record.method == "end":
+            run = Found(**{**vars(run), "status": given["status"] or run.status, "ended": record.at})
+        elif record.method == "log_params":
+            run.params.update(given["params"])
+        elif record.method == "log_metrics":
+            run.metrics.update({name: number for name, number, _ in given["points"]})
+        elif record.method == "set_tags":
+            run.tags.update(given["tags"])
+        elif record.method == "log_artifact":
+            below = f"{given['folder']}/" if given["folder"] else ""
+            artifacts |= {f"{below}{name}": kept.file(digest) for name, digest in given["files"].items()}
+    return Waiting(run, artifacts) if run else None
+
+
+@contextmanager
+def reading(settings: Settings, *, root: Path) -> Iterator[Reader]:
+    """Context of a Reader.
+
+    Raises:
+        TrackingError: no server is named, or tracking is off. DataError: a spool is damaged.
+    """
+    if settings.backend == "off":
+        raise TrackingError("tracking is off, so there is no store to read: choose tracking=local or tracking=server")
+    reader = Reader(settings, root=root)
+    try:
+        yield reader
+    finally:
+        reader.close()

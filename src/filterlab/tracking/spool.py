@@ -1,0 +1,282 @@
+"""Spool: what a run logs, first on the local disk: a folder a run, from which a sender brings it to the store.
+
+spool/<name>/records   a line a record: CRC-32 (8 hexadecimal digits), a space, JSON; lines are only ever added
+spool/<name>/files/    what records name: contents by their SHA-256
+spool/<name>/sent      how far a store has it; see Sent
+spool/<name>/*.lock    held by the one process that writes, and by the one that sends
+
+The name is the run's identity; of what is added to a finished run its id, a dot and a number of its own. No absolute path is in
+it: a copy elsewhere can be sent from there.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filterlab import files, seal
+from filterlab.errors import DataError, UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FOLDER = Path("spool")
+BEGIN = ("create", "attach")  # the records that say which run the ones after them are of
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was logged, in one record.
+
+    Attributes:
+        method: of Sender; `arguments` are its own.
+        at: milliseconds since 1970, UTC, when it was logged.
+        end: bytes of the file up to its end.
+        if_new: of a restored run alone: left out where the store has the run already.
+    """
+
+    method: str
+    arguments: dict[str, Any]
+    at: int
+    end: int
+    if_new: bool = False
+
+
+@dataclass
+class Sent:
+    """How far one store has the records: up to byte `offset`, as MLflow's run `run` of `experiment` at `to`, which was `new`."""
+
+    to: str = ""
+    experiment: str = ""
+    run: str = ""
+    new: bool = False
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Spool:
+    """The folder of one run's records."""
+
+    folder: Path
+
+    @property
+    def records(self) -> Path:
+        return self.folder / "records"
+
+    @property
+    def run(self) -> str:
+        """The run's identity, or id."""
+        return self.folder.name.partition(".")[0]
+
+    @property
+    def adds(self) -> bool:
+        """To a run that is not its own, and may have a spool itself."""
+        return "." in self.folder.name
+
+    def exists(self) -> bool:
+        return self.records.exists()
+
+    def file(self, digest: str) -> Path:
+        return self.folder / "files" / digest
+
+    def copy(self, digest: str, place: Path) -> None:
+        """Copy the file of that SHA-256. Raises DataError: it is missing or damaged."""
+        content = seal.read_bytes(self.file(digest), sha256=digest, remedy="bring it back from a copy of the spool")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+
+    def read(self, start: int = 0) -> Iterator[Record]:
+        """The whole records after byte `start`; one that is being written, or broke off, is none yet.
+
+        Raises DataError: a record is damaged.
+        """
+        if not self.exists():
+            return
+        with self.records.open("rb") as lines:
+            lines.seek(start)
+            end = start
+            for line in lines:
+                end += len(line)
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield Record(**_parse(line), end=end)
+                except (ValueError, TypeError) as error:
+                    raise DataError(
+                        f"{self.records} is damaged at byte {end - len(line)} ({error}): bring it back from a copy, or take that "
+                        "line out, and what it held is lost"
+                    ) from error
+
+    def sent(self) -> Sent:
+        """Nothing, where it is not there or damaged: what is sent again is not there twice."""
+        try:
+            return Sent(**seal.parse((self.folder / "sent").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return Sent()
+
+    def save_sent(self, sent: Sent) -> None:
+        """Not in a place that the repository has been moved from: it would be made anew."""
+        if self.folder.exists():
+            files.write(self.folder / "sent", seal.text(asdict(sent)))
+
+    def left(self, to: str = "") -> int:
+        """How many records the store at `to` has not got; of any store, by default."""
+        sent = self.sent()
+        return sum(1 for _ in self.read(sent.offset if to in ("", sent.to) else 0))
+
+    def meant_for(self) -> tuple[str, str]:
+        """The experiment, and the server's address, empty for a local store, that its run began with."""
+        first = next(self.read(), None)
+        if first is None or first.method != "open":
+            raise DataError(f"{self.records} does not begin as a spool does: it is none, or its beginning is missing")
+        return first.arguments["experiment"], first.arguments["server"]
+
+    def ended(self) -> str:
+        """The status by which the run has ended; empty while it has not."""
+        last = next(iter(deque(self.read(), maxlen=1)), None)
+        return str(last.arguments["status"] or "FINISHED") if last and last.method == "end" else ""
+
+    @contextmanager
+    def held(self, by: str) -> Iterator[None]:
+        """For the time of the block this process is the only `writer`, or `sender`. Raises BusyError where another one is."""
+        lock = self.folder / f"{by}.lock"
+        try:
+            with files.held(lock, otherwise=BusyError(f"another process holds {lock}: wait for its end")):
+                yield
+        finally:
+            self._tidy()
+
+    def remove(self) -> None:
+        """Call it as the only sender, when all has been sent."""
+        gone = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+        self.folder.rename(gone)
+        shutil.rmtree(gone)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove folders in which there is nothing any longer."""
+        if not self.exists():
+            with suppress(OSError):  # there is
+                self.folder.parent.rmdir()
+            with suppress(OSError):
+                self.folder.rmdir()
+                self.folder.parent.rmdir()
+
+
+class BusyError(UserError):
+    """Another process writes to a spool, or sends it."""
+
+
+@dataclass
+class Writer:
+    """The one that adds records to a spool; open it in `spool.held("writer")`.
+
+    Attributes:
+        logged: (name, step) of each metric that the spool has already: a training that goes on logs some again.
+    """
+
+    spool: Spool
+    logged: set[tuple[str, int]] = field(default_factory=set)
+    if_new: bool = False
+
+    def __post_init__(self) -> None:
+        """Reads what is there, and cuts off a record that broke off. Raises DataError: damaged, or it can't be written."""
+        whole = 0
+        for record in self.spool.read():
+            whole = record.end
+            if record.method == "log_metrics":
+                self.logged |= {(name, step) for name, _, step in record.arguments["points"]}
+        with files.blaming(self.spool.folder, verb="write"):
+            (self.spool.folder / "files").mkdir(parents=True, exist_ok=True)
+            self.file = self.spool.records.open("ab", buffering=0)
+            if self.file.tell() > whole:
+                self.file.truncate(whole)
+
+    def add(self, method: str, /, *, safely: bool = False, **arguments: Any) -> None:
+        """Add a record; `safely`: it is on the disk, and all before it, when this returns. Raises DataError: it can't be."""
+        self._check_place()
+        record = {"method": method, "arguments": arguments, "at": time.time_ns() // 1_000_000}
+        if self.if_new:
+            record["if_new"] = True
+        with files.blaming(self.spool.records, verb="write"):
+            self.file.write(_line(record))
+            if safely:
+                os.fsync(self.file.fileno())
+
+    def add_metrics(self, metrics: Mapping[str, float], *, step: int, once: bool) -> None:
+        """`once`: leave out what the spool has of this step already."""
+        points = [(name, float(number), step) for name, number in metrics.items() if not once or (name, step) not in self.logged]
+        if points:
+            self.add("log_metrics", points=points)
+            self.logged |= {(name, step) for name, _, step in points}
+
+    def keep(self, path: Path) -> str:
+        """Keep a file's content; gives its SHA-256. Raises DataError: it can't be read or written."""
+        self._check_place()
+        with files.blaming(path, verb="read"), path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        kept = self.spool.file(digest)
+        if not kept.exists():
+            with files.replacing(kept) as new, path.open("rb") as old:
+                shutil.copyfileobj(old, new)
+        return digest
+
+    def keep_all(self, path: Path) -> dict[str, str]:
+        """A file, or those in a folder: their SHA-256 by the path from `path`'s own folder on."""
+        found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        return {each.relative_to(path.parent).as_posix(): self.keep(each) for each in found}
+
+    def keep_array(self, array: "np.ndarray") -> str:
+        """Keep a numpy array; gives the SHA-256 of its file in numpy's format."""
+        import numpy as np
+
+        content = io.BytesIO()
+        np.save(content, array, allow_pickle=False)
+        digest = hashlib.sha256(content.getvalue()).hexdigest()
+        if not self.spool.file(digest).exists():
+            files.write(self.spool.file(digest), content.getvalue())
+        return digest
+
+    def _check_place(self) -> None:
+        if not self.spool.records.exists():
+            raise DataError(
+                f"{self.spool.folder} is not there any longer: the repository was moved or deleted while the run was under way; "
+                "give the command again where it is now"
+            )
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def find(home: Path) -> list[Spool]:
+    """Those of a repository, the oldest first."""
+    return find_below(home / FOLDER)
+
+
+def find_below(folder: Path) -> list[Spool]:
+    """Those in a folder; the folder may be one itself."""
+    if (folder / "records").exists():
+        return [Spool(folder)]
+    found = [path.parent for path in folder.glob("[!.]*/records")]
+    return [Spool(each) for each in sorted(found, key=lambda each: (each / "records").stat().st_ctime_ns)]
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    content = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(content), content)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    found, _, content = line.rstrip(b"\n").partition(b" ")
+    if found != b"%08x" % zlib.crc32(content):
+        raise ValueError("its checksum is another one")
+    return seal.parse_object(content)

@@ -1,0 +1,116 @@
+"""Sync: bring what waits in spools to a store."""
+
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filterlab.errors import DataError, TrackingError, UserError
+from filterlab.tracking import senders, spool
+from filterlab.tracking.spool import Spool
+from filterlab.tracking.store import Settings, Store, locate
+
+LOOK = 2.0  # seconds between two looks of --watch
+
+
+@dataclass
+class Target:
+    """Settings of a store for `locate`."""
+
+    backend: str
+    uri: str
+    experiment: str
+    system_metrics: bool = False
+    require: bool = False
+    patience: float = 0.0
+
+
+def find(paths: Sequence[Path], *, home: Path | None) -> list[Spool]:
+    """Spools in these folders; without any, in the repository. Those of trainings first: the others add to their runs.
+
+    Raises UserError: there is none in a folder.
+    """
+    if not paths:
+        found = spool.find(home) if home else []
+    else:
+        found = []
+        for path in paths:
+            below = spool.find_below(path) or spool.find_below(path / spool.FOLDER)
+            if not below:
+                raise UserError(f"{path} holds no spool: expected a folder {spool.FOLDER}/, or one in it")
+            found += below
+    return sorted(found, key=lambda each: each.adds)
+
+
+def sync(paths: Sequence[Path], settings: Settings, *, home: Path | None, to: str, watch: bool) -> None:
+    """Send spools, and remove those whose run is finished; a line for each.
+
+    Args:
+        paths: folders; none: the repository's.
+        settings: where spools go that were begun offline.
+        home: the repository; None: this is none, and only a server can be meant.
+        to: a server's address, instead of each spool's own store.
+        watch: send what comes, until it is interrupted.
+
+    Raises:
+        TrackingError: a store can't be reached or refuses. DataError: a spool is damaged. All others have been sent.
+    """
+    os.environ.update({name: given for name, given in senders.UNLESS_SET.items() if name not in os.environ})
+    paths = [path.resolve() for path in paths]
+    said: dict[Path, str] = {}
+    if not watch and not find(paths, home=home):
+        print("nothing waits to be sent")
+    while True:
+        faults = [fault for each in find(paths, home=home) if (fault := send(each, settings, home=home, to=to, said=said))]
+        if not watch:
+            break
+        time.sleep(LOOK)
+    if faults:
+        raise faults[0] if len(faults) == 1 else TrackingError("\n".join(map(str, faults)))
+
+
+def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: dict[Path, str]) -> UserError | None:
+    """Send one, and print what came of it where that is news. Gives why it could not be sent."""
+    from filterlab.tracking import client
+    from filterlab.tracking.sender import Sender, mark_killed
+
+    fault: UserError | None = None
+    try:
+        with contextlib.suppress(spool.BusyError):  # its run is under way
+            mark_killed(kept)
+        experiment, server = kept.meant_for()
+        store = choose(settings, home=home, server=to or server)
+        place, folder = str(store), str(store.folder or "")
+        opened = {"place": place, "uri": store.uri, "folder": folder, "experiment": experiment, "writing": True}
+        with kept.held("sender"):
+            if not (left := kept.left(place)):
+                return None
+            sender = Sender(kept.folder, opened)
+            try:
+                with client.timeouts(retries=1, seconds=20):
+                    sender.deliver()
+            except (UserError, AssertionError):
+                raise
+            except Exception as error:  # whatever mlflow, its store or its network raises
+                raise TrackingError(client.message(error, place=place, folder=folder)) from error
+            sender.remove_if_done()
+        news = f"sent to {place}, {left} record{'s' * (left > 1)}"
+    except spool.BusyError:
+        news = "is being sent by another process"
+    except (TrackingError, DataError) as error:
+        fault, news = error, f"not sent: {error}"
+    if said.get(kept.folder) != news:
+        print(f"{kept.folder.name}: {news}", flush=True)
+        said[kept.folder] = news
+    return fault
+
+
+def choose(settings: Settings, *, home: Path | None, server: str) -> Store:
+    """The server of that address, or the store of the settings."""
+    address = server or settings.uri or (os.environ.get("MLFLOW_TRACKING_URI", "") if settings.backend != "local" else "")
+    target = Target("server" if address else "local", address, settings.experiment)
+    if not address and home is None:
+        raise UserError("this is no repository of filterlab's, which has a store of its own: name a server, --to URL")
+    return locate(target, root=home or Path.cwd())
