@@ -28,6 +28,7 @@ CHECKS: dict[str, Check] = {
     "model": data.check_model,
     "store": runs.check_store,
     "runs": runs.check_running,
+    "spools": runs.check_spools,
     "trainings": leftovers.check_trainings,
     "downloads": leftovers.check_downloads,
     "files": leftovers.check_files,

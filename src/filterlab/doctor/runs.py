@@ -7,10 +7,10 @@ from pathlib import Path
 from filterlab.config import resolved
 from filterlab.doctor import locks
 from filterlab.doctor.finding import Finding
-from filterlab.errors import TrackingError, UserError
+from filterlab.errors import DataError, TrackingError, UserError
 from filterlab.sweeps import status
 from filterlab.sweeps import sweep as sweeps
-from filterlab.tracking import checkup, store
+from filterlab.tracking import checkup, spool, store
 from filterlab.tracking.checkup import Running
 
 SHOWN = 3  # runs that a line names
@@ -19,7 +19,7 @@ SHOWN = 3  # runs that a line names
 def check_store(root: Path) -> Iterator[Finding]:
     """A local one: whole, of our schema, its artifacts there. A server: it answers."""
     if (place := located(root)) is None:
-        yield Finding("tracking is off")
+        yield Finding("tracking asks no store")
         return
     try:
         if not place.folder:
@@ -39,7 +39,7 @@ def located(root: Path) -> store.Store | None:
         settings = resolved.load(root).tracking
     except UserError:  # of which the line "config" tells
         return store.Store(address="", folder=store.home(root))
-    return None if settings.backend == "off" else store.locate(settings, root=root)
+    return None if settings.backend in ("off", "offline") else store.locate(settings, root=root)
 
 
 def check_running(root: Path) -> Iterator[Finding]:
@@ -72,6 +72,26 @@ def check_running(root: Path) -> Iterator[Finding]:
 
 def experiment(root: Path) -> str:
     return resolved.load(root).tracking.experiment
+
+
+def check_spools(root: Path) -> Iterator[Finding]:
+    """What no store has got yet."""
+    waiting = 0
+    for kept in spool.find(store.home(root)):
+        try:
+            left, busy = kept.left(), locks.holder(kept.folder / "writer.lock")
+        except DataError as error:
+            yield Finding(str(error), "then `filterlab sync`")
+            continue
+        if left and not busy:
+            waiting += 1
+            if waiting <= SHOWN:
+                records = f"{left} record{'s' * (left > 1)}"
+                yield Finding(f"{kept.folder}: {records} that no store has got", "`filterlab sync` sends them")
+    if waiting > SHOWN:
+        yield Finding(f"{waiting - SHOWN} more spools wait", "`filterlab sync` sends them")
+    if not waiting:
+        yield Finding("nothing waits to be sent")
 
 
 def is_left_parent(root: Path, run: Running) -> bool:

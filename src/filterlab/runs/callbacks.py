@@ -58,6 +58,7 @@ class LogMetrics(RunCallback):
             self.training.run.log_metrics({f"step/{name}": number for name, number in values.items()}, step=step)
         if epoch.metrics:
             self.training.run.log_metrics(epoch.metrics, step=epoch.number)
+            self.training.run.flush()
         return False
 
 

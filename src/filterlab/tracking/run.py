@@ -99,6 +99,9 @@ class NullRun:
     ) -> None:
         """A finished run of its own below this one; metrics are its results, curves hold a value an epoch, from epoch 1."""
 
+    def flush(self) -> None:
+        """Return when all that was logged is on this machine's disk."""
+
     def wait(self) -> None:
         """Return when all that was logged is in the store; raise TrackingError where it can't be."""
 
@@ -198,6 +201,9 @@ class Run(NullRun):
         identity = uuid.uuid4().hex
         self._add("log_child", name=name, identity=identity, params=text(params), points=points, tags=text(tags))
 
+    def flush(self) -> None:
+        self._writer.flush()
+
     def wait(self) -> None:
         if self._store is not None:
             assert self._sender is not None
@@ -266,7 +272,8 @@ class Run(NullRun):
         """The run's last record; then the sender has that many seconds. What is left is said, and stays in the spool."""
         if self._ended:
             return
-        self._writer.add("end", safely=True, status=status)
+        self._writer.add("end", status=status)
+        self._writer.flush()
         self._ended = True
         self._open.close()
         last = time.monotonic() + seconds

@@ -428,7 +428,8 @@ def mark_killed(kept: Spool) -> None:
     with kept.held("writer"):
         if kept.exists() and not kept.ended():
             writer = spool.Writer(kept)
-            writer.add("end", safely=True, status="KILLED")
+            writer.add("end", status="KILLED")
+            writer.flush()
             writer.close()
 
 

@@ -201,16 +201,19 @@ class Writer:
             if self.file.tell() > whole:
                 self.file.truncate(whole)
 
-    def add(self, method: str, /, *, safely: bool = False, **arguments: Any) -> None:
-        """Add a record; `safely`: it is on the disk, and all before it, when this returns. Raises DataError: it can't be."""
+    def add(self, method: str, /, **arguments: Any) -> None:
+        """Add a record. Raises DataError: it can't be written."""
         self._check_place()
         record = {"method": method, "arguments": arguments, "at": time.time_ns() // 1_000_000}
         if self.if_new:
             record["if_new"] = True
         with files.blaming(self.spool.records, verb="write"):
             self.file.write(_line(record))
-            if safely:
-                os.fsync(self.file.fileno())
+
+    def flush(self) -> None:
+        """All records are on the disk when this returns. Raises DataError: they can't be."""
+        with files.blaming(self.spool.records, verb="write"):
+            os.fsync(self.file.fileno())
 
     def add_metrics(self, metrics: Mapping[str, float], *, step: int, once: bool) -> None:
         """`once`: leave out what the spool has of this step already."""
