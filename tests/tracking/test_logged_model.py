@@ -32,9 +32,13 @@ def given(tmp_path: Path) -> dict[str, Any]:
     """What log_model takes, of weights `own`."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models/model.safetensors").write_bytes(b"own")
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code/loader.py").write_text(LOADER)
-    common = {"loader": "loader", "code": tmp_path / "code", "example": EXAMPLE, "output": EXAMPLE, "requirements": ["numpy"]}
+    common = {
+        "loader": "loader",
+        "code": {"loader.py": LOADER.encode()},
+        "example": EXAMPLE,
+        "output": EXAMPLE,
+        "requirements": ["numpy"],
+    }
     return {"folder": tmp_path / "models", "digests": {"model.safetensors": digest(b"own")}, **common}
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from tracking_settings import Settings
 
 from filterlab import tracking
 from filterlab.errors import TrackingError
-from filterlab.models import artifact, pyfunc, registry
+from filterlab.models import artifact, packed, pyfunc, registry
 from filterlab.models.architectures.softmax import Softmax
 from filterlab.tracking import senders
 from filterlab.tracking.store import RESTORED, find, locate
@@ -63,8 +64,8 @@ def test_everything_that_is_logged_is_there(store, model: Path, tmp_path: Path, 
         digest = hashlib.sha256(b"data").hexdigest()
         run.log_dataset(name="noise", digest=digest, source="data/raw/Noise", context="training", profile={"train": 9})
         run.set_tags({"device": "cpu"})
-        code = SRC / "filterlab"
-        given = {"loader": pyfunc.__name__, "code": code, "example": example, "output": output}
+        loader, code = packed.pack()
+        given = {"loader": loader, "code": code, "example": example, "output": output}
         run.log_model(model, digests=digests(model), requirements=["numpy", "torch"], **given)
         run.wait()
     assert capfd.readouterr() == ("", "")
@@ -121,11 +122,11 @@ def test_a_child_is_a_finished_run_of_its_own(store) -> None:
 FRESH = """
 import sys, numpy, mlflow, filterlab_gone
 mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-import filterlab
-assert "/code/" in filterlab.__file__, filterlab.__file__
-example = numpy.load(sys.argv[3])
-numpy.save(sys.argv[4], model.predict(example))
+example, answers = numpy.load(sys.argv[2]), []
+for uri in sys.argv[4:]:
+    answers.append(mlflow.pyfunc.load_model(uri).predict(example))
+assert "filterlab" not in sys.modules
+numpy.save(sys.argv[3], answers)
 """
 GONE = """
 import sys
@@ -138,23 +139,36 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(
 """
 
 
-def test_a_model_answers_from_its_own_code(database: Path, model: Path, tmp_path: Path) -> None:
+def test_models_answer_from_their_own_code(database: Path, model: Path, tmp_path: Path) -> None:
+    """Where no filterlab is, and of two models in one process each from its own: the second one's code doubles."""
     example = np.random.Generator(np.random.PCG64(1)).random((2, 1, 8, 8), np.float32)
     output = pyfunc._load_pyfunc(str(model)).predict(example)
-    with tracking.start(Settings(), root=database, name="m", tags={}) as run:
-        code = SRC / "filterlab"
-        given = {"loader": pyfunc.__name__, "code": code, "example": example, "output": output}
-        run.log_model(model, digests=digests(model), requirements=["numpy", "torch"], **given)
-        run.wait()
-    uri = f"sqlite:///{database / 'mlflow.db'}"
+    loader, code = packed.pack()
+    changed = tmp_path / "changed"
+    shutil.copytree(packed.SOURCE, changed, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (changed / "models/pyfunc.py").read_text()
+    assert ".numpy()\n" in text
+    (changed / "models/pyfunc.py").write_text(text.replace(".numpy()\n", ".numpy() * 2\n"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "SOURCE", changed)
+        packed.pack.cache_clear()
+        other, doubling = packed.pack()
+    packed.pack.cache_clear()
+    assert other != loader and packed.pack() == (loader, code), "the same code gives the same bytes"
+    uri, uris = f"sqlite:///{database / 'mlflow.db'}", []
     client = client_of(uri)
-    (logged,) = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
+    for name, files in [(loader, code), (other, doubling)]:
+        with tracking.start(Settings(), root=database, name="m", tags={}) as run:
+            given = {"loader": name, "code": files, "example": example, "output": output}
+            run.log_model(model, digests=digests(model), requirements=["numpy", "torch"], **given)
+        (logged,) = client.search_logged_models([client.get_run(run.id).info.experiment_id], f"source_run_id = '{run.id}'")
+        uris.append(logged.model_uri)
     (tmp_path / "filterlab_gone.py").write_text(GONE.format(src=str(SRC)))
     np.save(tmp_path / "example.npy", example)
-    arguments = [uri, logged.model_uri, str(tmp_path / "example.npy"), str(tmp_path / "found.npy")]
+    arguments = [uri, str(tmp_path / "example.npy"), str(tmp_path / "found.npy"), *uris]
     done = subprocess.run([sys.executable, "-c", FRESH, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), output)
+    np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), [output, 2 * output])
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")])

@@ -45,13 +45,11 @@ def test_from_a_copy_and_outside_of_a_repository(
     shutil.copytree(tmp_path / "node/spool", tmp_path / "brought")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(
-        UserError, match=r"this is no repository of .*: name a server, --to URL"
-    ):
+    with pytest.raises(UserError, match=r"this is no repository of .*: name a server, --to URL"):
         command.run([str(tmp_path / "brought")], to="", watch=False)
-    with pytest.raises(UserError, match="holds no spool: expected a folder spool/, or one in it"):
+    with pytest.raises(UserError, match=r"holds no spool: expected a folder spool/, or one in it"):
         command.run([str(tmp_path / "elsewhere")], to=server.uri, watch=False)
-    with pytest.raises(UserError, match="--to mlflow.db: expected a server's address"):
+    with pytest.raises(UserError, match=r"--to mlflow\.db: expected a server's address"):
         command.run([str(tmp_path / "brought")], to="mlflow.db", watch=False)
     command.run(["../brought"], to=server.uri, watch=False)
     assert f"{kept.run}: sent to {server.uri}, 6 records\n" in capsys.readouterr().out

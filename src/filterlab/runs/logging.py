@@ -132,14 +132,15 @@ def log_model(run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], e
 
     import numpy as np
 
-    from filterlab.models import pyfunc
+    from filterlab.models import packed, pyfunc
 
+    loader, code = packed.pack()
     scaled = example.astype(np.float32) / np.float32(255)
     run.log_model(
         out / "models",
         digests=digests,
-        loader=pyfunc.__name__,
-        code=Path(pyfunc.__file__).parents[1],
+        loader=loader,
+        code=code,
         example=scaled,
         output=pyfunc._load_pyfunc(str(out / "models")).predict(scaled),
         requirements=[f"{package}=={version(package)}" for package in ("torch", "numpy", "safetensors", "omegaconf")],

@@ -30,7 +30,7 @@ class LoggedModel:
         self.client, self.experiment, self.run_id, self.digests = client, experiment, run_id, digests
         self.tags = {f"{TAG}{name}": digest for name, digest in digests.items()}
 
-    def log(self, *, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
+    def log(self, *, folder: str, loader: str, code: list[str], example: Any, output: Any, requirements: list[str]) -> None:
         """Log the model once: what an earlier attempt has begun is gone on with, and any other is deleted.
 
         Raises:
@@ -52,7 +52,9 @@ class LoggedModel:
         if mine.model_id not in [output.model_id for output in outputs.model_outputs]:
             self.client.log_outputs(self.run_id, [LoggedModelOutput(mine.model_id, step=0)])
 
-    def fill(self, made: Any, folder: str, loader: str, code: str, example: Any, output: Any, requirements: list[str]) -> None:
+    def fill(
+        self, made: Any, folder: str, loader: str, code: list[str], example: Any, output: Any, requirements: list[str]
+    ) -> None:
         # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
         try:
             with tempfile.TemporaryDirectory() as scratch:
@@ -63,7 +65,7 @@ class LoggedModel:
                     mlflow_model=described,
                     loader_module=loader,
                     data_path=folder,
-                    code_paths=[code],
+                    code_paths=code,
                     signature=infer_signature(example, output),
                     input_example=example,
                     pip_requirements=requirements,

@@ -68,7 +68,7 @@ class NullRun:
         *,
         digests: Mapping[str, str],
         loader: str,
-        code: Path,
+        code: Mapping[str, bytes],
         example: "np.ndarray",
         output: "np.ndarray",
         requirements: list[str],
@@ -78,8 +78,8 @@ class NullRun:
         Args:
             folder: weights and description.
             digests: SHA-256, in hexadecimal, of the folder's files by name: what is logged has them, or TrackingError is raised.
-            loader: dotted name of a module below `code`.
-            code: package folder that is stored with the model.
+            loader: name of a module in `code`.
+            code: contents of files by name, which are stored with the model.
             example: an input of the model.
             output: what the model gives for it; with `example` it makes the signature.
             requirements: pip requirements to load the model elsewhere.
@@ -165,7 +165,7 @@ class Run(NullRun):
         *,
         digests: Mapping[str, str],
         loader: str,
-        code: Path,
+        code: Mapping[str, bytes],
         example: "np.ndarray",
         output: "np.ndarray",
         requirements: list[str],
@@ -177,7 +177,7 @@ class Run(NullRun):
                     f"run {self.id} has trained the {name} with the SHA-256 {digest}, but {folder} has one with {found}: "
                     "another training, or program, has written to it"
                 )
-        sources = {name: digest for name, digest in self._writer.keep_all(code).items() if name.endswith(".py")}
+        sources = {name: self._writer.keep_bytes(content) for name, content in code.items()}
         arrays = {"example": self._writer.keep_array(example), "output": self._writer.keep_array(output)}
         self._add(
             "log_model", files=files, digests=dict(digests), loader=loader, code=sources, requirements=requirements, **arrays

@@ -294,8 +294,9 @@ class Sender:
         with self._laid_out(files) as folder, self._laid_out(code) as package:
             with self._laid_out({"example": example, "output": output}) as given:
                 arrays = {path.name: np.load(path, allow_pickle=False) for path in Path(given).iterdir()}
-            (weights,), (named,) = Path(folder).iterdir(), Path(package).iterdir()
-            self.model.log(folder=str(weights), loader=loader, code=str(named), requirements=requirements, **arrays)
+            (weights,) = Path(folder).iterdir()
+            sources = sorted(map(str, Path(package).iterdir()))
+            self.model.log(folder=str(weights), loader=loader, code=sources, requirements=requirements, **arrays)
         self.set_tags(tags=self.model.tags)
 
     def log_child(

@@ -244,9 +244,12 @@ class Writer:
 
         content = io.BytesIO()
         np.save(content, array, allow_pickle=False)
-        digest = hashlib.sha256(content.getvalue()).hexdigest()
+        return self.keep_bytes(content.getvalue())
+
+    def keep_bytes(self, content: bytes) -> str:
+        digest = hashlib.sha256(content).hexdigest()
         if not self.spool.file(digest).exists():
-            files.write(self.spool.file(digest), content.getvalue())
+            files.write(self.spool.file(digest), content)
         return digest
 
     def _check_place(self) -> None:
