@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from filterlab import files, seal
+from filterlab import files, seal, tracking
 from filterlab.config import compose, resolved, schema
 from filterlab.data import arrays, idx, sources
 from filterlab.data.formats import idx as idx_format
@@ -31,9 +31,11 @@ from filterlab.models import artifact, folder, registry
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.repository import folder_md5
 from filterlab.runs import facts, promoted
-from filterlab.sweeps import frozen, lineage
+from filterlab.study.trial import Trial
+from filterlab.sweeps import frozen, lineage, record
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.sweep import Sweep
+from filterlab.tracking.spool import Spool
 from filterlab.training import curves
 from mutations import KINDS, mutations
 
@@ -111,10 +113,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     (root / "dvc.lock").write_text(LOCK.replace("{md5}", models))
     files.write(root / resolved.RESOLVED, resolved.dump(config))
 
-    sweep = Sweep(root / "runs/s", parent="b2" * 16, swept=["seed"], trials={"a": ["seed=0"], "b": ["seed=1"]})
+    sweep = Sweep(root / "runs/s", swept=["seed"], trials={"a": ["seed=0"], "b": ["seed=1"]})
     sweep.save()
     sweeps.record_jobs(sweep.folder, [(["seed=0"], "7_0"), (["seed=1"], "7_1")])
     frozen.freeze_data(sweep, [data], root=root)
+    trial = Trial("a", {"seed": "0"}, "done", 1.0, "d4" * 16, {"best/validation/accuracy": 0.5}, [0.25, 0.5])
+    seal.write(sweep.trial_folder("a") / record.RECORD, dataclasses.asdict(trial) | {"process": {}})
+    settings = dataclasses.replace(config.tracking, backend="offline", system_metrics=False)
+    with tracking.start(settings, root=root, name="n", tags={"a": "b"}, identity="e5" * 16) as run:
+        run.log_params({"seed": 0})
+        run.log_metrics({"loss": 0.5}, step=1)
+        run.log_artifact(root / resolved.RESOLVED)
     seal.write(root / promoted.MARK, {"run": "c3" * 16, "trial": resolved.key(config)})
     return Place(root, data, sweep)
 
@@ -176,6 +185,7 @@ def lineage_of(place: Place) -> Any:
 
 
 RAW, PROCESSED, MODELS, RUNS = "data/raw/MNIST", "data/processed/train", "models", "runs/s"
+SPOOL = Path("spool") / ("e5" * 16)
 KIND: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "npy images": (f"{PROCESSED}/train_images.npy", prepared),
     "npy labels": (f"{PROCESSED}/validation_labels.npy", prepared),
@@ -198,6 +208,8 @@ KIND: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "curves.csv": (str(curves.CURVES), lambda place: curves.read(place.root)),
     "dvc.lock": ("dvc.lock", lineage_of),
     "sweep.json": (f"{RUNS}/sweep.json", lambda place: sweeps.find(place.root, "s")),
+    "trial.json": (f"{RUNS}/trials/a/trial.json", lambda place: record.read_trials(place.sweep)),
+    "a spool's records": (f"{SPOOL}/records", lambda place: list(Spool(place.root / SPOOL).read())),
     "submitted.jsonl": (f"{RUNS}/submitted.jsonl", lambda place: list(sweeps.submitted_jobs(place.sweep))),
     "promoted.json": (str(promoted.MARK), lambda place: promoted.tags(place.root, resolved.load(place.root))),
 }

@@ -267,7 +267,7 @@ def test_completion_of_keys_and_verbs() -> None:
     offered = answer("filterlab train ")
     assert {"model=", "model.", "experiment=", "seed="} <= set(offered)
     assert not [word for word in offered if word.startswith("schema")]
-    verbs = ["pipeline", "stage", "train", "data", "sweep", "promote", "lineage", "doctor", "lecture", "server", "ui"]
+    verbs = ["pipeline", "stage", "train", "data", "sweep", "sync", "promote", "lineage", "doctor", "lecture", "server", "ui"]
     assert answer("filterlab tr") == verbs
     assert answer("filterlab stage ") == []
 

@@ -1,6 +1,6 @@
 """Spool: what a run logs, first on the local disk: a folder a run, from which a sender brings it to the store.
 
-spool/<name>/records   a line a record: CRC-32 (8 hexadecimal digits), a space, JSON; lines are only ever added
+spool/<name>/records   a line a record: CRC-32 of it and its place (8 hexadecimal digits), a space, JSON; lines are only ever added
 spool/<name>/files/    what records name: contents by their SHA-256
 spool/<name>/sent      how far a store has it; see Sent
 spool/<name>/*.lock    held by the one process that writes, and by the one that sends
@@ -14,6 +14,7 @@ import io
 import json
 import os
 import shutil
+import threading
 import time
 import zlib
 from collections import deque
@@ -109,7 +110,7 @@ class Spool:
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    yield Record(**_parse(line), end=end)
+                    yield Record(**_parse(line, start=end - len(line)), end=end)
                 except (ValueError, TypeError) as error:
                     raise DataError(
                         f"{self.records} is damaged at byte {end - len(line)} ({error}): bring it back from a copy, or take that "
@@ -200,6 +201,8 @@ class Writer:
             self.file = self.spool.records.open("ab", buffering=0)
             if self.file.tell() > whole:
                 self.file.truncate(whole)
+        self.end = whole
+        self.lock = threading.Lock()
 
     def add(self, method: str, /, **arguments: Any) -> None:
         """Add a record. Raises DataError: it can't be written."""
@@ -207,8 +210,10 @@ class Writer:
         record = {"method": method, "arguments": arguments, "at": time.time_ns() // 1_000_000}
         if self.if_new:
             record["if_new"] = True
-        with files.blaming(self.spool.records, verb="write"):
-            self.file.write(_line(record))
+        with self.lock, files.blaming(self.spool.records, verb="write"):
+            line = _line(record, start=self.end)
+            self.file.write(line)
+            self.end += len(line)
 
     def flush(self) -> None:
         """All records are on the disk when this returns. Raises DataError: they can't be."""
@@ -276,13 +281,14 @@ def find_below(folder: Path) -> list[Spool]:
     return [Spool(each) for each in sorted(found, key=lambda each: (each / "records").stat().st_ctime_ns)]
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
+def _line(record: Mapping[str, Any], *, start: int) -> bytes:
+    """start: the byte of the file at which it will begin; a line that is moved, doubled or dropped is damage too."""
     content = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-    return b"%08x %s\n" % (zlib.crc32(content), content)
+    return b"%08x %s\n" % (zlib.crc32(content, start & 0xFFFFFFFF), content)
 
 
-def _parse(line: bytes) -> dict[str, Any]:
+def _parse(line: bytes, *, start: int) -> dict[str, Any]:
     found, _, content = line.rstrip(b"\n").partition(b" ")
-    if found != b"%08x" % zlib.crc32(content):
+    if found != b"%08x" % zlib.crc32(content, start & 0xFFFFFFFF):
         raise ValueError("its checksum is another one")
     return seal.parse_object(content)
