@@ -235,7 +235,8 @@ def test_damage_is_refused_or_changes_nothing(place: Place, kind: str) -> None:
                     assert str(error).count("\n") == 0 or "mirror" in kind, error
                     came_out["refused"] += 1
                 else:
-                    assert found == expected, damaged
+                    # A spool that is cut off is what a process leaves that was killed while it wrote.
+                    assert found == (expected[: len(found)] if "records" in kind else expected), damaged
                     came_out["the same"] += 1
     finally:
         path.unlink()

@@ -1,6 +1,6 @@
 """Spool: what a run logs, first on the local disk: a folder a run, from which a sender brings it to the store.
 
-spool/<name>/records   a line a record: CRC-32 of it and its place (8 hexadecimal digits), a space, JSON; lines are only ever added
+spool/<name>/records   a line a record: CRC-32 of it and its place (8 hexadecimal digits), a space, JSON; lines are only added
 spool/<name>/files/    what records name: contents by their SHA-256
 spool/<name>/sent      how far a store has it; see Sent
 spool/<name>/*.lock    held by the one process that writes, and by the one that sends
