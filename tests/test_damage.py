@@ -210,7 +210,7 @@ KIND: dict[str, tuple[str, Callable[[Place], Any]]] = {
     "sweep.json": (f"{RUNS}/sweep.json", lambda place: sweeps.find(place.root, "s")),
     "trial.json": (f"{RUNS}/trials/a/trial.json", lambda place: record.read_trials(place.sweep)),
     "a spool's records": (f"{SPOOL}/records", lambda place: list(Spool(place.root / SPOOL).read())),
-    "submitted.jsonl": (f"{RUNS}/submitted.jsonl", lambda place: list(sweeps.submitted_jobs(place.sweep))),
+    "submitted.json": (f"{RUNS}/submitted.json", lambda place: list(sweeps.submitted_jobs(place.sweep))),
     "promoted.json": (str(promoted.MARK), lambda place: promoted.tags(place.root, resolved.load(place.root))),
 }
 

@@ -146,9 +146,8 @@ def test_more_jobs_than_an_array_may_have(
     commands(sbatch=sbatch, srun="", squeue="", scontrol="echo MaxArraySize = 3", sacct="exit 1")
     returns = launcher.launch([["model=mlp", f"seed={seed}", "hydra.job.name=a"] for seed in range(5)], 0)
     assert (tmp_path / "scripts").read_text().splitlines() == ["#SBATCH --array=0-2%3", "#SBATCH --array=0-1%2"]
-    lines = (tmp_path / SUBMITTED).read_bytes().splitlines()
-    assert [(entry["overrides"], entry["job"]) for entry in map(seal.parse, lines)] == [
-        (["model=mlp", f"seed={seed}", "hydra.job.name=a"], job) for seed, job in enumerate(["1_0", "1_1", "1_2", "2_0", "2_1"])
+    assert seal.parse((tmp_path / SUBMITTED).read_bytes())["jobs"] == [
+        [["model=mlp", f"seed={seed}", "hydra.job.name=a"], job] for seed, job in enumerate(["1_0", "1_1", "1_2", "2_0", "2_1"])
     ]
     assert [returned.overrides for returned in returns] == [["model=mlp", f"seed={seed}"] for seed in range(5)]
     for returned in returns:

@@ -116,17 +116,16 @@ class Swept:
 def swept(cluster: Cluster, project: Callable[..., subprocess.Popen]) -> Iterator[Swept]:
     """An array of four: one is left alone, one cancelled, one requeued in mid-training, one runs out of time."""
     store, jobs = Store(project.root / "mlflow.db"), {}
-    record = project.root / "runs/four/submitted.jsonl"
+    record = project.root / "runs/four/submitted.json"
     epochs = f"trainer.max_epochs={','.join(map(str, EPOCHS))}"
     with contextlib.ExitStack() as running:
         sweep = running.enter_context(project("train", "-m", *LAUNCHER, epochs, "--sweep", "four"))
         running.callback(sweep.kill)
         until(lambda: record.exists() or sweep.poll() is not None, seconds=200, what="the array is submitted")
         assert sweep.poll() is None, sweep.communicate()
-        for line in record.read_text().splitlines():
-            entry = json.loads(line)
-            (swept,) = [word for word in entry["overrides"] if word.startswith("trainer.max_epochs=")]
-            jobs[int(swept.partition("=")[2])] = entry["job"]
+        for overrides, job in json.loads(record.read_text())["jobs"]:
+            (swept,) = [word for word in overrides if word.startswith("trainer.max_epochs=")]
+            jobs[int(swept.partition("=")[2])] = job
         # It gets its two cores when two of the four are over. The nodes' names mean nothing to this machine's resolver.
         pair = running.enter_context(project("train", "-m", *LAUNCHER, *PAIR, "--sweep", "pair", MASTER_ADDR="127.0.0.1"))
         running.callback(pair.kill)
@@ -227,15 +226,15 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
         "ends",
     ]
     query = "SELECT status FROM runs JOIN tags USING (run_uuid) WHERE key = 'swept.optimizer.lr' AND CAST(value AS REAL) = ?"
-    record = swept.root / "runs/ends/submitted.jsonl"
+    record = swept.root / "runs/ends/submitted.json"
     with project(*words) as sweep:
         until(lambda: swept.store.ask(query, 1e6) == [("FAILED",)], seconds=200, what="a training has diverged")
         until(lambda: swept.store.ask(query, 1e-3) == [("RUNNING",)], seconds=200, what="the other one has begun")
         sweep.kill()
     jobs = {}
-    for entry in map(json.loads, record.read_text().splitlines()):
-        (rate,) = [word.partition("=")[2] for word in entry["overrides"] if word.startswith("optimizer.lr=")]
-        jobs[float(rate)] = entry["job"]
+    for overrides, job in json.loads(record.read_text())["jobs"]:
+        (rate,) = [word.partition("=")[2] for word in overrides if word.startswith("optimizer.lr=")]
+        jobs[float(rate)] = job
     failed, runs = jobs[1e6], jobs[1e-3]
     stop(cluster, swept.store, runs)
     until(lambda: cluster.state(failed) == "FAILED", seconds=60, what="SLURM knows the job as failed")
@@ -284,7 +283,7 @@ def test_sweep_cancel(cluster: Cluster, project: Callable[..., subprocess.Popen]
 
     run(*words)
     until(epochs, seconds=200, what="the first job trains")
-    (array,) = {json.loads(line)["job"].split("_")[0] for line in (folder / "submitted.jsonl").read_text().splitlines()}
+    (array,) = {job.split("_")[0] for _, job in json.loads((folder / "submitted.json").read_text())["jobs"]}
     assert "ended: 1 running, 1 queued" in run("sweep", "status", "ended")
     driver = int(json.loads((folder / "driver.json").read_text())["filterlab.process"].split()[0])
     ended = f"process {driver} and 2 jobs of SLURM ({array}) ended; the same command goes on with it"

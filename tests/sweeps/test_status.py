@@ -145,7 +145,7 @@ def test_what_a_sweep_wrote_down_is_checked(tmp_path: Path) -> None:
     whole = record.read_text()
     for damaged in (whole[:-9], whole.replace("seed=1", "seed=2")):
         record.write_text(damaged)
-        with pytest.raises(DataError, match=r"submitted\.jsonl, line 2, is damaged: "):
+        with pytest.raises(DataError, match=r"submitted\.json is damaged: "):
             list(sweeps.submitted_jobs(sweep))
 
 

@@ -5,7 +5,7 @@ frozen/conf, src    copies of the config groups and the packages; every job comp
 frozen/data         the data that the jobs read; see `frozen`
 trials/<key>/       what a training leaves, by the key of its configuration; its record, see `record`
 driver.json         the process that runs the sweep, while it does
-submitted.jsonl     jobs handed to a scheduler
+submitted.json      jobs handed to a scheduler
 report/             tables and figures; see `report`
 """
 
@@ -28,7 +28,7 @@ from filterlab.tracking import process, provenance
 
 FOLDER = Path("runs")
 VARIABLE = "FILTERLAB_SWEEP"  # names the folder to a sweep's own processes, and to its jobs
-RECORD, SUBMITTED, DRIVER = "sweep.json", "submitted.jsonl", "driver.json"
+RECORD, SUBMITTED, DRIVER = "sweep.json", "submitted.json", "driver.json"
 PACKAGES = ["filterlab", "hydra_plugins"]
 
 
@@ -250,20 +250,17 @@ def swept_values(overrides: Sequence[str], keys: Sequence[str]) -> dict[str, str
 
 
 def record_jobs(folder: Path, jobs: Iterable[tuple[Sequence[str], str]]) -> None:
-    """Record (overrides, job id) of jobs that a scheduler was given, a line each."""
-    lines = [seal.text({"overrides": list(overrides), "job": job}, indent=None) for overrides, job in jobs]
-    with (folder / SUBMITTED).open("a", encoding="utf-8") as file:
-        file.write("".join(lines))
+    """Record (overrides, job id) of jobs that a scheduler was given, after those before. Raises DataError as `_jobs`."""
+    seal.write(folder / SUBMITTED, {"jobs": [*_jobs(folder), *([list(overrides), job] for overrides, job in jobs)]})
 
 
-def submitted_jobs(sweep: Sweep) -> Iterator[tuple[list[str], str]]:
-    """(overrides, job id) of each job that a scheduler was given. Raises DataError: a line is damaged."""
-    path = sweep.folder / SUBMITTED
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
-        try:
-            entry = seal.parse(line)
-        except ValueError as error:
-            raise DataError(
-                f"{path}, line {number}, is damaged: {error}; wait until `squeue` shows none of the sweep's jobs, then remove it"
-            ) from error
-        yield entry["overrides"], str(entry["job"])
+def submitted_jobs(sweep: Sweep) -> list[tuple[list[str], str]]:
+    """(overrides, job id) of each job that a scheduler was given. Raises DataError as `_jobs`."""
+    return [(overrides, str(job)) for overrides, job in _jobs(sweep.folder)]
+
+
+def _jobs(folder: Path) -> list[Any]:
+    """What was recorded. Raises DataError: it is damaged."""
+    path = folder / SUBMITTED
+    remedy = "wait until `squeue` shows none of the sweep's jobs, then remove it"
+    return list(seal.read(path, keys=["jobs"], remedy=remedy)["jobs"]) if path.exists() else []

@@ -66,7 +66,7 @@ class SlurmLauncher(SubmititLauncher):
       (it raised an exception);
     - a job whose training failed is FAILED for SLURM too, with an exit code that is not 0;
     - it needs no accounting database to see that a job is over;
-    - the ids of the jobs are written to submitted.jsonl in the folder that FILTERLAB_SWEEP names, as they are submitted.
+    - the ids of the jobs are written to submitted.json in the folder that FILTERLAB_SWEEP names, as they are submitted.
     """
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
