@@ -64,5 +64,7 @@ def write_first_layers(layers: np.ndarray) -> bytes:
 
 
 def first_layers(folder: Path) -> np.ndarray:
-    """(1 + epochs, *weight) float32: the first layer's weight, before training first. Raises DataError."""
+    """(1 + epochs, *weight) float32: the first layer's weight, before training first; of a trial, (1, *weight), that of its best
+    epoch. Raises DataError.
+    """
     return safetensors.numpy.load(read(folder, FIRST_LAYERS, describe(folder)))["first_layer"]

@@ -19,6 +19,7 @@ class Training:
         run: to log to; logs nothing where tracking is off, and in the processes of other ranks.
         card: of its data.
         folder: for pictures.
+        trial: whether it is one of many, which leave less.
         stop: given the run and the finished epochs, whether the training stops.
     """
 
@@ -26,6 +27,7 @@ class Training:
     config: schema.Config
     card: Card
     folder: Path
+    trial: bool
     stop: Callable[[NullRun, list[Epoch]], bool] | None
 
 
@@ -37,17 +39,21 @@ class RunCallback(EpochCallback):
 
 
 class LogFirstLayer(RunCallback):
-    """Draws the first layer's filters and logs the picture."""
+    """Draws the first layer's filters and logs the picture; of a trial at its end alone, see `stages.train`."""
 
     def on_epoch(self, epoch: Epoch) -> bool:
+        if not self.training.trial:
+            self.log(epoch, step=epoch.number)
+        return False
+
+    def log(self, epoch: Epoch, *, step: int) -> None:
         card, config = self.training.card, self.training.config
         picture = self.training.folder / f"first_layer_{epoch.number:03d}.png"
         shape = (card.channels, card.height, card.width)
         subject = f"{config.data.name} {config.model.name} seed {config.seed}, epoch {epoch.number}"
         weights = epoch.first_layer.numpy()
         png.write(filters.layer(weights, shape=shape, names=card.classes, name="the first layer", subject=subject), picture)
-        self.training.run.log_image("first_layer", picture, step=epoch.number)
-        return False
+        self.training.run.log_image("first_layer", picture, step=step)
 
 
 class LogMetrics(RunCallback):

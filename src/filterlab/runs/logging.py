@@ -95,14 +95,21 @@ def log_dataset(run: tracking.NullRun, config: schema.Config, card: Card, *, con
     run.log_dataset(name=card.name, digest=card.digest, source=source, context=context, profile=card.counts)
 
 
-def log_outcome(run: tracking.NullRun, fitted: "Fitted", out: Path, *, digests: Mapping[str, str], example: "np.ndarray") -> None:
-    """What a training ends with: its results, times and device, and the model and the curves in `out`; see `log_model`."""
+def log_outcome(
+    run: tracking.NullRun, fitted: "Fitted", out: Path, *, digests: Mapping[str, str], example: "np.ndarray", trial: bool
+) -> None:
+    """What a training ends with: its results, times and device, and the model and the curves in `out`; see `log_model`.
+
+    trial: the run has the curves by its metrics, and the first layer by a picture: their files are not logged again.
+    """
     run.log_metrics(outcome(fitted))
     run.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": fitted.state})
     if fitted.device == "cpu":
         run.set_tags({THREADS: fitted.threads})
-    log_model(run, out, digests=digests, example=example)
-    run.log_artifact(out / curves.CURVES)
+    kept = {name: digest for name, digest in digests.items() if not (trial and name == folder.FIRST_LAYERS)}
+    log_model(run, out, digests=kept, example=example)
+    if not trial:
+        run.log_artifact(out / curves.CURVES)
 
 
 def outcome(fitted: "Fitted") -> dict[str, float]:

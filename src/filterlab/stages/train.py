@@ -62,7 +62,8 @@ def train(
         tags: of the run, the provenance of the code among them; None: of the repository as it is now.
         title: the run's name; empty: what differs from `conf`.
         conf: what the configuration was composed from; None: conf/ in `root`.
-        parent: identity of the run that the training's is shown below.
+        parent: identity of the run that the training's is shown below: it is a trial, one of many, and leaves no more than
+            its model, its curves and the first layer of its best epoch.
         stop: given the run and the finished epochs, whether the training ends here: it is "pruned".
 
     Returns:
@@ -89,14 +90,14 @@ def train(
         with tracking.start(settings, root=root, name=name, tags=tags, identity=identity, parent=parent) as record:
             from filterlab.models import registry
             from filterlab.models.predictor import scaling
-            from filterlab.runs.callbacks import CALLBACKS, Training
+            from filterlab.runs.callbacks import CALLBACKS, LogFirstLayer, Training
             from filterlab.training.fit import fit
 
             scaled = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
             predictor = registry.predictor(config, **scaled)
             begun_with = unfinished.folder / resolved.RESOLVED.name
             logging.log_inputs(record, config, card, resolved_config=begun_with, note=description.note)
-            known = Training(record, config, card, folder=unfinished.folder, stop=stop)
+            known = Training(record, config, card, folder=unfinished.folder, trial=bool(parent), stop=stop)
             callbacks = [callback(known) for callback in CALLBACKS]
             try:
                 fitted = fit(predictor, training, validation, config=config, folder=unfinished.folder, callbacks=callbacks)
@@ -104,10 +105,12 @@ def train(
                 error.add_note("its checkpoints are kept: the same command goes on from the last one, under the same MLflow run")
                 raise
             if main:
-                digests = write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled)
+                if parent:  # where MLflow's pages open; a sweep's report compares the best epochs' first layers
+                    LogFirstLayer(known).log(fitted.epochs[fitted.best_epoch], step=0)
+                digests = write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled, trial=bool(parent))
                 if out == root:
                     record.set_tags({MODELS: folder_md5(out / "models")})
-                logging.log_outcome(record, fitted, out, digests=digests, example=training.images[:2])
+                logging.log_outcome(record, fitted, out, digests=digests, example=training.images[:2], trial=bool(parent))
                 if provenance.tags(root)["filterlab.code"] != code:
                     record.set_tags({"filterlab.dirty": "true"})
                     print("NOTE: the code was edited while this training ran: its run is marked as dirty, and can't be promoted")
@@ -124,8 +127,8 @@ def train(
     }
 
 
-def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any]) -> dict[str, str]:
-    """The curves, the model, its first layer by epoch; each file whole or not at all.
+def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str, Any], trial: bool) -> dict[str, str]:
+    """The curves, the model, its first layer by epoch, of a trial that of the best one; each file whole or not at all.
 
     Gives the SHA-256 (hex) of models/'s files by name. Raises DataError naming the file that can't be written.
     """
@@ -139,7 +142,9 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
         fitted.predictor.network,
         model=config.model,
         card=card,
-        first_layers=torch.stack([epoch.first_layer for epoch in fitted.epochs]),
+        first_layers=torch.stack(
+            [epoch.first_layer for epoch in ([fitted.epochs[fitted.best_epoch]] if trial else fitted.epochs)]
+        ),
         beside={curves.CURVES.name: digest},
     )
 

@@ -68,7 +68,7 @@ def first_layer(sweep: Sweep, trial: Trial) -> Any:
     if not models.exists():
         return None
     try:
-        return folder.first_layers(models)[int(trial.metrics["best_epoch"])]
+        return folder.first_layers(models)[-1]
     except DataError as error:
         print(f"  left out of the report's filters: {error}", flush=True)
         return None

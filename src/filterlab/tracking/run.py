@@ -77,7 +77,8 @@ class NullRun:
 
         Args:
             folder: weights and description.
-            digests: SHA-256, in hexadecimal, of the folder's files by name: what is logged has them, or TrackingError is raised.
+            digests: SHA-256, in hexadecimal, of files in the folder by name: these are logged, and where one has another digest
+                TrackingError is raised.
             loader: name of a module in `code`.
             code: contents of files by name, which are stored with the model.
             example: an input of the model.
@@ -170,9 +171,9 @@ class Run(NullRun):
         output: "np.ndarray",
         requirements: list[str],
     ) -> None:
-        files = self._writer.keep_all(folder)
+        files = {f"{folder.name}/{name}": self._writer.keep(folder / name) for name in digests}
         for name, digest in digests.items():
-            if (found := files.get(f"{folder.name}/{name}")) != digest:
+            if (found := files[f"{folder.name}/{name}"]) != digest:
                 raise TrackingError(
                     f"run {self.id} has trained the {name} with the SHA-256 {digest}, but {folder} has one with {found}: "
                     "another training, or program, has written to it"
