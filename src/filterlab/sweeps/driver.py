@@ -81,7 +81,8 @@ def run_sweep(
     asked = {} if config.space is not None else config.trials
     for key, (overrides, trial_config) in asked.items():
         sweep.trials[key] = overrides
-        files.write(sweep.trial_folder(key) / resolved.RESOLVED, resolved.dump(trial_config))
+        if not (written := sweep.trial_folder(key) / resolved.RESOLVED).exists():  # by its key it is the same
+            files.write(written, resolved.dump(trial_config))
     with sweeps.driven(sweep):
         frozen.freeze_data(sweep, config.data, root=root)
         sweep.tracking = dataclasses.asdict(config.tracking)
