@@ -48,6 +48,7 @@ NAMES = [
 SLURM, JOBS = "tests/slurm/test_slurm.py", "tests/slurm/test_launchers.py"
 SERVER, POSTGRES = "tests/server/test_server_refusals.py", "tests/server/test_postgres_server.py"
 HERE = "tests/pipeline/test_remote.py"
+SYNC = "tests/tracking/test_sync.py"
 # By page, the commands that are not run as printed in a fresh clone by test_printed.py, and the test that runs their like.
 ELSEWHERE = {
     "README.md": {
@@ -106,6 +107,11 @@ ELSEWHERE = {
         "tar -czf artifacts.tar.gz mlartifacts": POSTGRES,
         'pg_restore --clean --if-exists --dbname="$FILTERLAB_STORE" runs.dump': POSTGRES,
         'mlflow db upgrade "$FILTERLAB_STORE"': POSTGRES,
+    },
+    "docs/tracking.md": {
+        "filterlab sync": SYNC,
+        "filterlab sync ~/from_the_node/spool --to http://127.0.0.1:5000": SYNC,
+        "filterlab sync --watch": SYNC,
     },
     "docs/storage.md": {"dvc push lecture/dvc.yaml": HERE},  # and all else, between two clones
     "docs/sweeps.md": {

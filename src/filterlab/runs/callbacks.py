@@ -43,10 +43,10 @@ class LogFirstLayer(RunCallback):
 
     def on_epoch(self, epoch: Epoch) -> bool:
         if not self.training.trial:
-            self.log(epoch, step=epoch.number)
+            self.add_picture(epoch, step=epoch.number)
         return False
 
-    def log(self, epoch: Epoch, *, step: int) -> None:
+    def add_picture(self, epoch: Epoch, *, step: int) -> None:
         card, config = self.training.card, self.training.config
         picture = self.training.folder / f"first_layer_{epoch.number:03d}.png"
         shape = (card.channels, card.height, card.width)

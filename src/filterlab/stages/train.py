@@ -106,7 +106,7 @@ def train(
                 raise
             if main:
                 if parent:  # where MLflow's pages open; a sweep's report compares the best epochs' first layers
-                    LogFirstLayer(known).log(fitted.epochs[fitted.best_epoch], step=0)
+                    LogFirstLayer(known).add_picture(fitted.epochs[fitted.best_epoch], step=0)
                 digests = write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled, trial=bool(parent))
                 if out == root:
                     record.set_tags({MODELS: folder_md5(out / "models")})
