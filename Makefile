@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup pipeline lecture test coverage lint bench pictures ui server clean lock
+.PHONY: help setup pipeline lecture test coverage lint bench faults pictures ui server clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -72,9 +72,19 @@ lint: $(ready) ## formatting, style, types, the direction of imports
 	mypy
 	lint-imports
 
-bench: $(ready) ## measure; writes docs/benchmarks.md and docs/benchmarks_sweeps.md
+bench: $(ready) ## measure; writes docs/benchmarks.md, benchmarks_sweeps.md and benchmarks_tracking.md there
 	@python benchmarks/run.py
 	python benchmarks/sweeps.py
+	python benchmarks/tracking.py
+
+# Counts of a real trial; the suite has them small, with the same seeds.
+faults: export FILTERLAB_KILLS ?= 100
+faults: export FILTERLAB_OUTAGES ?= 20
+faults: export FILTERLAB_MUTATIONS ?= 1000
+faults: export FILTERLAB_AT_ONCE ?= 8
+faults: $(ready) ## kills, outages and damaged files in their full counts (an hour); docs/reliability.md says what came out
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/test_damage.py tests/config/test_mutations.py \
+		tests/tracking tests/server tests/stages/test_train.py tests/training/test_within_epoch.py tests/training/test_checkpoints.py
 
 pictures: $(ready) ## make README's pictures anew: the pipeline's filters, MLflow's pages (needs Chromium)
 	@filterlab pipeline

@@ -86,6 +86,7 @@ ELSEWHERE = {
         "filterlab data show herbs": "tests/commands/test_data.py",
     },
     "docs/reliability.md": {
+        "make faults": ".ci/run",
         "FILTERLAB_AT_ONCE=32 pytest tests/tracking/test_at_once.py": "tests/tracking/test_at_once.py",
         "FILTERLAB_MUTATIONS=200 pytest tests/test_damage.py tests/config/test_mutations.py": "tests/test_damage.py",
         "pytest tests/training/test_checkpoints.py": "tests/training/test_checkpoints.py",
