@@ -19,7 +19,7 @@ from pathlib import Path
 from run import BIN, ENVIRONMENT, ROOT, machine, project
 from tables import spread, table
 
-sys.path += [str(ROOT / "tests"), str(ROOT / "tests/tracking")]
+sys.path.append(str(ROOT / "tests"))
 from faulty import Faulty, faulty
 
 OUT = ROOT / "docs/benchmarks_tracking.md"

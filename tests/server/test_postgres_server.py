@@ -1,5 +1,6 @@
 """filterlab's server on a real PostgreSQL: eight jobs at once lose nothing, and who has no password is not let in."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -19,11 +20,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faulty import faulty
 from filterlab import tracking
 from filterlab.config import schema
 from filterlab.errors import TrackingError
 
 JOBS, STEPS = 8, 100
+OUTAGES = int(os.environ.get("FILTERLAB_OUTAGES", "1"))
 PAGE = Path(__file__).parents[2] / "docs/server.md"
 
 
@@ -94,6 +97,44 @@ def test_eight_jobs_at_once_on_an_empty_database(postgres, serving, picture: Pat
         assert len(list((server.root / "mlartifacts").rglob("*.png"))) == JOBS
     check_secret(server.printed, postgres)
     check_backup(server.root, postgres)
+
+
+def test_eight_runs_while_their_server_is_ended_and_started(postgres, serving, picture: Path) -> None:
+    """FILTERLAB_OUTAGES=20 does it so often. Each thing is there once, whatever was under way."""
+    postgres.query("postgres", "CREATE DATABASE outages")
+    points = 20
+    with faulty("http://127.0.0.1:9") as between, ExitStack() as begun:
+        between.mode = "dropped"
+        patient = dataclasses.replace(settings("outages", between.uri), patience=120.0)
+        runs = [
+            begun.enter_context(tracking.start(patient, root=picture.parent, name=f"run {number}", tags={}))
+            for number in range(JOBS)
+        ]
+        for outage in range(OUTAGES + 1):
+            with serving({"FILTERLAB_STORE": postgres.url("outages")}, artifacts="mlartifacts") as server:
+                between.behind, between.mode = server.uri.removeprefix("http://"), ""
+                for run in runs:
+                    for step in range(outage * points, (outage + 1) * points):
+                        run.log_metrics({"loss": step / 7}, step=step)
+                    run.log_image("first_layer", picture, step=outage)
+                if outage == OUTAGES:
+                    begun.close()
+                    check_outages(client_of(server.uri), (OUTAGES + 1) * points, OUTAGES + 1)
+            between.mode = "dropped"
+    assert postgres.query("outages", "SELECT count(*) FROM metrics") == [(JOBS * (OUTAGES + 1) * points,)]
+    assert not (picture.parent / "spool").exists()
+
+
+def check_outages(client: mlflow.MlflowClient, points: int, pictures: int) -> None:
+    experiment = client.get_experiment_by_name("outages")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.run_name for run in runs) == [f"run {number}" for number in range(JOBS)]
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        history = client.get_metric_history(run.info.run_id, "loss")
+        assert sorted((point.step, point.value) for point in history) == [(step, step / 7) for step in range(points)]
+        found = [entry.path for entry in client.list_artifacts(run.info.run_id, "images") if entry.path.endswith(".png")]
+        assert len(found) == pictures
 
 
 def check_backup(root: Path, postgres: Any) -> None:
