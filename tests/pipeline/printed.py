@@ -113,6 +113,7 @@ ELSEWHERE = {
         "filterlab sync": SYNC,
         "filterlab sync ~/from_the_node/spool --to http://127.0.0.1:5000": SYNC,
         "filterlab sync --watch": SYNC,
+        "filterlab doctor": "tests/doctor/test_examination.py",
     },
     "docs/storage.md": {"dvc push lecture/dvc.yaml": HERE},  # and all else, between two clones
     "docs/sweeps.md": {
