@@ -1,6 +1,7 @@
 """Each check, where all is well and where something is wrong; and what mends it."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from filterlab import tracking
+from filterlab.config import resolved
 from filterlab.doctor import environment, examination, leftovers, locks, machine, runs, versions
 from filterlab.doctor.finding import Finding
 
@@ -51,6 +54,13 @@ def damaged(name: str) -> Break:
         path.write_bytes(content)
 
     return damage
+
+
+def waiting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was logged offline."""
+    settings = dataclasses.replace(resolved.load(root).tracking, backend="offline", system_metrics=False)
+    with tracking.start(settings, root=root, name="n", tags={}, identity="a" * 32) as run:
+        run.log_metrics({"loss": 0.5})
 
 
 def beside(name: str, copy: str) -> Break:
@@ -202,6 +212,10 @@ FAULTS: dict[str, list[tuple[Break, str, bool]]] = {
         (running(socket.gethostname(), f"{GONE} 1.00"), "is RUNNING, and its process is gone", True),
         (running(socket.gethostname(), f"{os.getpid()} 1.00"), "is RUNNING, and its process is gone", True),
         (running("", "", kind="sweep"), "is RUNNING, and its process is gone", True),
+    ],
+    "spools": [
+        (waiting, "records that no store has got", False),
+        (all_of(waiting, damaged(f"spool/{'a' * 32}/records")), "records is damaged at byte", False),
     ],
     "trainings": [
         (

@@ -87,6 +87,7 @@ ELSEWHERE = {
     },
     "docs/reliability.md": {
         "make faults": ".ci/run",
+        "filterlab sync": SYNC,
         "FILTERLAB_AT_ONCE=32 pytest tests/tracking/test_at_once.py": "tests/tracking/test_at_once.py",
         "FILTERLAB_MUTATIONS=200 pytest tests/test_damage.py tests/config/test_mutations.py": "tests/test_damage.py",
         "pytest tests/training/test_checkpoints.py": "tests/training/test_checkpoints.py",

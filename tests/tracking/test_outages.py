@@ -10,10 +10,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from faulty import MODES, Faulty, faulty
 from PIL import Image
 from tracking_settings import Settings
 
+from faulty import MODES, Faulty, faulty
 from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.tracking import run as runs
