@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import herbs
+from filterlab.commands import pipeline
 
 PARAMETERS = """
 data: herbs
@@ -58,6 +59,16 @@ def test_dvc_sees_the_pictures(project: Any) -> None:
     assert list(json.loads(project.run("dvc", "status", "--json"))) == ["train", "evaluate", "visualize"]
     (folder / "mint/copy.png").unlink()
     assert project.ran(project.run("dvc", "repro")) == [], "the first ones come from the cache"
+
+
+def test_a_link_that_leads_nowhere_is_put_right(project: Any) -> None:
+    """As after a move of the repository together with its pictures: compose has nothing to do, and would leave it."""
+    link = project.root / "data/source/files"
+    assert link.is_symlink() and link.exists()
+    link.unlink()
+    link.symlink_to("/nowhere")
+    pipeline.mend_link(project.root)
+    assert link.resolve() == (project.root.parent / "pictures of herbs").resolve()
 
 
 def test_a_training_by_hand_prepares_what_it_needs(project: Any) -> None:

@@ -18,6 +18,7 @@ def show(root: Path, *, name: str) -> None:
     """
     from filterlab.data import arrays, ready
     from filterlab.visualization import gallery, png
+    from filterlab.visualization.style import drawable
 
     data = compose.compose(root / "conf", ["experiment=none", f"data={name}"]).data
     folder = ready.find(data, root)
@@ -25,7 +26,7 @@ def show(root: Path, *, name: str) -> None:
     counts = {**card.counts, **arrays.Card.load(folder / "test" / arrays.CARD).counts}
     said = ", ".join(f"{count:,} {part}" for part, count in counts.items())
     subject = f"{card.name}: {said} images of {card.width}x{card.height}"
-    drawn = gallery.examples(parts["train"].images, parts["train"].labels, classes=card.classes, subject=subject)
+    drawn = gallery.examples(parts["train"].images, parts["train"].labels, classes=drawable(card.classes), subject=subject)
     path = root / "results/data" / f"{card.name}.png"
     png.write(drawn, path)
     print(console.facts({"drawn": str(path.relative_to(root)), "images": said}))

@@ -1,6 +1,7 @@
 """The whole pipeline in one command, with a summary at its end."""
 
 import configparser
+import contextlib
 import os
 import re
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from filterlab import console, files
 from filterlab.config import compose, resolved
-from filterlab.errors import UnreachableError
+from filterlab.data import origin
+from filterlab.errors import UnreachableError, UserError
 from filterlab.evaluation import results
 from filterlab.runs import facts, logging
 from filterlab.tracking import store
@@ -26,6 +28,7 @@ def run(root: Path) -> int:
         DataError: results that the summary or a restored run needs are damaged.
         TrackingError: the local store refuses the run of results that DVC brought.
     """
+    mend_link(root)
     code, parameters = repro(root), root / "params.yaml"
     fell_back = ""
     if code == UnreachableError.exit_code:
@@ -54,6 +57,13 @@ def run(root: Path) -> int:
         if fell_back:
             print(f"\n{fell_back}")
     return code
+
+
+def mend_link(root: Path) -> None:
+    """Put data/source right where the repository was moved: DVC would miss what compose, which has nothing to do, once linked."""
+    if (root / resolved.RESOLVED).exists() and (link := root / origin.FOLDER / "files").is_symlink() and not link.exists():
+        with contextlib.suppress(UserError):  # compose and preprocess say what is wrong
+            origin.lay_out(resolved.load(root).data, root)
 
 
 def repro(root: Path) -> int:

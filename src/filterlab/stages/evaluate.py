@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from filterlab.evaluation.summary import Evaluation
 
 SHOWN = 32  # mistakes in the gallery
+NAMED = 30  # classes in a note
 Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, evaluation/...
 
 
@@ -85,9 +86,13 @@ def without_nan(row: Iterable[float]) -> list[object]:
 
 def draw_measured(tested: Tested) -> Drawn:
     from filterlab.visualization import calibration, confusion, gallery, per_class
+    from filterlab.visualization.style import drawable
 
     evaluation, subject = tested.evaluation, tested.subject
-    classes, shown = evaluation.classes, evaluation.mistakes[:SHOWN]
+    classes, shown = drawable(evaluation.classes), evaluation.mistakes[:SHOWN]
+    if classes != evaluation.classes:
+        legend = ", ".join(f"{number} {name}" for number, name in enumerate(evaluation.classes[:NAMED]))
+        print(f"NOTE: no installed font has the letters of all classes, so that figures number them: {legend}")
     yield "evaluation/confusion_matrix", confusion.draw_confusion(evaluation.confusion, classes=classes, subject=subject)
     mistakes = gallery.mistakes(
         tested.test.images[shown],

@@ -39,12 +39,22 @@ def render(config: schema.Config, root: Path) -> str:
         resolved=page.read(root / resolved.RESOLVED, maker=MAKER),
         metrics=results.metrics(root),
         per_class=results.per_class(root),
+        numbered=numbered(data.classes),
         epochs=len(table["epoch"]),
         kept={name: column[kept] for name, column in table.items()},
         layers=layers,
         parameters=shapes.parameter_count(layers),
         figures=figures(root / "results/figures", layers),
     )
+
+
+def numbered(classes: list[str]) -> bool:
+    """Whether figures number the classes, as no font has their letters; see `style.drawable`."""
+    if all(name.isascii() for name in classes):
+        return False
+    from filterlab.visualization.style import drawable  # brings matplotlib
+
+    return drawable(classes) != classes
 
 
 def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:

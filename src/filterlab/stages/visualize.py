@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,13 @@ class Trained:
     first_layers: np.ndarray
     subject: str
 
+    @cached_property
+    def drawable(self) -> list[str]:
+        """The classes' names, or numbers where no font has their letters."""
+        from filterlab.visualization import style
+
+        return style.drawable(self.predictor.classes)
+
 
 def run(root: Path) -> None:
     """Write results/figures/filters/, feature_maps/ and training/; add them to the run.
@@ -74,7 +82,7 @@ def run(root: Path) -> None:
 def examples(trained: Trained) -> Drawn:
     from filterlab.visualization import gallery
 
-    train, classes = trained.train, trained.predictor.classes
+    train, classes = trained.train, trained.drawable
     yield "training/examples", gallery.examples(train.images, train.labels, classes=classes, subject=trained.subject)
 
 
@@ -99,7 +107,7 @@ def filters(trained: Trained) -> Drawn:
     for number, (name, module) in enumerate(layers, start=1):
         title = f"{name} (convolution {number} of {len(layers)})" if len(layers) > 1 else name
         weights = module.get_parameter("weight").detach().numpy()
-        drawn = filters.layer(weights, shape=predictor.shape, names=predictor.classes, name=title, subject=subject)
+        drawn = filters.layer(weights, shape=predictor.shape, names=trained.drawable, name=title, subject=subject)
         yield f"filters/{name}", drawn
     by_epoch = history if history.ndim == 5 else history.reshape(*history.shape[:2], *predictor.shape)
     yield "filters/by_epoch", filters.by_epoch(by_epoch, name=layers[0][0], chosen=chosen, subject=subject)
@@ -117,7 +125,7 @@ def maps(trained: Trained) -> Drawn:
     present, images = present[:IMAGES], validation.images[first[:IMAGES]]
     layers = feature_maps.record(predictor, torch.from_numpy(images))
     for index, k in enumerate(present if layers else []):
-        image, label = visible(images[index : index + 1])[0], predictor.classes[k]
+        image, label = visible(images[index : index + 1])[0], trained.drawable[k]
         drawn = feature_maps.draw_feature_maps(
             layers, image, index=index, label=label, subject=f"{trained.subject}, validation image"
         )

@@ -13,6 +13,7 @@ HEADER = 1.0  # inches, for the heading and the line below it
 SIGNED = "RdBu_r"  # blue negative, white 0, red positive
 POSITIVE = "magma"
 INK, MUTED, FAINT = "#1b1f24", "#57606a", "#d0d7de"
+LATIN = 0x250  # letters below are in every font
 BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito's palette for color-blind readers
 
 
@@ -54,6 +55,33 @@ def color_scale(figure: Figure, image: AxesImage, *, left: float, bottom: float,
     bar.update_ticks()
     bar.ax.tick_params(labelsize=10, colors=MUTED, length=3)
     bar.set_label(label, fontsize=11, color=MUTED)
+
+
+def drawable(names: list[str]) -> list[str]:
+    """The names, where an installed font has their letters; else the numbers of all, instead of the same box for each.
+
+    Where the usual font lacks some, one that has them is drawn with from now on.
+    """
+    from matplotlib import font_manager, ft2font, rcParams
+
+    lacking = {ord(letter) for name in names for letter in name if ord(letter) >= LATIN and not letter.isspace()}
+
+    def without(path: str) -> set[int]:
+        try:
+            return lacking - ft2font.FT2Font(path).get_charmap().keys()
+        except (OSError, RuntimeError):  # a font that is damaged, or of a kind that is not read
+            return lacking
+
+    if lacking:
+        lacking = without(font_manager.findfont("DejaVu Sans"))
+    if not lacking:
+        return names
+    fonts = font_manager.fontManager.ttflist
+    others = sorted({(font.name, font.fname) for font in fonts if not font.name.startswith("Last Resort")})  # boxes for all
+    if found := next((name for name, path in others if not without(path)), None):
+        rcParams["font.family"] = ["DejaVu Sans", found]
+        return names
+    return [str(number) for number in range(len(names))]
 
 
 def spaced(n: int, *, limit: int) -> list[int]:
