@@ -116,21 +116,37 @@ def test_a_signal_ends_it_with_a_checkpoint_and_its_own_code(
     assert signal.getsignal(sent) is before
 
 
-def test_an_interrupt_that_is_lost_on_its_way_ends_it_too(
+def test_an_interrupt_is_not_raised_where_it_could_be_lost(
     make_training: Callable, bits_of: Callable, tmp_path: Path, never_due: None, whole: bytes
 ) -> None:
     """Python ignores what is raised where a weak reference's callback, or an object's last method, happens to run."""
     handler = signal.getsignal(signal.SIGINT)
+    reached = []
 
-    def lost() -> None:
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+    def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
+        reached.append("the step goes on")
 
-    with pytest.raises(KeyboardInterrupt), at_step(5, lost):
+    with pytest.raises(KeyboardInterrupt), at_step(5, interrupt):
         make_training(*SMALL)(tmp_path)
+    assert reached == ["the step goes on"]
     assert newest(tmp_path) == (0, 5)
     assert signal.getsignal(signal.SIGINT) is handler
     assert bits_of(make_training(*SMALL)(tmp_path)) == whole
+
+
+def test_a_second_interrupt_does_not_wait_for_the_batch(make_training: Callable, tmp_path: Path, never_due: None) -> None:
+    reached = []
+
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        reached.append("first")
+        signal.raise_signal(signal.SIGINT)
+        reached.append("second")
+
+    with pytest.raises(KeyboardInterrupt), at_step(5, twice):
+        make_training(*SMALL)(tmp_path)
+    assert reached == ["first"]
 
 
 def test_a_launchers_own_use_of_a_signal_stays(make_training: Callable, tmp_path: Path, never_due: None) -> None:

@@ -98,9 +98,11 @@ class KeptCheckpoints(Checkpoint):
         self.saved = time.monotonic()
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.signal = number
-            if number == signal.SIGINT:  # at once; or after the batch, where Python ignores it, as in a weak reference's callback
+            # The first ends the training after the batch. Raised at once, it could be lost: Python ignores what is raised within
+            # a weak reference's callback. A second Ctrl-C does not wait for the batch.
+            if number == self.signal == signal.SIGINT:
                 raise KeyboardInterrupt
+            self.signal = number
 
         for number in SIGNALS if threading.current_thread() is threading.main_thread() else []:
             # Instead of Lightning's of SIGTERM, which in ddp talks to the other processes wherever each of them stands. A
