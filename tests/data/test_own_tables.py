@@ -276,6 +276,7 @@ def test_names_that_do_not_go_with_the_labels(tmp_path: Path, add: Any) -> None:
 def test_a_folder_of_pictures_with_a_csv_of_something_else_is_pictures(tmp_path: Path) -> None:
     herbs.grow(tmp_path / "d", each=2)
     (tmp_path / "d/README.txt").write_text("basil, mint and thyme")
+    (tmp_path / "d/prices.csv").write_text("herb,price\nbasil,1\n")
     assert tell(tmp_path / "d") == ("pictures", tmp_path / "d", {})
 
 

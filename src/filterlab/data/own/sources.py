@@ -51,6 +51,9 @@ def tell(path: Path) -> tuple[str, Path, dict[str, str]]:
             if len(archives) > 1:
                 raise DataError(f"{path} has {layout.some([each.name for each in archives])}: name the one that is meant")
             return "npz", archives[0], npz_roles(archives[0])
+        tables = [table.header(each) for each in files if found == {"csv"} and each.suffix.lower() == ".csv"]
+        if by_class and all(about.label is None for about in tables):  # of something else
+            return "pictures", path, {}
         if found == {"csv"}:
             (_, first), *_ = table.csv_files(path)
             if by_class and table.header(first).file is None:
