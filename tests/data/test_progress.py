@@ -38,6 +38,15 @@ def test_a_terminal_gets_bars_and_messages(monkeypatch) -> None:
     assert [task.completed for task in watched.bars.tasks] == [100]
 
 
+def test_images_are_counted_as_images(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with progress.on(stream, counting="images") as watched:
+        watched.started("reading images", done=0, total=2_000)
+        watched.advanced(2_000)
+    assert "2000/2000" in stream.getvalue() and "bytes" not in stream.getvalue()
+
+
 def test_silence(capsys) -> None:
     drive(progress.Progress())
     assert capsys.readouterr() == ("", "")
