@@ -53,9 +53,9 @@ pipeline: $(ready) ## set up, run dvc repro, say what came out
 lecture: $(ready) ## every topic of the lecture, on one page (40 minutes); QUICK=1: the small budget, 3 minutes
 	@if [ -n "$(QUICK)" ]; then filterlab lecture all --quick; else filterlab lecture stages && dvc repro lecture/dvc.yaml; fi
 
-# One thread a process: workers with two threads each would wait for one another on two cores. Three workers, because the tests
+# One thread a process: workers with two threads each would wait for one another on two cores. Four workers, because the tests
 # wait too, for servers, browsers and a cluster.
-suite := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+suite := -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: $(ready) ## set up, run the whole test suite
 	@OMP_NUM_THREADS=1 python $(suite)

@@ -28,6 +28,7 @@ LONGEST = [
     "pipeline/test_repro.py",
     "stages/test_train.py",
     "sweeps/test_sweep_runs.py",
+    "sweeps/test_cancel.py",
     "tracking/test_run.py",
     "ui/test_mlflow_ui.py",
     "server/test_postgres_server.py",

@@ -31,7 +31,9 @@ from typing import Any
 SERVERS = {
     "filterlab": """
         torch torch._dynamo pytorch_lightning pytorch_lightning.callbacks lightning_fabric hydra hydra.compose hydra.utils
-        hydra.core.hydra_config omegaconf numpy scipy.stats safetensors.torch sklearn.datasets matplotlib.pyplot PIL.Image jinja2
+        hydra.core.hydra_config omegaconf numpy scipy.stats safetensors.torch sklearn.datasets matplotlib.pyplot jinja2
+        matplotlib.backends.backend_agg PIL.Image PIL.PngImagePlugin PIL.BmpImagePlugin PIL.GifImagePlugin PIL.JpegImagePlugin
+        PIL.PpmImagePlugin safetensors.numpy
         rich.console rich.progress psutil filelock requests yaml ruamel.yaml sqlite3 optuna joblib submitit
     """,
     "mlflow": """
