@@ -14,7 +14,7 @@ CONF = Path(__file__).parents[2] / "conf"
 def test_parameters_are_dotted_and_none_is_too_long() -> None:
     found = logging.parameters(compose.compose(CONF, ["model=lenet5", "optimizer.lr=0.25"]))
     assert found["optimizer.lr"] == 0.25 and found["model.name"] == "lenet5" and found["seed"] == 0
-    assert logging.LONG.isdisjoint(found)
+    assert [name for name in found if name.startswith(("data.mirrors", "data.files", "data.classes"))] == []
     assert not any(isinstance(leaf, dict) for leaf in found.values())
     assert all(len(str(leaf)) <= 6000 for leaf in found.values()), "MLflow takes no longer ones"
 

@@ -1,13 +1,15 @@
 """What is logged to an MLflow run: by train, and by the stages after it, which add to it."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterlab import tracking
 from filterlab.config import resolved, schema
+from filterlab.config.document import leaves
+from filterlab.config.groups import is_within
 from filterlab.data import arrays
 from filterlab.data.arrays import Card
 from filterlab.errors import DataError
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 CONFIG = "filterlab.config"  # the tag of a training's `resolved.key`
 THREADS = "filterlab.threads"  # of the CPU: their number decides the order of sums, and so the last bits
-LONG = {"data.mirrors", "data.files", "data.classes"}  # in the configuration's artifact; too long for a table's column
+LONG = ["data.mirrors", "data.files", "data.classes"]  # in the configuration's artifact; too long for a table's column
 
 
 def resumed(config: schema.Config, root: Path) -> AbstractContextManager[tracking.NullRun]:
@@ -126,7 +128,7 @@ def best(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def test_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of results/metrics.json as the run's metrics."""
-    return {f"test/{name.replace('.', '/')}": number for name, number in flatten(metrics) if not isinstance(number, str)}
+    return {f"test/{name.replace('.', '/')}": number for name, number in leaves(dict(metrics)) if not isinstance(number, str)}
 
 
 def log_model(run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], example: "np.ndarray") -> None:
@@ -156,12 +158,4 @@ def log_model(run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], e
 
 def parameters(config: schema.Config) -> dict[str, Any]:
     """The configuration as MLflow's parameters: dotted names, without what is too long for a column."""
-    return {name: leaf for name, leaf in flatten(dataclasses.asdict(config)) if name not in LONG}
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, leaf in tree.items():
-        if isinstance(leaf, dict) and prefix + key not in LONG:
-            yield from flatten(leaf, f"{prefix}{key}.")
-        else:
-            yield prefix + key, leaf
+    return {name: leaf for name, leaf in leaves(dataclasses.asdict(config)) if not is_within(name, LONG)}
