@@ -243,7 +243,7 @@ def test_a_job_that_fails_and_the_command_given_again_while_another_runs(
         printed, _ = again.communicate(timeout=200)
     assert again.returncode == 6 and re.search("2 trials, (1 failed, 1 running|1 running, 1 failed): 0 to run", printed), printed
     assert "the training diverged" in printed
-    assert len(record.read_text().splitlines()) == 2
+    assert len(json.loads(record.read_text())["jobs"]) == 2
     cluster.ask("scancel", runs)
     until(lambda: swept.store.ask(query, 1e-3) == [("KILLED",)], seconds=60, what="the cancelled one is recorded as such")
 
