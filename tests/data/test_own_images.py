@@ -1,5 +1,9 @@
 """A folder of pictures by class becomes arrays; what can't be trained on is one sentence."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,3 +225,26 @@ def test_many_are_read_in_parallel_to_the_same_bytes(tmp_path: Path, prepare: An
     monkeypatch.setattr(arrays, "PIECE", 1000)
     together, _ = prepare(herbs.option(folder))
     assert together == alone
+
+
+def test_ctrl_c_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    """Also the processes that read: none prints a traceback of its own."""
+    folder = herbs.grow(tmp_path / "herbs", each=180, width=40, height=40)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom filterlab.config import schema\nfrom filterlab.data.own import collection\n"
+        "from filterlab.data.own.write import write\nfrom filterlab.data.progress import Progress\n"
+        "class Watched(Progress):\n    def advanced(self, count): print('reading', flush=True)\n"
+        f"collection.PIECE = 5\ndata = {herbs.option(folder)!r}\n"
+        f"data = schema.Own(**vars(data))\nroot = Path({str(tmp_path)!r})\n"
+        "write(data, place=Path(data.path), processed=root / 'p', scratch=root / 's', progress=Watched())\n"
+    ).replace("data = Own(", "data = schema.Own(")
+    script = tmp_path / "script.py"
+    script.write_text("if __name__ == '__main__':\n" + "".join(f"    {line}\n" for line in code.splitlines()))
+    run = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert run.stdout and run.stdout.readline() == "reading\n"
+    os.killpg(run.pid, signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt"), errors
+    assert not [*tmp_path.glob("s/*")] and not (tmp_path / "p").exists()

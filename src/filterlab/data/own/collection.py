@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from filterlab.data.own import tree
 from filterlab.data.own.layout import Entry
 from filterlab.data.own.picture import Row, Seen, Shape, look
 from filterlab.data.progress import Progress
+from filterlab.errors import DataError
 
 PIECE = 250  # images that a process reads at a time
 ALONE = 500  # so many are read sooner than other processes have started
@@ -73,8 +76,12 @@ def _in_parallel(pieces: list[Piece], *, alone: bool) -> Iterator[list[Seen]]:
     # Of a server that has imported what is needed, processes come at once; and none inherits this one's threads, as of a bar.
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(cores, mp_context=server) as executor:
-        yield from executor.map(read_piece, pieces)
+    ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too, and is this process's to answer
+    with ProcessPoolExecutor(cores, mp_context=server, initializer=signal.signal, initargs=ignore) as executor:
+        try:
+            yield from executor.map(read_piece, pieces)
+        except BrokenProcessPool as error:
+            raise DataError("a process that reads images was killed, as where memory runs out: read them again") from error
 
 
 def read_piece(piece: Piece) -> list[Seen]:
