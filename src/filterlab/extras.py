@@ -4,9 +4,10 @@ from importlib.util import find_spec
 
 from filterlab.errors import UserError
 
-EXTRAS = {  # the modules that an extra brings, as they are imported; s3 is DVC's alone
+EXTRAS = {  # the modules that an extra brings, as they are imported; s3 brings DVC's own too
     "team": ["psycopg", "flask_wtf"],
     "cluster": ["submitit", "hydra_plugins.hydra_submitit_launcher"],
+    "s3": ["boto3", "botocore"],
     "lecture": ["latex2mathml", "skimage", "torchvision", "grimp"],
 }
 

@@ -12,7 +12,7 @@ from filterlab.errors import DataError, UserError
 
 
 @contextmanager
-def blaming(path: Path, *, verb: str) -> Iterator[None]:
+def blaming(path: object, *, verb: str) -> Iterator[None]:
     """Turn an OSError (disk full, no permission, ...) into a DataError that says what could not be done to `path`."""
     try:
         yield

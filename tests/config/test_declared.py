@@ -45,7 +45,7 @@ def model(kind: Any, field: Any) -> type[Model]:
         (
             str,
             value("of it", text="word"),
-            "Own.width is a text of kind 'word', expected one of text, name, path, url, server, md5",
+            "Own.width is a text of kind 'word', expected one of text, name, path, url, server, bucket, md5",
         ),
         (str, value("of it", choices="relu"), "Own.width has the choices 'relu', expected a list of texts"),
         (int, 3, "Own.width has no value(), expected e.g. `width: int = value("),

@@ -225,10 +225,18 @@ FAULTS: dict[str, list[tuple[Break, str, bool]]] = {
                 lambda root, patch: os.utime(root / "checkpoints/0123456789abcdef/config.yaml", (time.time() - 49 * 3600,) * 2),
                 lambda root, patch: os.utime(root / "checkpoints/0123456789abcdef", (time.time() - 49 * 3600,) * 2),
             ),
-            "mlp on digits, seed 0, broke off 2 days ago: checkpoints/0123456789abcdef, 1 checkpoints,",
+            "mlp on digits, seed 0, broke off 2 days ago: checkpoints/0123456789abcdef, 1 checkpoint, ",
             False,
         ),
         (written("checkpoints/0123456789abcdef/config.yaml", "\0"), "a training broke off", False),
+        (
+            all_of(
+                lambda root, patch: shutil.copytree(root / "results", root / "checkpoints/0123456789abcdef") and None,
+                edited("checkpoints/0123456789abcdef/config.yaml", "checkpoints: ''", "checkpoints: s3://team/a"),
+            ),
+            "checkpoints/0123456789abcdef, in s3://team/a",
+            False,
+        ),
     ],
     "downloads": [
         (written("data/partial/train-images.gz.0123", "x" * 5000), "broke off, 2 hours ago: train-images.gz (5.0 kB", False)

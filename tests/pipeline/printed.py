@@ -116,7 +116,10 @@ ELSEWHERE = {
         "filterlab sync --watch": SYNC,
         "filterlab doctor": "tests/doctor/test_examination.py",
     },
-    "docs/storage.md": {"dvc push lecture/dvc.yaml": HERE},  # and all else, between two clones
+    "docs/storage.md": {
+        "dvc push lecture/dvc.yaml": HERE,
+        "filterlab train trainer.checkpoints=s3://bucket/prefix": "tests/training/test_bucket.py",
+    },  # and all else, between two clones
     "docs/sweeps.md": {
         "filterlab train -m hydra/sweeper=optuna 'optimizer.lr=tag(log, interval(1e-3, 1))' "
         "'trainer.batch_size=choice(64,128,256)' hydra.sweeper.n_trials=30": "tests/sweeps/test_sweep_runs.py",

@@ -147,6 +147,9 @@ class Trainer(Section):
         ge=0,
         le=86_400,
     )
+    checkpoints: str = value(
+        "where they are kept: nothing is checkpoints/ here; a bucket keeps them off this machine", text="bucket"
+    )
 
     def disagreements(self) -> Iterator[str]:
         if self.strategy == "auto" and self.devices > 1:
@@ -191,7 +194,7 @@ class Config(Section):
 # The sections that decide a training, beside its data and the code: its keys are made of them, and dvc.yaml's train names them.
 TRAINING = ["model", "optimizer", "schedule", "augment", "trainer", "seed"]
 # What in them changes no bit of its outcome: it is in no key, in no run's name, and dvc.yaml's train leaves it out.
-INDIFFERENT = ["trainer.checkpoint_seconds"]
+INDIFFERENT = ["trainer.checkpoint_seconds", "trainer.checkpoints"]
 
 # family name -> schema, for each config group; one entry where the group's options share a schema. Their `name` says which, but
 # for data: those that say a `source` are a user's own.

@@ -82,6 +82,10 @@ TEXTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "path": (lambda text: is_text(text, most=1_000), "1 to 1000 bytes of visible text without ${, e.g. ../herbs"),
     "url": (is_url, "a URL such as https://host/folder/"),
     "server": (lambda text: not text or is_url(text), "a URL such as http://host:5000, or nothing"),
+    "bucket": (
+        lambda text: not text or re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?", text, re.ASCII) is not None,
+        "s3://bucket/prefix, or nothing",
+    ),
     "md5": (lambda text: re.fullmatch("[0-9a-f]{32}", text) is not None, "an MD5 of 32 digits, 0 to 9 and a to f"),
 }
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", list: "a list", dict: "a mapping"}

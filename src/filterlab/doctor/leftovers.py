@@ -30,10 +30,11 @@ def check_trainings(root: Path) -> Iterator[Finding]:
     sizes = {path: size(path) for path in left}
     newest = sorted(left, key=changed, reverse=True)
     for path in newest[:SHOWN]:
+        what, away = training(path)
         number = len([*path.glob("*.ckpt")])
+        kept = f"in {away}" if away else f"{number} checkpoint{'' if number == 1 else 's'}, {amount(sizes[path])}"
         yield Finding(
-            f"{training(path)} broke off {ago(changed(path))} ago: checkpoints/{path.name}, {number} checkpoints, "
-            f"{amount(sizes[path])}",
+            f"{what} broke off {ago(changed(path))} ago: checkpoints/{path.name}, {kept}",
             f"the same command goes on with it; or rm -r checkpoints/{path.name}",
         )
     if more := newest[SHOWN:]:
@@ -45,13 +46,13 @@ def check_trainings(root: Path) -> Iterator[Finding]:
         yield Finding("none has broken off")
 
 
-def training(folder: Path) -> str:
-    """Which training it is, as far as its resolved config can be read."""
+def training(folder: Path) -> tuple[str, str]:
+    """Which training it is, as far as its resolved config can be read, and trainer.checkpoints."""
     try:
         config = resolved.from_text(document.text(folder / resolved.RESOLVED.name))
     except (UserError, Unreadable, OSError):
-        return "a training"
-    return f"{config.model.name} on {config.data.name}, seed {config.seed},"
+        return "a training", ""
+    return f"{config.model.name} on {config.data.name}, seed {config.seed},", config.trainer.checkpoints
 
 
 def check_downloads(root: Path) -> Iterator[Finding]:

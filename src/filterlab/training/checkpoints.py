@@ -21,6 +21,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from filterlab import files
 from filterlab.errors import DataError
+from filterlab.training.bucket import S3Path, located
 
 PATTERN = "epoch_*.ckpt"  # see `path`
 KEPT = 2  # of the last ones: where the newest is damaged, the one before is used
@@ -29,9 +30,12 @@ DIGEST = hashlib.sha256().digest_size  # bytes before what torch.save writes
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
 
 
+Place = Path | S3Path  # of a checkpoint, or of their folder
+
+
 class DigestedFiles(TorchCheckpointIO):
-    """Checkpoints as files that are there whole or not at all: a SHA-256, then what it is of, as torch.save writes it. A thread
-    writes them, one at a time, while the training goes on.
+    """Checkpoints as files, or as objects in a bucket, that are there whole or not at all: a SHA-256, then what it is of, as
+    torch.save writes it. A thread writes them, one at a time, while the training goes on.
 
     (Lightning moves a file over from the folder for temporary files, which is no single step where that folder is on another
     disk; torch.save says of a full disk that a position is unexpected.)
@@ -42,7 +46,7 @@ class DigestedFiles(TorchCheckpointIO):
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self.pending: Future[None] | None = None
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Copy the checkpoint and have it written. Raises DataError where the one before could not be.
 
         storage_options: is called once it is on the disk.
@@ -50,10 +54,10 @@ class DigestedFiles(TorchCheckpointIO):
         self.wait()
         # No callback changes a tensor that it has saved (the first layer of every epoch is among them): those are not copied.
         copied = {name: _copy(part, tensors=name != "callbacks") for name, part in checkpoint.items()}
-        self.pending = self.thread.submit(_write, Path(path), copied, storage_options or (lambda: None))
+        self.pending = self.thread.submit(_write, located(path), copied, storage_options or (lambda: None))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        return read(Path(path))
+        return read(located(path))
 
     def is_busy(self) -> bool:
         """Whether one is being written. Raises DataError where it could not be."""
@@ -84,12 +88,12 @@ class KeptCheckpoints(Checkpoint):
         best_epoch: counted from 1; the first one with the best value of `monitor`; 0 before the first epoch's end.
     """
 
-    def __init__(self, folder: Path, written: DigestedFiles, *, monitor: str, mode: str, seconds: float):
+    def __init__(self, folder: Place, written: DigestedFiles, *, monitor: str, mode: str, seconds: float):
         """`mode`: "max" or "min" of the metric `monitor`; `seconds`: between two checkpoints within an epoch."""
         self.folder, self.written, self.monitor, self.seconds = folder, written, monitor, seconds
         self.sign = 1 if mode == "max" else -1
         self.best_epoch, self.best = 0, 0.0
-        self.last: list[Path] = []  # checkpoints that were saved last, or gone on from
+        self.last: list[Place] = []  # checkpoints that were saved last, or gone on from
         self.saved = 0.0  # when
         self.signal = 0  # that asks for the end
 
@@ -144,7 +148,7 @@ class KeptCheckpoints(Checkpoint):
         self.written.wait()
         trainer.strategy.barrier("the last checkpoint is written")  # each rank reads the best one
 
-    def save(self, trainer: pl.Trainer, saved: Path) -> None:
+    def save(self, trainer: pl.Trainer, saved: Place) -> None:
         self.written.wait()
         self.last = [*(other for other in self.last if other != saved), saved][-KEPT:]
         best = path(self.folder, self.best_epoch)
@@ -174,12 +178,14 @@ class KeptCheckpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_epoch, self.best = state_dict["best_epoch"], state_dict["best"]
 
-    def newest(self) -> tuple[Path | None, list[DataError]]:
+    def newest(self) -> tuple[Place | None, list[DataError]]:
         """The last checkpoint that is intact and whose best epoch's is, too; None without one. And what is wrong with those
-        after it.
+        after it. Raises DataError: the folder can't be read.
         """
         faults = []
-        for found in sorted(self.folder.glob(PATTERN), key=position, reverse=True):
+        with files.blaming(self.folder, verb="read"):
+            there = sorted(self.folder.glob(PATTERN), key=position, reverse=True)
+        for found in there:
             try:
                 best_epoch = read(found)["callbacks"][self.state_key]["best_epoch"]
                 if best_epoch and path(self.folder, best_epoch) != found:
@@ -192,24 +198,24 @@ class KeptCheckpoints(Checkpoint):
         return None, faults
 
 
-def path(folder: Path, epoch: int, batches: int = 0) -> Path:
+def path(folder: Place, epoch: int, batches: int = 0) -> Place:
     """Of the checkpoint after an epoch, counted from 1; with `batches`, of that within it, after so many."""
     return folder / (f"epoch_{epoch}_batch_{batches}.ckpt" if batches else f"epoch_{epoch}.ckpt")
 
 
-def position(path: Path) -> tuple[int, int]:
+def position(path: Place) -> tuple[int, int]:
     """Where it stands in the training: finished epochs, and batches of the next."""
     epoch, *batches = map(int, re.findall(r"\d+", path.name))
     return (epoch - 1, batches[0]) if batches else (epoch, 0)
 
 
-def place(path: Path) -> str:
+def place(path: Place) -> str:
     """The same in words."""
     epoch, *batches = re.findall(r"\d+", path.name)
     return f"within epoch {epoch}, after batch {batches[0]}" if batches else f"after epoch {epoch}"
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Place) -> dict[str, Any]:
     """A checkpoint, its tensors on the CPU. Raises DataError where it is missing, or is not what was written."""
     with files.blaming(path, verb="read"):
         content = memoryview(path.read_bytes())
@@ -222,19 +228,28 @@ def read(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def _write(path: Path, checkpoint: dict[str, Any], then: Callable[[], None]) -> None:
+def _write(path: Place, checkpoint: dict[str, Any], then: Callable[[], None]) -> None:
     content = io.BytesIO()
+    content.write(bytes(DIGEST))
     torch.save(checkpoint, content)
-    with files.replacing(path) as file:
-        file.write(hashlib.sha256(content.getbuffer()).digest())
-        file.write(content.getbuffer())
+    whole = content.getbuffer()
+    whole[:DIGEST] = hashlib.sha256(whole[DIGEST:]).digest()
+    if isinstance(path, Path):
+        with files.replacing(path) as file:
+            file.write(whole)
+    else:
+        with files.blaming(path, verb="write"):
+            path.write_bytes(content.getvalue())
     then()
 
 
-def _remover(folder: Path, kept: set[Path]) -> Callable[[], None]:
+def _remover(folder: Place, kept: set[Place]) -> Callable[[], None]:
     def remove() -> None:
-        for other in set(folder.glob(PATTERN)) - kept:
-            other.unlink()
+        with files.blaming(folder, verb="remove old checkpoints in"):
+            there: list[Place] = [*folder.glob(PATTERN)]
+            for other in there:
+                if other not in kept:
+                    other.unlink()
 
     return remove
 

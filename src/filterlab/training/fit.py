@@ -21,7 +21,7 @@ from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.datamodule import ImageData
 from filterlab.models.artifact import Predictor
-from filterlab.training import checkpoints, devices
+from filterlab.training import bucket, checkpoints, devices
 from filterlab.training.classifier import Classifier
 from filterlab.training.history import Epoch, History
 
@@ -94,14 +94,15 @@ def fit(
         train: images (N, C, H, W) uint8 and labels.
         validation: the same; chooses the epoch.
         config: of the whole experiment.
-        folder: of checkpoints, for this training alone. It has the last two, so that an interrupted training loses at most
-            trainer.checkpoint_seconds (twice that, where the last one's file is damaged), and goes on, within an epoch too, to
-            the same bits as one that was never interrupted: also with another number of cores, by the threads that it began with.
+        folder: of checkpoints, for this training alone; in trainer.checkpoints, where that is set, by the same name. It has the
+            last two, so that an interrupted training loses at most trainer.checkpoint_seconds (twice that, where the last one's
+            file is damaged), and goes on, within an epoch too, to the same bits as one that was never interrupted: also with
+            another number of cores, by the threads that it began with.
         callbacks: Lightning's; see also EpochCallback.
 
     Raises:
         UserError: this machine lacks the devices asked for, or the loss is no longer finite.
-        DataError: a checkpoint can't be written; those before it are kept.
+        DataError: a checkpoint can't be written, or the folder not be read; those before it are kept.
         KeyboardInterrupt: on Ctrl-C. SystemExit: on SIGTERM (143), SIGUSR1 (138) and SIGUSR2 (140), after a checkpoint.
     """
     settings = config.trainer
@@ -111,7 +112,8 @@ def fit(
         predictor.to(memory_format=torch.channels_last)
     history, clock = History(), Clock()
     written, mode = checkpoints.DigestedFiles(), direction(settings.monitor)
-    kept = checkpoints.KeptCheckpoints(folder, written, monitor=settings.monitor, mode=mode, seconds=settings.checkpoint_seconds)
+    place = bucket.kept(folder, settings.checkpoints)
+    kept = checkpoints.KeptCheckpoints(place, written, monitor=settings.monitor, mode=mode, seconds=settings.checkpoint_seconds)
     last, faults = kept.newest()
     machine = Machine(threads=settings.threads or torch.get_num_threads(), precision=resolve_precision(settings))
     if last:
@@ -148,7 +150,7 @@ def fit(
             trainer.fit(
                 classifier,
                 datamodule=ImageData(train, validation, config=config),
-                ckpt_path=last,
+                ckpt_path=str(last) if last else None,
                 weights_only=True,
             )
     except SystemExit as ended:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
@@ -158,7 +160,7 @@ def fit(
             raise KeyboardInterrupt from None
         raise
     clock.stop()
-    saved = checkpoints.read(checkpoints.path(folder, kept.best_epoch))
+    saved = checkpoints.read(checkpoints.path(place, kept.best_epoch))
     classifier.load_state_dict(saved["state_dict"])
     return Fitted(
         predictor=predictor.cpu().to(memory_format=torch.contiguous_format).eval(),
