@@ -104,8 +104,8 @@ def large(root: Path) -> str:
 def write_done(root: Path, name: str, seeds: int) -> None:
     """The records of the sweep's trials, as finished, with curves of EPOCHS epochs."""
     sweep = sweeps.find(root, name)
-    overrides = compose.to_overrides(compose.read_parameters(root / "params.yaml"), [*SMALL, f"seed=range({seeds})"])
-    for number, (key, (overrides, _)) in enumerate(compose_sweep(sweep.conf, overrides).trials.items()):
+    given = compose.to_overrides(compose.read_parameters(root / "params.yaml"), [*SMALL, f"seed=range({seeds})"])
+    for number, (key, (overrides, _)) in enumerate(compose_sweep(sweep.conf, given).trials.items()):
         best = 0.9 + number % 97 / 1000
         metrics = {"best/validation/accuracy": best, "best_epoch": EPOCHS, "training/seconds": 1.0, "epochs": EPOCHS}
         curve = [best - 0.01 * (EPOCHS - epoch) for epoch in range(1, EPOCHS + 1)]
