@@ -21,7 +21,7 @@ from tracking_settings import Settings
 
 from filterlab import tracking
 from filterlab.errors import TrackingError
-from filterlab.models import artifact, pyfunc, registry
+from filterlab.models import artifact, packed, pyfunc, registry
 from filterlab.models.architectures.softmax import Softmax
 from filterlab.tracking.database import local, relocate
 from filterlab.tracking.store import home, locate
@@ -54,14 +54,15 @@ def record(network: Path, tmp_path: Path) -> Callable[[Path], str]:
     def recorded(root: Path) -> str:
         picture = tmp_path / "picture.png"
         Image.fromarray(np.full((5, 7, 3), 9, np.uint8)).save(picture)
+        loader, code = packed.pack()
         with tracking.start(Settings(), root=root, name="n", tags={}) as run:
             run.log_image("filters", picture, step=1)
             run.log_artifact(network / "model.json")
             run.log_model(
                 network,
                 digests={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in network.iterdir()},
-                loader=pyfunc.__name__,
-                code=Path(pyfunc.__file__).parents[1],
+                loader=loader,
+                code=code,
                 example=EXAMPLE,
                 output=pyfunc._load_pyfunc(str(network)).predict(EXAMPLE),
                 requirements=["numpy", "torch"],
