@@ -1,13 +1,16 @@
 """Stores to record into: a SQLite file, and a real MLflow server on loopback."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from tracking_settings import Settings
 
@@ -49,11 +52,29 @@ class Server:
                 assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
                 time.sleep(0.3)
 
-    def stop(self, how: int = 15) -> None:
+    def send(self, how: int) -> list[psutil.Process]:
+        """A signal to the server, and to those that listen for it: forked from a preloaded process, they have another group."""
+        assert self.process is not None
+        found = [
+            psutil.Process(each.pid)
+            for each in psutil.net_connections("tcp4")
+            if each.pid and each.status == psutil.CONN_LISTEN and each.laddr.port == self.port
+        ]
+        os.killpg(self.process.pid, how)
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(how)
+        return found
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
         if self.process is not None:
-            os.killpg(self.process.pid, how)
+            found = self.send(how)
             self.process.wait(30)
             self.process = None
+            _, alive = psutil.wait_procs(found, timeout=20)
+            for process in alive:
+                process.kill()
+            psutil.wait_procs(alive, timeout=20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -102,8 +123,6 @@ def children() -> Callable[[], list[int]]:
     """Senders of this process that are still there a moment later, zombies among them."""
 
     def found() -> list[int]:
-        import psutil
-
         deadline = time.monotonic() + 5
         while True:
             origins = [child for child in psutil.Process().children() if "filterlab.tracking.preloaded" in child.cmdline()]

@@ -186,13 +186,13 @@ def test_a_server_that_is_stopped_holds_nobody(server, tmp_path: Path, picture: 
     settings = Settings(backend="server", uri=server.uri, patience=1.0)
     with tracking.start(settings, root=tmp_path, name="stopped", tags={}) as run:
         run.wait()
-        os.killpg(server.process.pid, signal.SIGSTOP)
+        server.send(signal.SIGSTOP)
         try:
             log(run, picture, 0)
             before = time.monotonic()
             run._end("FINISHED", seconds=1.0)
             assert time.monotonic() - before < 10
         finally:
-            os.killpg(server.process.pid, signal.SIGCONT)
+            server.send(signal.SIGCONT)
     sync.sync([], settings, home=tmp_path, to="", watch=False)
     check(server, "stopped", POINTS)
