@@ -123,7 +123,10 @@ def test_any_text_is_a_value(resolve: Resolve, tmp_path: Path, text: str) -> Non
     assert read_back(config, tmp_path) == config
 
 
-@given(st.recursive(st.text() | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False), st.lists))
+PLAIN = st.text().filter(lambda text: "${" not in text)  # an interpolation, see test_code_and_places.py
+
+
+@given(st.recursive(PLAIN | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False), st.lists))
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_quote_is_hydras_grammar(leaf: object) -> None:
     """Hydra's own parser gives back what was quoted."""

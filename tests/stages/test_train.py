@@ -399,11 +399,11 @@ def test_a_full_disk_leaves_whole_files(tmp_path: Path, file_size_limit: Callabl
     def contents(out: Path) -> dict[str, bytes]:
         return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
-    write(tmp_path / "whole", fitted, config=config, card=card)
+    write(tmp_path / "whole", fitted, config=config, card=card, trial=False)
     whole = contents(tmp_path / "whole")
     assert set(whole) == {*OUTPUTS}
     for number, content in enumerate(whole.values()):
         out = tmp_path / str(number)
         with file_size_limit(len(content) - 1), pytest.raises(DataError, match=rf"^cannot write {out}/\S+: File too large$"):
-            write(out, fitted, config=config, card=card)
+            write(out, fitted, config=config, card=card, trial=False)
         assert contents(out).items() <= whole.items()
