@@ -305,7 +305,11 @@ def test_offline_a_sweep_runs_and_is_sent_later(project: Any) -> None:
         assert project.run(*words).count(f": sent to {project.root / 'mlflow.db'}, ") == 3
         found = project.children().keys() - before.keys()
         assert {project.tags(run_id)["mlflow.parentRunId"] for run_id in found} == {project.run_of("far")} and len(found) == 2
-    assert not (project.root / "spool").exists() and not (project.root / "copied").exists()
+    assert not (project.root / "spool").exists() and not list((project.root / "copied").iterdir())
+    parameters = (project.root / "params.yaml").read_text()
+    assert "is in params.yaml now" in project.run("promote", "--best", "accuracy", "--sweep", "far")
+    (project.root / "params.yaml").write_text(parameters)
+    (project.root / "results/promoted.json").unlink()
     assert "nothing waits to be sent" in project.run("sync")
 
 

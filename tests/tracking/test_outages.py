@@ -80,7 +80,7 @@ def test_a_server_that_fails_for_good_is_not_waited_for(
     assert waited < 5 and ended < 10, "a silent server would hold it for minutes"
     said = capfd.readouterr().err
     assert f"the MLflow store {between.uri} has not got " in said and "`filterlab sync` sends them" in said
-    assert said.count("the training goes on") == (mode not in ("slow", "silent"))
+    assert said.count("the work goes on") == (mode not in ("slow", "silent"))
     if mode not in ("slow", "dropped after the write"):
         with pytest.raises(TrackingError, match=f"the MLflow store {between.uri} (failed|does not answer)"):
             short = dataclasses.replace(settings)
@@ -100,7 +100,7 @@ def test_a_server_that_comes_back_gets_it_all(
         between.mode = "dropped"
         log(run, picture, 0)
         deadline = time.monotonic() + 60
-        while "the training goes on" not in capfd.readouterr().err:
+        while "the work goes on" not in capfd.readouterr().err:
             assert time.monotonic() < deadline
             run.log_metrics({"waiting": 1.0})
             time.sleep(0.1)

@@ -32,7 +32,7 @@ def kept(tmp_path: Path) -> Spool:
 def test_what_was_logged_is_read_back(kept: Spool) -> None:
     methods = ["open", "create", "log_params", "log_metrics", "log_metrics", "log_metrics", "log_artifact", "end"]
     assert [record.method for record in kept.read()] == methods
-    assert kept.meant_for() == ("test", "") and kept.ended() == "FINISHED" and not kept.adds
+    assert kept.meant_for() == ("test", "offline", "") and kept.ended() == "FINISHED" and not kept.adds
     waiting = read_spool(kept)
     assert waiting is not None
     found = waiting.found

@@ -56,7 +56,7 @@ def test_from_a_copy_and_outside_of_a_repository(
     assert f"{kept.run}: sent to {server.uri}, 6 records\n" in capsys.readouterr().out
     command.run([str(tmp_path / "node")], to=server.uri, watch=False)
     assert found(server.uri, "copied") == [("FINISHED", [0, 1, 2])]
-    assert not (tmp_path / "brought").exists() and not (tmp_path / "node/spool").exists()
+    assert not list((tmp_path / "brought").iterdir()) and not (tmp_path / "node/spool").exists()
 
 
 def test_what_was_interrupted_is_sent_and_goes_on(server, tmp_path: Path) -> None:
@@ -83,6 +83,24 @@ def test_of_several_the_sound_ones_are_sent(server, tmp_path: Path, capsys: pyte
     printed = capsys.readouterr().out
     assert f"{damaged.run}: not sent: " in printed and f"{sound.run}: sent to {server.uri}, 6 records" in printed
     assert found(server.uri, "sound") == [("FINISHED", [0, 1, 2])] and found(server.uri, "damaged") == []
+
+
+def test_a_spool_that_lacks_a_file_is_named_and_the_rest_is_sent(server, tmp_path: Path) -> None:
+    """Its run ends; with the file again, the whole is sent."""
+    (tmp_path / "report.txt").write_text("all well")
+    with tracking.start(OFFLINE, root=tmp_path, name="lacking", tags={}) as run:
+        run.log_artifact(tmp_path / "report.txt")
+        run.log_metrics({"loss": 0.0}, step=0)
+    (kept,) = (tmp_path / "spool" / run.id / "files").iterdir()
+    content = kept.read_bytes()
+    kept.unlink()
+    for _ in range(2):
+        with pytest.raises(DataError, match=rf"{kept} is missing: bring it back from a copy of the spool"):
+            sync.sync([], OFFLINE, home=tmp_path, to=server.uri, watch=False)
+        assert found(server.uri, "lacking") == [("FINISHED", [0])]
+    kept.write_bytes(content)
+    sync.sync([], OFFLINE, home=tmp_path, to=server.uri, watch=False)
+    assert found(server.uri, "lacking") == [("FINISHED", [0])] and not (tmp_path / "spool").exists()
 
 
 def test_two_at_once(server, tmp_path: Path, programs: Path) -> None:

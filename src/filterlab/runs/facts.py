@@ -8,7 +8,7 @@ from filterlab import seal
 from filterlab.config import schema
 from filterlab.errors import TrackingError
 from filterlab.repository import folder_md5
-from filterlab.tracking import NullRun, store
+from filterlab.tracking import NullRun, spool, store
 
 RUN = Path("results/run.json")
 
@@ -46,6 +46,8 @@ def address(settings: schema.Tracking, *, root: Path, out: Path) -> str:
     except TrackingError as error:  # of parameters that came after the results
         return str(error)
     trained = trained_as(out)
+    if spool.Spool(store.home(root) / spool.FOLDER / trained["run_id"]).exists():
+        return f"not yet: {spool.FOLDER}/{trained['run_id']} waits, and `filterlab sync` sends it"
     if located.folder:
         if found := store.find(located, trained["run_id"]):
             return f"make ui, then open {page('http://127.0.0.1:5000', *found)}"

@@ -79,7 +79,8 @@ def find_run(store: Reader, run: str) -> Found:
     if len(found) != 1:
         what = "no run" if not found else f"{len(found)} runs"
         raise UserError(
-            f"{what} in this store has an id that begins with {run!r}: `filterlab sweep status NAME` and `make ui` show ids"
+            f"{what} in this store has an id that begins with {run!r}: `filterlab sweep status NAME` and `make ui` show ids; "
+            "what was sent to another store is asked of that one: `tracking: server` in params.yaml, MLFLOW_TRACKING_URI"
         )
     return found[0]
 

@@ -1,5 +1,6 @@
 """Reader: what a store, and the spools that it has not got yet, know of runs."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from filterlab.errors import TrackingError
 from filterlab.tracking import spool
 from filterlab.tracking.senders import Asked
 from filterlab.tracking.spool import Spool
-from filterlab.tracking.store import IDENTITY, Settings, home, locate
+from filterlab.tracking.store import DATABASE, IDENTITY, Settings, Store, home, locate
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class Reader:
 
     def __init__(self, settings: Settings, *, root: Path):
         self._waiting = [found for each in spool.find(home(root)) if (found := read_spool(each))]
-        self._store = None if settings.backend == "offline" else Asked(locate(settings, root=root), settings)
+        self._offline = settings.backend == "offline"
+        place = where_sent(settings, root=root) if self._offline else locate(settings, root=root)
+        self._store = Asked(place, settings) if place else None
 
     def search(self, tags: Mapping[str, str] | None = None, *, status: str = "") -> list[Found]:
         """Runs, oldest first: those that have all of these tags, and that status.
@@ -55,7 +58,12 @@ class Reader:
         """
         wanted, found = dict(tags or {}), list[Found]()
         if self._store:
-            found = [Found(**facts) for facts in self._store.ask(("search", {"tags": wanted, "status": status}))]
+            try:
+                found = [Found(**facts) for facts in self._store.ask(("search", {"tags": wanted, "status": status}))]
+            except TrackingError:
+                if not self._offline:
+                    raise
+                self._store = None  # as where there is no network: what is here is all that can be known
         known = {run.tags.get(IDENTITY) for run in found}
         found += [
             run.found
@@ -70,12 +78,20 @@ class Reader:
             if run.found.id == run_id and path in run.artifacts:
                 return run.artifacts[path].read_text(encoding="utf-8")
         if self._store is None:
-            raise TrackingError(f"run {run_id} has no {path} in {spool.FOLDER}/: where it has been sent, ask with that store")
+            raise TrackingError(f"run {run_id} has no {path} in {spool.FOLDER}/, and no store can be asked")
         return str(self._store.ask(("read_artifact", {"run_id": run_id, "path": path})))
 
     def close(self) -> None:
         if self._store:
             self._store.close()
+
+
+def where_sent(settings: Settings, *, root: Path) -> Store | None:
+    """The store that runs of an offline repository are sent to; None where there is none yet."""
+    if address := settings.uri or os.environ.get("MLFLOW_TRACKING_URI", ""):
+        return Store(address=address, folder=None)
+    folder = home(root)
+    return Store(address="", folder=folder) if (folder / DATABASE).exists() else None
 
 
 def read_spool(kept: Spool) -> Waiting | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 HURRY = 2.0  # seconds that the sender has at the end of a process that is to end: a scheduler kills it after some more
+MAKING = 60.0  # seconds that a store on this machine has until it is there
 AGAIN = 5.0  # seconds between two starts of a sender
 NAME, NOTE = "mlflow.runName", "mlflow.note.content"  # tags that the pages show as a run's name and description (Markdown)
 
@@ -129,7 +130,7 @@ class Run(NullRun):
             self._is_new = not self._spool.exists()
             self._writer = Writer(self._spool)
             self._open.callback(self._writer.close)
-            self._writer.add("open", experiment=settings.experiment, server=self.server)
+            self._writer.add("open", experiment=settings.experiment, backend=settings.backend, server=self.server)
             if settings.system_metrics and once:
                 self._open.enter_context(system.sampled(self._writer))
             self._start_sender()
@@ -277,23 +278,27 @@ class Run(NullRun):
         self._writer.flush()
         self._ended = True
         self._open.close()
-        last = time.monotonic() + seconds
+        asked: tuple[str, float] | None = ("deliver", seconds)
+        last, sent = time.monotonic() + seconds, self._spool.sent()
         while self._sender:
-            # A store on this machine is waited for until it is done, or refuses; a server may never answer.
-            hurry = self._sender.remote or seconds <= HURRY
+            # MLflow takes its time to make a store, and a busy one on this machine goes on: it is waited for as long as it does.
+            if not self._sender.remote and seconds > HURRY:
+                last = time.monotonic() + (seconds if sent.run else max(seconds, MAKING))
             try:
-                asked = ("deliver", seconds)
-                self.id, self.experiment, _ = self._sender.ask(
-                    asked, seconds=max(0.0, last - time.monotonic()) if hurry else math.inf
-                )
+                self.id, self.experiment, _ = self._sender.ask(asked, seconds=max(0.0, last - time.monotonic()))
                 return
             except LateError:
-                return self._say_what_is_left() if self._sender.remote else None  # nothing holds up one on this machine
+                before, sent, asked = sent, self._spool.sent(), None
+                if not self._sender.remote and seconds <= HURRY:
+                    return  # nothing holds it up for long: it goes on by itself
+                if self._sender.remote or sent == before:
+                    return self._say_what_is_left()
             except TrackingError:
                 if not self._sender.has_died() or time.monotonic() > last:
                     return self._say_what_is_left()
-            self._sender.close()
-            self._start_sender()
+                self._sender.close()
+                self._start_sender()
+                asked = ("deliver", seconds)
 
     def _say_what_is_left(self) -> None:
         assert self._sender

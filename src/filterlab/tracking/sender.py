@@ -9,10 +9,10 @@ import contextlib
 import json
 import os
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_LOGGED_IMAGES, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from filterlab.errors import TrackingError, UserError
+from filterlab.errors import DataError, TrackingError, UserError
 from filterlab.tracking import client, spool
 from filterlab.tracking.client import Client
 from filterlab.tracking.logged_model import LoggedModel
@@ -55,7 +55,7 @@ class Sender:
         self.read = 0  # bytes of the records up to the last of `points`
         self.logged: set[tuple[str, int]] = set()  # (name, step) that the store has of an earlier sending
         self.model: LoggedModel | None = None
-        self.refused = 0
+        self.refused: list[str] = []  # why records could not be sent; in that case all are sent again, the next time
 
     @property
     def mlflow(self) -> mlflow.MlflowClient:
@@ -80,7 +80,7 @@ class Sender:
             self._flush()
         finally:
             if self.run_id:
-                self.spool.save_sent(self.sent)
+                self.spool.save_sent(replace(self.sent, offset=0) if self.refused else self.sent)
 
     def remove_if_done(self, *, held: bool = False) -> bool:
         """Remove the spool where its run is finished, or was only added to, all is sent, and nobody writes to it.
@@ -144,22 +144,23 @@ class Sender:
         """What the store will never take must not keep back what comes after it: it is said, and stays in the spool."""
         try:
             do()
+        except DataError as error:  # a file of the spool is missing or damaged: the rest is sent
+            self.refused.append(str(error))
         except mlflow.MlflowException as error:
             if error.error_code != "INVALID_PARAMETER_VALUE" or method in (*BEGIN, "end") or not self._client.exists(self.run_id):
                 raise
-            self.refused += 1
             said = " ".join(str(error).split())[:500]
-            print(f"filterlab: the MLflow store {self._client.place} refuses a {method}: {said}", file=sys.stderr, flush=True)
+            self.refused.append(f"the MLflow store {self._client.place} refuses a {method}: {said}")
 
     def _advance(self, end: int) -> None:
         self.sent.offset, self.sent.run, self.sent.experiment = end, self.run_id, self.experiment
-        if time.monotonic() - self.saved > SAVE:
+        if not self.refused and time.monotonic() - self.saved > SAVE:
             self.spool.save_sent(self.sent)
             self.saved = time.monotonic()
 
     # The records.
 
-    def open(self, *, experiment: str, server: str) -> None:
+    def open(self, *, experiment: str, backend: str, server: str) -> None:
         """Where the run's process meant it to go, see Spool.meant_for."""
 
     def create(self, *, name: str, tags: dict[str, str], identity: str, parent: str, at: int) -> None:
@@ -340,6 +341,7 @@ class Session:
         self.connection, self.sender = connection, Sender(folder, opened)
         self.others = [other for other in spool.find_below(folder.parent) if other.folder != folder]
         self.failure = ""  # that has been printed
+        self.said = 0  # of sender.refused
         self.wait = WAIT[0]
 
     def run(self) -> None:
@@ -389,6 +391,9 @@ class Session:
                 self.say(failure, WAITING)
             self.failure = failure
             return False
+        if say and len(self.sender.refused) > self.said:
+            self.say(*self.sender.refused[self.said :])
+            self.said = len(self.sender.refused)
         if say and not self.failure:
             self.send_another()
         if say and self.failure:
@@ -421,7 +426,7 @@ class Session:
             self.sender.remove_if_done()
 
 
-WAITING = "the training goes on, and what it logs is kept in spool/: it is sent when the store answers, or by `filterlab sync`"
+WAITING = "the work goes on, and what it logs is kept in spool/: it is sent when the store answers, or by `filterlab sync`"
 
 
 def mark_killed(kept: Spool) -> None:

@@ -103,10 +103,14 @@ class Asked:
         self.connection.send(opened | {"writing": spool is not None, "spool": str(spool or ""), "environment": environment()})
 
     def ask(self, question: object, *, seconds: float = math.inf) -> Any:
-        """The answer. Raises TrackingError: there is none, or none in so many seconds, or the process has died."""
+        """The answer; to None, that to the question before, which came too late.
+
+        Raises TrackingError: there is none, or the process has died; LateError: none in so many seconds.
+        """
         last = time.monotonic() + seconds
         try:
-            self.connection.send(question)
+            if question is not None:
+                self.connection.send(question)
             while (message := self.receive(last)) is None:
                 pass
         except (BrokenPipeError, ConnectionResetError, EOFError):

@@ -134,12 +134,12 @@ class Spool:
         sent = self.sent()
         return sum(1 for _ in self.read(sent.offset if to in ("", sent.to) else 0))
 
-    def meant_for(self) -> tuple[str, str]:
-        """The experiment, and the server's address, empty for a local store, that its run began with."""
+    def meant_for(self) -> tuple[str, str, str]:
+        """The experiment, tracking.backend and the server's address that its run began with."""
         first = next(self.read(), None)
         if first is None or first.method != "open":
             raise DataError(f"{self.records} does not begin as a spool does: it is none, or its beginning is missing")
-        return first.arguments["experiment"], first.arguments["server"]
+        return first.arguments["experiment"], first.arguments["backend"], first.arguments["server"]
 
     def ended(self) -> str:
         """The status by which the run has ended; empty while it has not."""
@@ -167,10 +167,10 @@ class Spool:
         """Remove folders in which there is nothing any longer."""
         if not self.exists():
             with suppress(OSError):  # there is
-                self.folder.parent.rmdir()
-            with suppress(OSError):
                 self.folder.rmdir()
-                self.folder.parent.rmdir()
+            if self.folder.parent.name == FOLDER.name:  # and not a folder of the user's, with a copy in it
+                with suppress(OSError):
+                    self.folder.parent.rmdir()
 
 
 class BusyError(UserError):

@@ -68,7 +68,9 @@ def sync(paths: Sequence[Path], settings: Settings, *, home: Path | None, to: st
             break
         time.sleep(LOOK)
     if faults:
-        raise faults[0] if len(faults) == 1 else TrackingError("\n".join(map(str, faults)))
+        raise (
+            faults[0] if len(faults) == 1 else type(faults[0])(f"{len(faults)} spools could not be sent, or not whole: see above")
+        )
 
 
 def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: dict[Path, str]) -> UserError | None:
@@ -80,8 +82,8 @@ def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: d
     try:
         with contextlib.suppress(spool.BusyError):  # its run is under way
             mark_killed(kept)
-        experiment, server = kept.meant_for()
-        store = choose(settings, home=home, server=to or server)
+        experiment, backend, server = kept.meant_for()
+        store = choose(settings, home=home, backend=backend, server=to or server)
         place, folder = str(store), str(store.folder or "")
         opened = {"place": place, "uri": store.uri, "folder": folder, "experiment": experiment, "writing": True}
         with kept.held("sender"):
@@ -95,11 +97,15 @@ def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: d
                 raise
             except Exception as error:  # whatever mlflow, its store or its network raises
                 raise TrackingError(client.message(error, place=place, folder=folder)) from error
+            if sender.refused:
+                raise DataError("; ".join(sender.refused))
             sender.remove_if_done()
         news = f"sent to {place}, {left} record{'s' * (left > 1)}"
     except spool.BusyError:
         news = "is being sent by another process"
     except (TrackingError, DataError) as error:
+        if not kept.exists():  # another process has sent it meanwhile
+            return None
         fault, news = error, f"not sent: {error}"
     if said.get(kept.folder) != news:
         print(f"{kept.folder.name}: {news}", flush=True)
@@ -107,9 +113,11 @@ def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: d
     return fault
 
 
-def choose(settings: Settings, *, home: Path | None, server: str) -> Store:
-    """The server of that address, or the store of the settings."""
-    address = server or settings.uri or (os.environ.get("MLFLOW_TRACKING_URI", "") if settings.backend != "local" else "")
+def choose(settings: Settings, *, home: Path | None, backend: str, server: str) -> Store:
+    """The server of that address; of what was begun offline, that of the settings or the environment; or the local store."""
+    address = server
+    if not address and backend == "offline":
+        address = settings.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     target = Target("server" if address else "local", address, settings.experiment)
     if not address and home is None:
         raise UserError("this is no repository of filterlab's, which has a store of its own: name a server, --to URL")
