@@ -59,6 +59,8 @@ def sync(paths: Sequence[Path], settings: Settings, *, home: Path | None, to: st
     """
     os.environ.update({name: given for name, given in senders.UNLESS_SET.items() if name not in os.environ})
     paths = [path.resolve() for path in paths]
+    # Now, for MLflow sets the variable itself.
+    settings = Target(settings.backend, settings.uri or os.environ.get("MLFLOW_TRACKING_URI", ""), settings.experiment)
     said: dict[Path, str] = {}
     if not watch and not find(paths, home=home):
         print("nothing waits to be sent")
@@ -114,10 +116,10 @@ def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: d
 
 
 def choose(settings: Settings, *, home: Path | None, backend: str, server: str) -> Store:
-    """The server of that address; of what was begun offline, that of the settings or the environment; or the local store."""
+    """The server of that address; of what was begun offline, that of the settings; or the local store."""
     address = server
     if not address and backend == "offline":
-        address = settings.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        address = settings.uri
     target = Target("server" if address else "local", address, settings.experiment)
     if not address and home is None:
         raise UserError("this is no repository of filterlab's, which has a store of its own: name a server, --to URL")
