@@ -150,6 +150,7 @@ def test_bombs_are_refused_by_what_they_say(tmp_path: Path, monkeypatch: pytest.
         (b"", "begins with b'': expected a folder"),
         (gzip.compress(b"text" * 100), "is gzipped, but holds no .tar: expected a folder of pictures by class, packed"),
     ],
+    ids=["a picture", "empty", "gzipped"],
 )
 def test_what_is_no_archive(tmp_path: Path, content: bytes, expected: str) -> None:
     (tmp_path / "a").write_bytes(content)

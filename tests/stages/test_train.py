@@ -209,6 +209,60 @@ def test_killed_at_random_moments_and_given_again_until_it_is_done(make_root: Ca
     print(f"{kills} kills, {within} of them with a checkpoint within an epoch, in {number + 1} trainings")
 
 
+# Trains, and dies at the call of that number of those that move, remove or force files; without one it says how many there are.
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from filterlab.stages import train
+at, after, calls = int(sys.argv[1]), sys.argv[2] == "after", 0
+def counted(method):
+    def call(*given, **named):
+        global calls
+        calls += 1
+        if calls == at and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = method(*given, **named)
+        if calls == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+    return call
+for name in ("replace", "rename", "unlink", "rmdir", "fsync"):
+    setattr(os, name, counted(getattr(os, name)))
+train.run(Path.cwd())
+print("calls", calls)
+"""
+
+
+def dies(root: Path, at: int, when: str) -> tuple[int, str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    environment.pop("DVC_ROOT", None)
+    command = [sys.executable, "-c", DIES, str(at), when]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_killed_at_each_call_that_moves_or_removes_files_and_given_again(make_root: Callable) -> None:
+    """FILTERLAB_KILLS of them, drawn: one run, FINISHED, each point once, the same files bit for bit."""
+    few = ["trainer.max_epochs=2", "trainer.patience=2"]
+    whole = make_root("whole", *few)
+    code, said = dies(whole, 0, "before")
+    assert code == 0, said
+    calls, expected = int(said.splitlines()[-1].partition(" ")[2]), logged(whole)
+    assert calls > 20
+    draw = np.random.Generator(np.random.PCG64(1))
+    for number in range(KILLS):
+        at, when = int(draw.integers(1, calls + 1)), ("before", "after")[number % 2]
+        root = make_root(f"dies {number}", *few)
+        code, said = dies(root, at, when)
+        assert code in (0, -signal.SIGKILL), said  # a call less than before, as of a clock
+        if not ((root / "results/run.json").exists() and not any((root / "checkpoints").glob("*/"))):
+            train(root)  # else it was killed on its way out: it is finished
+        for output in OUTPUTS:
+            assert (root / output).read_bytes() == (whole / output).read_bytes(), (at, when, output)
+        assert logged(root) == expected, (at, when)
+        shutil.rmtree(root)
+
+
 @pytest.fixture
 def few(make_root: Callable) -> Path:
     return make_root("few", "trainer.max_epochs=2", "trainer.patience=2")

@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+import shutil
 import signal
+import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import mlflow
@@ -196,3 +198,47 @@ def test_a_server_that_is_stopped_holds_nobody(server, tmp_path: Path, picture: 
             server.send(signal.SIGCONT)
     sync.sync([], settings, home=tmp_path, to="", watch=False)
     check(server, "stopped", POINTS)
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+        connection.commit()
+
+
+@pytest.mark.parametrize("spoil", [newer, lambda path: path.write_bytes(b"no database" * 500)], ids=["newer", "damaged"])
+def test_a_local_store_that_cannot_be_used_ends_no_training(
+    database: Path, tmp_path: Path, picture: Path, capfd: pytest.CaptureFixture, spoil: Callable[[Path], None]
+) -> None:
+    """One line says so, and one what is left; with the right store back, all of it is sent."""
+    store = tmp_path / "mlflow.db"
+    shutil.copyfile(database / "mlflow.db", store)
+    sound = store.read_bytes()
+    spoil(store)
+    with tracking.start(Settings(patience=1.0), root=tmp_path, name="kept", tags={}) as run:
+        log(run, picture, 0)
+    said = capfd.readouterr().err
+    assert f"the MLflow store {store} can't be used: " in said and said.count("can't be used") == 1
+    assert f"the MLflow store {store} has not got " in said and "Traceback" not in said
+    store.write_bytes(sound)
+    sync.sync([], Settings(), home=tmp_path, to="", watch=False)
+    client = mlflow.MlflowClient(f"sqlite:///{store}")
+    (found,) = client.search_runs([each.experiment_id for each in client.search_experiments()], "attributes.run_name = 'kept'")
+    assert found.info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(found.info.run_id, "loss")] == list(range(POINTS))
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_locked_local_store_is_not_waited_for(database: Path, tmp_path: Path, picture: Path) -> None:
+    store = tmp_path / "mlflow.db"
+    shutil.copyfile(database / "mlflow.db", store)
+    with tracking.start(Settings(patience=1.0), root=tmp_path, name="locked", tags={}) as run:
+        log(run, picture, 0)
+        run.wait()
+        with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            log(run, picture, POINTS)
+            before = time.monotonic()
+            run._end("FINISHED", seconds=1.0)
+            assert time.monotonic() - before < 20, "SQLite itself waits for a minute"
+    assert run.id
