@@ -115,6 +115,8 @@ ELSEWHERE = {
         "filterlab sync ~/from_the_node/spool --to http://127.0.0.1:5000": SYNC,
         "filterlab sync --watch": SYNC,
         "filterlab doctor": "tests/doctor/test_examination.py",
+        "filterlab promote": "tests/sweeps/test_sweep_runs.py",
+        "filterlab lineage": "tests/sweeps/test_promotion.py",
     },
     "docs/storage.md": {
         "dvc push lecture/dvc.yaml": HERE,

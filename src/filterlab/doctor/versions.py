@@ -54,7 +54,7 @@ def check_git(root: Path) -> Iterator[Finding]:
         wrong = True
         yield Finding(f"not merged: {', '.join(unmerged)}", "settle what conflicts, then git add")
     lock = found.get(INDEX_LOCK)
-    if lock and time.time() - lock.stat().st_mtime > OLD and not any(runs_git()):
+    if lock and time.time() - lock.stat().st_mtime > OLD and not any(runs_git(root)):
         wrong = True
         yield Finding(
             f"{INDEX_LOCK} was left by a git that is gone: git changes nothing", f"rm {lock}", functools.partial(unlock, lock)
@@ -68,9 +68,10 @@ def check_git(root: Path) -> Iterator[Finding]:
         yield Finding(f"{detached}{dirty}")
 
 
-def runs_git() -> Iterator[bool]:
-    for process in psutil.process_iter(["name"]):
-        yield process.info["name"] == "git"
+def runs_git(root: Path) -> Iterator[bool]:
+    for process in psutil.process_iter(["name", "cwd"]):
+        # Of another user's process the folder can't be seen.
+        yield process.info["name"] == "git" and Path(process.info["cwd"] or root).is_relative_to(root)
 
 
 def unlock(lock: Path) -> str:

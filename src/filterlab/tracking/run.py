@@ -268,10 +268,13 @@ class Run(NullRun):
     def _break_off(self, status: str) -> None:
         """Of a run that is added to: only one that would have been made anew ends by it."""
         with self._only_if_new():
-            self._end(status, seconds=min(HURRY, self._settings.patience))
+            self._end(status, seconds=min(HURRY, self._settings.patience), hurry=True)
 
-    def _end(self, status: str, *, seconds: float) -> None:
-        """The run's last record; then the sender has that many seconds. What is left is said, and stays in the spool."""
+    def _end(self, status: str, *, seconds: float, hurry: bool = False) -> None:
+        """The run's last record; then the sender has that many seconds. What is left is said, and stays in the spool.
+
+        hurry: the process is to end: the sender to a store on this machine goes on by itself.
+        """
         if self._ended:
             return
         self._writer.add("end", status=status)
@@ -282,14 +285,14 @@ class Run(NullRun):
         last, sent = time.monotonic() + seconds, self._spool.sent()
         while self._sender:
             # MLflow takes its time to make a store, and a busy one on this machine goes on: it is waited for as long as it does.
-            if not self._sender.remote and seconds > HURRY:
+            if not (self._sender.remote or hurry):
                 last = time.monotonic() + (seconds if sent.run else max(seconds, MAKING))
             try:
                 self.id, self.experiment, _ = self._sender.ask(asked, seconds=max(0.0, last - time.monotonic()))
                 return
             except LateError:
                 before, sent, asked = sent, self._spool.sent(), None
-                if not self._sender.remote and seconds <= HURRY:
+                if hurry and not self._sender.remote:
                     return  # nothing holds it up for long: it goes on by itself
                 if self._sender.remote or sent == before:
                     return self._say_what_is_left()
@@ -302,8 +305,7 @@ class Run(NullRun):
 
     def _say_what_is_left(self) -> None:
         assert self._sender
-        if self._sender.remote:
-            self._sender.kill()  # it may wait for a server that never answers
+        self._sender.kill()  # it may wait for a server that never answers, or for a database that is locked
         if left := self._spool.left(str(self._store)):
             print(
                 f"filterlab: the MLflow store {self._store} has not got {left} record{'s' * (left > 1)} of this run: "
@@ -353,7 +355,7 @@ def start(
             if not interrupted and not run._ended:
                 run.set_tags({ERROR: f"{type(error).__name__}: {error}"[:500]})
             if interrupted:
-                run._end("KILLED", seconds=min(HURRY, settings.patience))
+                run._end("KILLED", seconds=min(HURRY, settings.patience), hurry=True)
             else:
                 run._end("FAILED", seconds=settings.patience)
         except UserError as lost:
