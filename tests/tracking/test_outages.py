@@ -20,6 +20,7 @@ from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.tracking import run as runs
 from filterlab.tracking import sync
+from filterlab.tracking.sender import Sender
 from filterlab.tracking.spool import Spool
 
 OUTAGES = int(os.environ.get("FILTERLAB_OUTAGES", "1"))
@@ -221,7 +222,12 @@ def test_a_local_store_that_cannot_be_used_ends_no_training(
     assert f"the MLflow store {store} can't be used: " in said and said.count("can't be used") == 1
     assert f"the MLflow store {store} has not got " in said and "Traceback" not in said
     store.write_bytes(sound)
-    sync.sync([], Settings(), home=tmp_path, to="", watch=False)
+    # By an absolute address: MLflow keeps one store for each address of a process, and this process has had several folders.
+    opened = {"place": str(store), "uri": f"sqlite:///{store}", "folder": str(tmp_path), "experiment": "test", "writing": True}
+    sender = Sender(tmp_path / "spool" / run.id, opened)
+    with sender.spool.held("sender"):
+        sender.deliver()
+        sender.remove_if_done()
     client = mlflow.MlflowClient(f"sqlite:///{store}")
     (found,) = client.search_runs([each.experiment_id for each in client.search_experiments()], "attributes.run_name = 'kept'")
     assert found.info.status == "FINISHED"
