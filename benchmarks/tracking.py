@@ -27,6 +27,7 @@ ROUNDS = 5
 STORES = ["off", "local", "healthy server", "slow server (2 s a request)", "silent server", "server gone", "offline"]
 MODES = {"slow server (2 s a request)": "slow", "silent server": "silent", "server gone": "dropped"}
 TRAINING = ["data=digits", "trainer=cpu", "trainer.max_epochs=60", "trainer.patience=60", "model=tutorial_cnn"]
+ENDLESS = ["trainer.max_epochs=1000", "trainer.patience=1000"]
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
@@ -102,9 +103,9 @@ def measure(root: Path, between: Faulty) -> tuple[dict[str, list[float]], dict[s
             facts = json.loads((folder / "results/run.json").read_text())
             paces[store].append(facts["images_per_second"])
             memory[store].append(facts["peak_memory_mib"])
-            ends[store].append(
-                end(root, [*words, "trainer.max_epochs=1000", "trainer.patience=1000"], folder.with_suffix(".ended"))
-            )
+            # A seed of its own: the same training would go on from the one that was ended before, and be ended while it starts.
+            alone = [*words, f"seed={1000 + turn * len(STORES) + STORES.index(store)}", *ENDLESS]
+            ends[store].append(end(root, alone, folder.with_suffix(".ended")))
     return paces, ends, memory
 
 
