@@ -19,7 +19,8 @@ from sqlalchemy import URL
 from tracking_settings import Settings
 
 from filterlab import tracking
-from filterlab.tracking.sender import Sender, mark_killed
+from filterlab.tracking.sender import Sender
+from filterlab.tracking.session import mark_killed
 from filterlab.tracking.spool import Spool
 
 KILLS = int(os.environ.get("FILTERLAB_KILLS", "8"))

@@ -18,6 +18,7 @@ from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.tracking.sender import Sender
 from filterlab.tracking.spool import Spool
+from filterlab.tracking.stored import StoredRun
 
 LOADER = "import numpy\ndef _load_pyfunc(path): raise AssertionError('not loaded here')\n"
 EXAMPLE = np.zeros((2, 1, 8, 8), np.float32)
@@ -116,10 +117,10 @@ def test_what_arrives_is_compared_too(
     monkeypatch.setattr(MlflowClient, "log_model_artifacts", damaged)
     with pytest.raises(TrackingError, match=f"what arrived in .* has one with {digest(b'bits fell over')}"):
         sender.deliver()
-    assert models(root, sender.run_id) == []
+    assert models(root, sender.sent.run) == []
     monkeypatch.undo()
     sender.deliver()
-    check(root, sender.run_id, b"own")
+    check(root, sender.sent.run, b"own")
 
 
 class Killed(BaseException):
@@ -150,11 +151,11 @@ def test_a_sender_that_was_killed_at_any_moment_leaves_one_model_to_the_next(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(MlflowClient, moment, killed)
         broken.deliver()
-    made = models(root, broken.run_id)
+    made = models(root, broken.sent.run)
     again = sender_of(spool)
     again.deliver()
-    model = check(root, again.run_id, b"own")
-    assert again.run_id == broken.run_id and {found.model_id for found in made} <= {model}, "what was begun is gone on with"
+    model = check(root, again.sent.run, b"own")
+    assert again.sent.run == broken.sent.run and {found.model_id for found in made} <= {model}, "what was begun is gone on with"
 
 
 def test_a_run_that_goes_on_to_other_weights_has_those(
@@ -165,8 +166,8 @@ def test_a_run_that_goes_on_to_other_weights_has_those(
     (given["folder"] / "model.safetensors").write_bytes(b"trained on")
     again = sender_of(spooled(root, given | {"digests": {"model.safetensors": digest(b"trained on")}}, before.spool.folder.name))
     again.deliver()
-    assert again.run_id == before.run_id
-    (model,) = models(root, again.run_id)
+    assert again.sent.run == before.sent.run
+    (model,) = models(root, again.sent.run)
     assert model.status.value == "READY" and model.tags["filterlab.sha256.model.safetensors"] == digest(b"trained on")
 
 
@@ -175,17 +176,17 @@ def test_a_run_does_not_finish_without_its_model(
     root: Path, given: dict[str, Any], sender_of: Callable[[Spool], Sender], monkeypatch: pytest.MonkeyPatch, spoil: str
 ) -> None:
     sender = sender_of(spooled(root, given))
-    log = Sender.log_model
+    log = StoredRun.log_model
 
-    def spoiled(sender: Sender, **arguments: Any) -> None:
-        log(sender, **arguments)
-        (made,) = models(root, sender.run_id)
+    def spoiled(run: StoredRun, **arguments: Any) -> None:
+        log(run, **arguments)
+        (made,) = models(root, run.id)
         if spoil == "gone":
-            sender.mlflow.delete_logged_model(made.model_id)
+            run.mlflow.delete_logged_model(made.model_id)
         else:
-            sender.mlflow.create_logged_model(sender.experiment, source_run_id=sender.run_id)
+            run.mlflow.create_logged_model(run.experiment, source_run_id=run.id)
 
-    monkeypatch.setattr(Sender, "log_model", spoiled)
+    monkeypatch.setattr(StoredRun, "log_model", spoiled)
     with pytest.raises(TrackingError, match="should have one model, READY and with its own weights' digests; it has "):
         sender.deliver()
-    assert client_of(root).get_run(sender.run_id).info.status == "RUNNING"
+    assert client_of(root).get_run(sender.sent.run).info.status == "RUNNING"

@@ -19,7 +19,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a sender: none may stay as a zombie
     garbage.tune()
-    sender = importlib.import_module("filterlab.tracking.sender")
+    session = importlib.import_module("filterlab.tracking.session")
     forked = 0
     with socket.socket(fileno=int(sys.argv[1])) as control:
         while (asked := socket.recv_fds(control, 1, 1))[0]:
@@ -39,7 +39,7 @@ def main() -> None:
         else:
             return  # the process whose runs these were has ended
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    sender.serve(Connection(descriptor))
+    session.serve(Connection(descriptor))
     os._exit(0)  # likewise: to take apart what is imported costs more than most runs write
 
 

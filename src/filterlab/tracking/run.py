@@ -1,6 +1,6 @@
 """Run: the handle by which stages log to MLflow, through a spool on the local disk.
 
-What is logged is a record in the spool (spool.py); a process of its own sends it to the store (sender.py). It imports mlflow
+What is logged is a record in the spool (spool.py); a process of its own sends it to the store (session.py). It imports mlflow
 (seconds) while the stage imports torch, keeps the store's latency and its outages out of the training, and outlives its stage
 by a moment: where the stage is killed outright, it still ends the run as KILLED.
 """

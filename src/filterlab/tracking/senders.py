@@ -93,7 +93,7 @@ class Asked:
     """A process with MLflow's client of a store, which answers what it is asked.
 
     Args:
-        spool: the folder that it sends from, as sender.py says; None: it reads, as client.py says.
+        spool: the folder that it sends from, as session.py says; None: it reads, as client.py says.
     """
 
     def __init__(self, store: Store, settings: Settings, *, spool: Path | None = None):

@@ -78,7 +78,8 @@ def sync(paths: Sequence[Path], settings: Settings, *, home: Path | None, to: st
 def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: dict[Path, str]) -> UserError | None:
     """Send one, and print what came of it where that is news. Gives why it could not be sent."""
     from filterlab.tracking import client
-    from filterlab.tracking.sender import Sender, mark_killed
+    from filterlab.tracking.sender import Sender
+    from filterlab.tracking.session import mark_killed
 
     fault: UserError | None = None
     try:
