@@ -15,6 +15,7 @@ from filterlab.errors import DataError
 from filterlab.files import replacing
 
 CARD = "card.json"
+Scale = float | list[float]  # of all channels, or one a channel
 LABELS = [np.uint8, np.uint16]
 PIECE = 1 << 26  # bytes of images that are held at a time
 MAPPED = 1 << 28  # bytes of a file from which on it is mapped: batches are read from it, and the system keeps what memory allows
@@ -52,8 +53,8 @@ class Card:
     height: int
     width: int
     counts: dict[str, int]
-    mean: float | list[float]
-    std: float | list[float]
+    mean: Scale
+    std: Scale
     digest: str
     made_from: str
     notes: dict[str, int] = dataclasses.field(default_factory=dict)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from filterlab.config import schema
 from filterlab.data import arrays, formats, published
-from filterlab.data.arrays import Card, LabelledImages, digest
+from filterlab.data.arrays import Card, LabelledImages, Scale, digest
 from filterlab.data.split import split, subset
 from filterlab.errors import DataError
 
@@ -41,26 +42,31 @@ def prepare(data: schema.Data, *, raw: Path) -> Prepared:
     validation = LabelledImages(images=whole.images[taken[validates]], labels=labels[validates])
     mean, std = pixel_statistics(train.images)
 
-    def card(parts: dict[str, LabelledImages]) -> Card:
-        return Card(
-            name=data.name,
-            classes=list(data.classes),
-            channels=data.channels,
-            height=data.height,
-            width=data.width,
-            counts={name: len(part) for name, part in parts.items()},
-            mean=mean,
-            std=std,
-            digest=digest(parts),
-            made_from=made_from(data),
-        )
-
     return Prepared(
         train=train,
         validation=validation,
         test=test,
-        train_card=card({"train": train, "validation": validation}),
-        test_card=card({"test": test}),
+        train_card=card_of(data, {"train": train, "validation": validation}, mean=mean, std=std),
+        test_card=card_of(data, {"test": test}, mean=mean, std=std),
+    )
+
+
+def card_of(
+    data: schema.Data, parts: Mapping[str, LabelledImages], *, mean: Scale, std: Scale, notes: Mapping[str, int] | None = None
+) -> Card:
+    """The card of prepared parts; mean and std are those of the training images, whichever parts these are."""
+    return Card(
+        name=data.name,
+        classes=list(data.classes),
+        channels=data.channels,
+        height=data.height,
+        width=data.width,
+        counts={name: len(part) for name, part in parts.items()},
+        mean=mean,
+        std=std,
+        digest=digest(parts),
+        made_from=made_from(data),
+        notes=dict(notes or {}),
     )
 
 

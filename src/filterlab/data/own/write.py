@@ -9,17 +9,17 @@ import numpy as np
 
 from filterlab.config import schema
 from filterlab.data import arrays
-from filterlab.data.arrays import Card, LabelledImages, digest
+from filterlab.data.arrays import LabelledImages, Scale
 from filterlab.data.own.collection import read_all
 from filterlab.data.own.division import divide
 from filterlab.data.own.picture import Shape
 from filterlab.data.own.sources import SOURCES
-from filterlab.data.prepare import made_from
+from filterlab.data.prepare import card_of
 from filterlab.data.progress import Progress
 from filterlab.files import blaming
 
 
-def statistics(images: np.ndarray) -> tuple[float | list[float], float | list[float]]:
+def statistics(images: np.ndarray) -> tuple[Scale, Scale]:
     """Mean and standard deviation of (N, C, H, W) uint8 / 255, in pieces: of gray images a number each, else one a channel.
 
     As `prepare.pixel_statistics`, from sums that are exact whole numbers.
@@ -69,17 +69,5 @@ def write(data: schema.Own, *, place: Path, processed: Path, scratch: Path, prog
         scratch.rmdir()
     mean, std = statistics(learned["train"].images)
     for target, parts in [("train", learned), ("test", tested)]:
-        card = Card(
-            name=data.name,
-            classes=list(data.classes),
-            channels=data.channels,
-            height=data.height,
-            width=data.width,
-            counts={part: len(images) for part, images in parts.items()},
-            mean=mean,
-            std=std,
-            digest=digest(parts),
-            made_from=made_from(data),
-            notes=division.notes,
-        )
+        card = card_of(data, parts, mean=mean, std=std, notes=division.notes)
         card.save(processed / target / arrays.CARD)
