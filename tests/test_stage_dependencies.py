@@ -32,7 +32,11 @@ OF_A_STAGE = {
     "train": {"filterlab.config": RESOLVED}
     | {f"filterlab.data.{name}": PREPARED for name in ("arrays", "idx", "prepare", "published", "ready", "split")},
     "evaluate": {"filterlab.config": RESOLVED, "filterlab.data.arrays": PREPARED},
-    "visualize": {"filterlab.config": RESOLVED, "filterlab.data.arrays": PREPARED},
+    "visualize": {
+        "filterlab.config": RESOLVED,
+        "filterlab.data.arrays": PREPARED,
+        "filterlab.data.progress": "what is printed",
+    },
     "report": {"filterlab.config": RESOLVED},
 }
 # What imports the first has the modules of the second, which are found, not imported by name.

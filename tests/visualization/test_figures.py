@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from filterlab.evaluation import metrics
-from filterlab.visualization import calibration, confusion, curves, filters, gallery, per_class
+from filterlab.visualization import calibration, confusion, curves, filters, gallery, per_class, strongest
 from filterlab.visualization.style import spaced
 
 SUBJECT = "fashion_mnist, conv_net"
@@ -52,13 +52,39 @@ def layer(*shape: int, image: tuple[int, int, int] = (1, 28, 28)) -> Figure:
     return filters.layer(weights(*shape), shape=image, names=names(10), name="conv1", subject=SUBJECT)
 
 
+def cut(*shape: int) -> np.ndarray:
+    found = DRAW.uniform(0, 255, shape).astype(np.float32)
+    found[:, :, :, :1] = np.nan  # beyond the border
+    return found
+
+
+def deeper(k: int, *shape: int, best: int = 9) -> Figure:
+    return strongest.draw_layer(cut(k, best, *shape), DRAW.random((k, best)), name="conv3", subject=SUBJECT)
+
+
+def first(k: int, channels: int, *side: int, maps: bool = True) -> Figure:
+    return strongest.draw_first_layer(
+        weights(k, channels, *side),
+        cut(k, 9, channels, *side),
+        image=DRAW.integers(0, 256, (channels, 20, 10), dtype=np.uint8),
+        maps=weights(k, 12, 6) if maps else None,
+        names=[] if maps else names(k),
+        name="conv1",
+        subject=SUBJECT,
+    )
+
+
 CASES: dict[str, Callable[[], Figure]] = {
     "one filter": lambda: layer(1, 1, 3, 3),
     "many filters": lambda: layer(200, 1, 5, 5),
     "large filters": lambda: layer(8, 1, 16, 16),
     "colored": lambda: layer(16, 3, 5, 5),
-    "higher": lambda: layer(64, 32, 3, 3),
-    "1x1": lambda: layer(4, 8, 1, 1),
+    "patches": lambda: deeper(70, 1, 9, 9),
+    "colored patches": lambda: deeper(3, 3, 20, 30),
+    "few patches": lambda: deeper(9, 1, 1, 7, best=2),
+    "first layer": lambda: first(40, 1, 5, 5),
+    "colored first layer": lambda: first(5, 3, 7, 3),
+    "units": lambda: first(10, 1, 20, 10, maps=False),
     "dead": lambda: filters.layer(np.zeros((4, 1, 3, 3), np.float32), shape=(1, 28, 28), names=[], name="conv1", subject=SUBJECT),
     "softmax": lambda: layer(10, 784),
     "mlp": lambda: layer(256, 784),
@@ -148,6 +174,11 @@ def test_filters_share_one_scale_symmetric_about_zero() -> None:
 
 def test_strongest_are_chosen_by_norm_and_kept_in_order() -> None:
     assert filters.strongest(np.array([[1.0], [-5.0], [2.0], [5.0]]), limit=3).tolist() == [1, 2, 3]
+
+
+def test_what_lies_beyond_the_image_has_a_colour_of_its_own() -> None:
+    patch = np.array([[[[np.nan, 0.0, 255.0]]]], np.float32)
+    np.testing.assert_array_equal(strongest.shaded(patch)[0, 0], [strongest.OUTSIDE, [0, 0, 0], [1, 1, 1]])
 
 
 def test_spaced_keeps_both_ends() -> None:

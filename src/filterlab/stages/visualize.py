@@ -1,17 +1,21 @@
 """Draw what the network has learned and how: from training and validation images only."""
 
-from collections.abc import Callable, Iterator
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from filterlab import files
 from filterlab.config import resolved
-from filterlab.data import arrays
+from filterlab.data import arrays, progress
 from filterlab.data.arrays import LabelledImages
+from filterlab.models.plan import Model, Plan
 from filterlab.runs import logging
 from filterlab.training import curves
 
@@ -19,8 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from filterlab.models.predictor import Predictor
+    from filterlab.visualization.patches import Strongest
+    from filterlab.visualization.receptive import Window
 
 FOLDERS = ["training", "filters", "feature_maps"]  # in results/figures/, which DVC keeps
+NUMBERS = Path("results/views.json")
 IMAGES = 10  # drawn on their way through the network at most, one a class
 Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, below one of FOLDERS
 
@@ -35,6 +42,7 @@ class Trained:
         subject: for the figures' titles.
     """
 
+    model: Model
     predictor: "Predictor"
     train: LabelledImages
     validation: LabelledImages
@@ -49,9 +57,40 @@ class Trained:
 
         return style.drawable(self.predictor.classes)
 
+    @cached_property
+    def plan(self) -> Plan:
+        return self.model.plan(classes=len(self.predictor.classes))
+
+    @cached_property
+    def layers(self) -> dict[str, str]:
+        """The layers whose channels are looked at, and where each one's answer is read: all convolutions or, where there is
+        none, the first dense layer.
+        """
+        from filterlab.visualization import patches
+
+        dense = (layer.name for layer in self.plan.layers if layer.kind == "dense")
+        return patches.answers(self.plan) or {(name := next(dense)): name}
+
+    @cached_property
+    def windows(self) -> "dict[str, Window]":
+        """What a unit of each layer sees; of a dense layer, the whole image."""
+        from filterlab.visualization import receptive
+
+        _, height, width = self.predictor.shape
+        whole = (receptive.Span(size=height), receptive.Span(size=width))
+        return dict.fromkeys(self.layers, whole) | receptive.windows(self.plan)
+
+    @cached_property
+    def strongest(self) -> "dict[str, Strongest]":
+        """Of each of `layers` the training images that its channels answer most."""
+        from filterlab.visualization import patches
+
+        found = patches.strongest_of(self.predictor, self.train.images, self.layers.values())
+        return {name: found[read] for name, read in self.layers.items()}
+
 
 def run(root: Path) -> None:
-    """Write results/figures/filters/, feature_maps/ and training/; add them to the run.
+    """Write results/views.json and, in results/figures/, the FOLDERS; add them to the run.
 
     Raises UserError: the model, the data or the curves are missing or damaged, or a figure has a key that it can't have.
     """
@@ -63,6 +102,7 @@ def run(root: Path) -> None:
         _, parts = arrays.load(root / "data/processed/train")
         predictor = artifact.load(root / "models")
         trained = Trained(
+            model=config.model,
             predictor=predictor,
             train=parts["train"],
             validation=parts["validation"],
@@ -70,13 +110,31 @@ def run(root: Path) -> None:
             first_layers=folder.first_layers(root / "models"),
             subject=f"{predictor.data_name}, {config.model.name}",
         )
-        drawn = png.collect(FIGURES, trained, folders=FOLDERS)
-        if not any(key.startswith("feature_maps/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
-            files.write(root / "results/figures/feature_maps/none.txt", f"{config.model.name} has no convolutions: no maps\n")
+        seconds: dict[str, float] = {}
+        with progress.on(sys.stderr, counting="views") as bar:
+            bar.started("views", done=0, total=len(FIGURES) + len(MEASURED))
+            drawn = png.collect(timed(FIGURES, seconds, bar), trained, folders=FOLDERS)
+            numbers = {name: view(trained) for name, view in zip(MEASURED, timed(MEASURED.values(), seconds, bar), strict=True)}
+        print("views: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()))
+        for name in FOLDERS:
+            if not any(key.startswith(f"{name}/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
+                files.write(root / f"results/figures/{name}/none.txt", f"{config.model.name} has none: see {NUMBERS.name}\n")
+        files.write(root / NUMBERS, json.dumps(numbers, indent=2) + "\n")
         for key, path in png.write_all(drawn, root / "results/figures").items():
             record.log_image(key, path)
         for name in FOLDERS:
             record.log_artifact(root / "results/figures" / name, folder="figures")
+        record.log_artifact(root / NUMBERS)
+
+
+def timed(views: Iterable[Callable], seconds: dict[str, float], bar: progress.Progress) -> Iterator[Callable]:
+    """The views one by one; how long each took, drawing included, is put into `seconds` by its name."""
+    for view in views:
+        begun = time.perf_counter()
+        yield view
+        name = view.__name__
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begun
+        bar.advanced(1)
 
 
 def examples(trained: Trained) -> Drawn:
@@ -93,24 +151,45 @@ def learning_curves(trained: Trained) -> Drawn:
 
 
 def filters(trained: Trained) -> Drawn:
-    """Every convolution's weights or, where there is none, the first dense layer's; then the first layer's by epoch."""
-    from torch import nn
+    """Each layer's filters beside what they answer most; then the first layer's weights by epoch."""
+    import torch
 
-    from filterlab.visualization import filters
+    from filterlab.visualization import filters, patches, strongest
 
     predictor, history, subject = trained.predictor, trained.first_layers, trained.subject
-    chosen = int(trained.curves["epoch"][trained.curves["chosen"].index(1)])
-    modules = list(predictor.network.named_modules())
-    layers = [named for named in modules if isinstance(named[1], nn.Conv2d)]
-    if not layers:
-        layers = [named for named in modules if isinstance(named[1], nn.Linear)][:1]
-    for number, (name, module) in enumerate(layers, start=1):
-        title = f"{name} (convolution {number} of {len(layers)})" if len(layers) > 1 else name
-        weights = module.get_parameter("weight").detach().numpy()
-        drawn = filters.layer(weights, shape=predictor.shape, names=trained.drawable, name=title, subject=subject)
-        yield f"filters/{name}", drawn
+    first, *deeper = trained.layers
+    image = typical(trained.validation)
+    weights = predictor.network.get_submodule(first).get_parameter("weight").detach().numpy()
+    maps = None
+    if weights.ndim == 4:
+        with patches.recorded(predictor, [read := trained.layers[first]]) as outputs, torch.inference_mode():
+            predictor(torch.from_numpy(image[None]))
+        maps = outputs[read][0].numpy()
+    cut = {name: patches.crop(trained.train.images, trained.strongest[name], trained.windows[name]) for name in trained.layers}
+    yield (
+        f"filters/{first}",
+        strongest.draw_first_layer(
+            weights if weights.ndim == 4 else weights.reshape(-1, *predictor.shape),
+            cut[first],
+            image=image,
+            maps=maps,
+            names=trained.drawable if len(weights) == len(trained.drawable) and maps is None else [],
+            name=first,
+            subject=subject,
+        ),
+    )
+    for name in deeper:
+        activations = trained.strongest[name].activations
+        yield f"filters/{name}", strongest.draw_layer(cut[name], activations, name=name, subject=subject)
     by_epoch = history if history.ndim == 5 else history.reshape(*history.shape[:2], *predictor.shape)
-    yield "filters/by_epoch", filters.by_epoch(by_epoch, name=layers[0][0], chosen=chosen, subject=subject)
+    chosen = int(trained.curves["epoch"][trained.curves["chosen"].index(1)])
+    yield "filters/by_epoch", filters.by_epoch(by_epoch, name=first, chosen=chosen, subject=subject)
+
+
+def typical(images: LabelledImages) -> np.ndarray:
+    """The first image of the middle one of the classes that there are."""
+    present = np.unique(images.labels)
+    return images.images[np.flatnonzero(images.labels == present[len(present) // 2])[0]]
 
 
 def maps(trained: Trained) -> Drawn:
@@ -132,4 +211,17 @@ def maps(trained: Trained) -> Drawn:
         yield f"feature_maps/class_{k}", drawn
 
 
+def patches_measured(trained: Trained) -> dict[str, Any]:
+    """silent: channels that answer no training image with more than 0."""
+    return {
+        name: {
+            "sees": [span.size for span in trained.windows[name]],
+            "channels": len(found.activations),
+            "silent": int((found.activations[:, 0] <= 0).sum()),
+        }
+        for name, found in trained.strongest.items()
+    }
+
+
 FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps]
+MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {"patches": patches_measured}

@@ -1,4 +1,4 @@
-"""A layer's weights as pictures: convolutions as mosaics, dense layers as templates; the first layer by epoch."""
+"""The first layer's weights as pictures: filters as mosaics, dense units as templates; and by epoch."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,18 +39,16 @@ def _size(laid: Mosaic, tile: float) -> tuple[float, float]:
 
 
 def layer(weights: Weights, *, shape: tuple[int, int, int], names: list[str], name: str, subject: str) -> Figure:
-    """Figure of a layer's weights: a convolution's as a mosaic of its filters, a dense layer's on the image as templates.
+    """Figure of the first layer's weights: a convolution's as a mosaic of its filters, a dense layer's as templates.
 
-    weights: (K, C, H, W) of a convolution, (K, D) of a dense layer
+    weights: (K, C, H, W) of a convolution on 1 or 3 channels, (K, D) of a dense layer
     shape: (C, H, W) of an image, with C * H * W = D; names: of the K units, shown where there are at most 10.
     """
     if weights.ndim == 2:
         return templates(weights.reshape(-1, *shape), names=names, name=name, subject=subject)
     if weights.shape[1] == 1:
         return single_channel(weights[:, 0], name=name, subject=subject)
-    if weights.shape[1] == shape[0] == 3:
-        return colored(weights, name=name, subject=subject)
-    return slices(weights, name=name, subject=subject)
+    return colored(weights, name=name, subject=subject)
 
 
 def single_channel(weights: Weights, *, name: str, subject: str) -> Figure:
@@ -114,32 +112,6 @@ def colored(weights: Weights, *, name: str, subject: str) -> Figure:
     bar = min(height, 3.5)
     right = MARGIN + 0.3 + len(halves) * step - gap
     color_scale(figure, image, left=right, bottom=MARGIN + height - bar, height=bar, label="weight")
-    return figure
-
-
-def slices(weights: Weights, *, name: str, subject: str) -> Figure:
-    """Mosaic of the filters of a convolution on several channels: a row a filter, a column an input channel.
-
-    weights: (K, C, H, W); at most 16 of each are shown, those with the largest weights, because a mean over channels would cancel
-        what a filter combines
-    """
-    filters = strongest(weights, limit=16)
-    channels = strongest(weights.swapaxes(0, 1), limit=16)
-    shown = weights[filters][:, channels]
-    laid = mosaic(shown.reshape(-1, *weights.shape[2:]), columns=len(channels))
-    width, height = _size(laid, 0.4)
-    n, c, *side = weights.shape
-    figure = sheet(
-        f"Filters of {name}: {n} of {size(*side)} pixels, on {c} channels",
-        caption=f"{subject}. Shown: {_chosen(len(filters), n, 'filters')}, {_chosen(len(channels), c, 'input channels')}",
-        width=width + 2 * MARGIN + 1.7,
-        height=height + 2 * MARGIN + 0.25,
-    )
-    axes = _place(figure, laid, weights=shown, left=MARGIN + 0.5, bottom=MARGIN + 0.5, width=width, height=height)
-    axes.set_xticks(laid.column_centers, [str(channel) for channel in channels], fontsize=9)
-    axes.set_yticks(laid.row_centers, [str(index) for index in filters], fontsize=9)
-    axes.set_xlabel("input channel", fontsize=11, color=INK)
-    axes.set_ylabel("filter", fontsize=11, color=INK)
     return figure
 
 
