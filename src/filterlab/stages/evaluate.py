@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterlab import tables
-from filterlab.config import resolved
+from filterlab.config import resolved, schema
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import results
 from filterlab.runs import logging
+from filterlab.tracking import NullRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,28 +41,33 @@ def run(root: Path) -> None:
     """
     config = resolved.load(root)
     with logging.resumed(config, root) as record:
-        from filterlab.evaluation.predict import predict
-        from filterlab.evaluation.summary import evaluate
-        from filterlab.models import artifact
-        from filterlab.visualization import png
+        add(config, record, data=root / "data/processed", out=root)
 
-        card, parts = arrays.load(root / "data/processed/test")
-        test = parts["test"]
-        predictor = artifact.load(root / "models")
-        logits = predict(predictor, test.images)
-        evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
-        numbers = evaluation.numbers()
-        tested = Tested(evaluation, test, subject=f"{predictor.data_name} test set, {config.model.name}")
-        drawn = png.collect(FIGURES, tested, folders=["evaluation"])
-        write(evaluation, numbers, root)
-        pictures = png.write_all(drawn, root / "results/figures")
 
-        logging.log_dataset(record, config, card, context="evaluation")
-        record.log_metrics(logging.test_metrics(numbers))
-        for key, path in pictures.items():
-            record.log_image(key, path)
-        for path in [root / "results/metrics.json", *sorted((root / "results/evaluation").iterdir())]:
-            record.log_artifact(path, folder="evaluation")
+def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> None:
+    """The same for any run: `out` holds its models/ and gets its results/, `data` holds test/. Raises UserError as `run` does."""
+    from filterlab.evaluation.predict import predict
+    from filterlab.evaluation.summary import evaluate
+    from filterlab.models import artifact
+    from filterlab.visualization import png
+
+    card, parts = arrays.load(data / "test")
+    test = parts["test"]
+    predictor = artifact.load(out / "models")
+    logits = predict(predictor, test.images)
+    evaluation = evaluate(logits, test.labels, classes=predictor.classes, data_name=predictor.data_name)
+    numbers = evaluation.numbers()
+    tested = Tested(evaluation, test, subject=f"{predictor.data_name} test set, {config.model.name}")
+    drawn = png.collect(FIGURES, tested, folders=["evaluation"])
+    write(evaluation, numbers, out)
+    pictures = png.write_all(drawn, out / "results/figures")
+
+    logging.log_dataset(record, config, card, context="evaluation")
+    record.log_metrics(logging.test_metrics(numbers))
+    for key, path in pictures.items():
+        record.log_image(key, path)
+    for path in [out / "results/metrics.json", *sorted((out / "results/evaluation").iterdir())]:
+        record.log_artifact(path, folder="evaluation")
 
 
 def write(evaluation: "Evaluation", numbers: Mapping[str, Any], root: Path) -> None:

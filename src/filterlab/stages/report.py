@@ -9,6 +9,7 @@ from filterlab.evaluation import results
 from filterlab.models import shapes
 from filterlab.pages import page
 from filterlab.runs import logging
+from filterlab.tracking import NullRun
 from filterlab.training import curves
 
 MAKER = "dvc repro report"  # makes what the report needs, too
@@ -22,29 +23,34 @@ def run(root: Path) -> None:
     """
     config = resolved.load(root)
     with logging.resumed(config, root) as record:
-        path = root / "results/report.html"
-        files.write(path, render(config, root))
-        record.log_artifact(path)
+        add(config, record, out=root)
 
 
-def render(config: schema.Config, root: Path) -> str:
+def add(config: schema.Config, record: NullRun, *, out: Path) -> None:
+    """The same for any run: `out` holds its models/ and results/. Raises DataError as `run` does."""
+    path = out / "results/report.html"
+    files.write(path, render(config, out))
+    record.log_artifact(path)
+
+
+def render(config: schema.Config, out: Path) -> str:
     """The page; the same text for the same results."""
     data = config.data
-    table = curves.read(root)
+    table = curves.read(out)
     kept = table["chosen"].index(1)
     layers = shapes.layers(config.model, channels=data.channels, height=data.height, width=data.width, classes=len(data.classes))
     return page.render(
         "report.html.jinja",
         config=config,
-        resolved=page.read(root / resolved.RESOLVED, maker=MAKER),
-        metrics=results.metrics(root),
-        per_class=results.per_class(root),
+        resolved=page.read(out / resolved.RESOLVED, maker=MAKER),
+        metrics=results.metrics(out),
+        per_class=results.per_class(out),
         numbered=numbered(data.classes),
         epochs=len(table["epoch"]),
         kept={name: column[kept] for name, column in table.items()},
         layers=layers,
         parameters=shapes.parameter_count(layers),
-        figures=figures(root / "results/figures", layers),
+        figures=figures(out / "results/figures", layers),
     )
 
 

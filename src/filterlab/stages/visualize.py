@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from filterlab import files
-from filterlab.config import resolved
+from filterlab.config import resolved, schema
 from filterlab.data import arrays, progress
 from filterlab.data.arrays import LabelledImages
 from filterlab.models.plan import Model, Plan
 from filterlab.runs import logging
+from filterlab.tracking import NullRun
 from filterlab.training import curves
 
 if TYPE_CHECKING:
@@ -96,35 +97,43 @@ def run(root: Path) -> None:
     """
     config = resolved.load(root)
     with logging.resumed(config, root) as record:
-        from filterlab.models import artifact, folder
-        from filterlab.visualization import png
+        add(config, record, data=root / "data/processed", out=root)
 
-        _, parts = arrays.load(root / "data/processed/train")
-        predictor = artifact.load(root / "models")
-        trained = Trained(
-            model=config.model,
-            predictor=predictor,
-            train=parts["train"],
-            validation=parts["validation"],
-            curves=curves.read(root),
-            first_layers=folder.first_layers(root / "models"),
-            subject=f"{predictor.data_name}, {config.model.name}",
-        )
-        seconds: dict[str, float] = {}
-        with progress.on(sys.stderr, counting="views") as bar:
-            bar.started("views", done=0, total=len(FIGURES) + len(MEASURED))
-            drawn = png.collect(timed(FIGURES, seconds, bar), trained, folders=FOLDERS)
-            numbers = {name: view(trained) for name, view in zip(MEASURED, timed(MEASURED.values(), seconds, bar), strict=True)}
-        print("views: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()))
-        for name in FOLDERS:
-            if not any(key.startswith(f"{name}/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
-                files.write(root / f"results/figures/{name}/none.txt", f"{config.model.name} has none: see {NUMBERS.name}\n")
-        files.write(root / NUMBERS, json.dumps(numbers, indent=2) + "\n")
-        for key, path in png.write_all(drawn, root / "results/figures").items():
-            record.log_image(key, path)
-        for name in FOLDERS:
-            record.log_artifact(root / "results/figures" / name, folder="figures")
-        record.log_artifact(root / NUMBERS)
+
+def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> None:
+    """The same for any run: `out` holds its models/ and results/curves.csv, and gets the views; `data` holds train/.
+
+    Raises UserError as `run` does.
+    """
+    from filterlab.models import artifact, folder
+    from filterlab.visualization import png
+
+    _, parts = arrays.load(data / "train")
+    predictor = artifact.load(out / "models")
+    trained = Trained(
+        model=config.model,
+        predictor=predictor,
+        train=parts["train"],
+        validation=parts["validation"],
+        curves=curves.read(out),
+        first_layers=folder.first_layers(out / "models"),
+        subject=f"{predictor.data_name}, {config.model.name}",
+    )
+    seconds: dict[str, float] = {}
+    with progress.on(sys.stderr, counting="views") as bar:
+        bar.started("views", done=0, total=len(FIGURES) + len(MEASURED))
+        drawn = png.collect(timed(FIGURES, seconds, bar), trained, folders=FOLDERS)
+        numbers = {name: view(trained) for name, view in zip(MEASURED, timed(MEASURED.values(), seconds, bar), strict=True)}
+    print("views: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()))
+    for name in FOLDERS:
+        if not any(key.startswith(f"{name}/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
+            files.write(out / f"results/figures/{name}/none.txt", f"{config.model.name} has none: see {NUMBERS.name}\n")
+    files.write(out / NUMBERS, json.dumps(numbers, indent=2) + "\n")
+    for key, path in png.write_all(drawn, out / "results/figures").items():
+        record.log_image(key, path)
+    for name in FOLDERS:
+        record.log_artifact(out / "results/figures" / name, folder="figures")
+    record.log_artifact(out / NUMBERS)
 
 
 def timed(views: Iterable[Callable], seconds: dict[str, float], bar: progress.Progress) -> Iterator[Callable]:
