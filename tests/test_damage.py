@@ -109,7 +109,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     models = folder_md5(root / "models")
     seal.write(root / facts.RUN, {"run_id": "a1" * 16, "models": models, "seconds": 1.25})
     numbers = dict.fromkeys(results.SHOWN, 0.9375) | {"data": "mnist", "macro": {"f1": 0.5}}
-    results.write_measured(root, numbers, by_class=[["0", 0.5, 0.25, 0.75, 7], ["1", 0.5, 1.0, 0.75, 9]])
+    results.write_measured(root, numbers, by_class=[["0", 0.5, 0.25, 0.75, 7], ["1", 0.5, 1.0, 0.75, 9]], mistakes={})
     (root / "dvc.lock").write_text(LOCK.replace("{md5}", models))
     files.write(root / resolved.RESOLVED, resolved.dump(config))
 

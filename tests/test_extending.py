@@ -40,7 +40,7 @@ schedule: linear
 trainer: cpu
 override: {trainer: {max_epochs: 2, batch_size: 8, threads: 1}, tracking: {system_metrics: false}}
 """
-STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report", "count"]
+STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "play", "report", "count"]
 # In a process that has Hydra already, which brings a plugin whose assertions pytest would write anew.
 QUIETLY = ["-q", "-rA", "-p", "no:xdist", "-p", "no:cacheprovider", "-W", "ignore:Module already imported so cannot be rewritten"]
 

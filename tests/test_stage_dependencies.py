@@ -37,6 +37,7 @@ OF_A_STAGE = {
         "filterlab.data.arrays": PREPARED,
         "filterlab.data.progress": "what is printed",
     },
+    "play": {"filterlab.config": RESOLVED, "filterlab.data.arrays": PREPARED},
     "report": {"filterlab.config": RESOLVED},
 }
 # What imports the first has the modules of the second, which are found, not imported by name.

@@ -225,7 +225,7 @@ def finished(tmp_path: Path) -> Path:
     """A root with results of run abc."""
     (tmp_path / "results").mkdir()
     metrics = {"data": "digits", "examples": 1360, "accuracy": 0.98125, "accuracy_low": 0.95, "accuracy_high": 0.99}
-    results.write_measured(tmp_path, dict.fromkeys(results.SHOWN, 0) | metrics, by_class=[])
+    results.write_measured(tmp_path, dict.fromkeys(results.SHOWN, 0) | metrics, by_class=[], mistakes={})
     trained(tmp_path, "abc")
     return tmp_path
 

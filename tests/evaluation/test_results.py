@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import HashFileDB
@@ -19,7 +20,7 @@ MEASURED = dict.fromkeys(results.SHOWN, 0.5) | {"data": "nøise", "macro": {"f1"
 
 
 def measure(root: Path, numbers: dict[str, Any] = MEASURED) -> None:
-    results.write_measured(root, numbers, by_class=[["a", 0.5, 1.0, 0.75, 7]])
+    results.write_measured(root, numbers, by_class=[["a", 0.5, 1.0, 0.75, 7]], mistakes={"places": np.arange(3)})
 
 
 def test_read_back(tmp_path: Path) -> None:
@@ -49,7 +50,11 @@ def test_damage_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     with pytest.raises(DataError, match=rf"results/run\.json is damaged: {said}.*; remove it, and the run is found"):
         facts.run_id(tmp_path)
     measure(tmp_path)
-    for file, read in [(results.METRICS, results.metrics), (results.PER_CLASS, results.per_class)]:
+    for file, read in [
+        (results.METRICS, results.metrics),
+        (results.PER_CLASS, results.per_class),
+        (results.MISTAKES, results.mistakes),
+    ]:
         (tmp_path / file).write_bytes(content)
         with pytest.raises(DataError, match=rf"{file} is damaged, or .*; `dvc repro evaluate` makes it anew"):
             read(tmp_path)

@@ -136,6 +136,6 @@ def test_other_defaults_change_no_training(tmp_path: Path) -> None:
 def test_dvc_reads_it_and_the_main_pipeline_does_without() -> None:
     asked = [sys.executable, "-m", "dvc", "stage", "list", "--name-only"]
     main = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    assert main == ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report"]
+    assert main == ["compose", "download", "preprocess", "train", "evaluate", "visualize", "play", "report"]
     whole = subprocess.run([*asked, "lecture/dvc.yaml"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert [name.rpartition(":")[2] for name in whole] == list(STAGES)

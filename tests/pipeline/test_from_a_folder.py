@@ -24,7 +24,7 @@ override:
   trainer: {max_epochs: 2, batch_size: 8}
   tracking: {system_metrics: false}
 """
-STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report"]
+STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "play", "report"]
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from filterlab.data import arrays
 from filterlab.models import artifact
 
 ROOT = Path(__file__).parents[2]
-STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "report"]
-AFTER_TRAINING = ["train", "evaluate", "visualize", "report"]
+STAGES = ["compose", "download", "preprocess", "train", "evaluate", "visualize", "play", "report"]
+AFTER_TRAINING = ["train", "evaluate", "visualize", "play", "report"]
 DATA_SETS = """
     select input_tags.value, datasets.name, datasets.digest
     from inputs join datasets on source_id = dataset_uuid join input_tags using (input_uuid) order by 1
@@ -46,6 +46,7 @@ def test_results_are_there(project: Any) -> None:
     assert metrics["errors"] == round(10_000 * (1 - metrics["accuracy"]))
     assert 0.3 < metrics["accuracy"] < 1, "540 images teach something, and not everything"
     assert (project.root / "results/report.html").stat().st_size > 100_000
+    assert 100_000 < (project.root / "results/play.html").stat().st_size < 15e6
     with sqlite3.connect(project.root / "mlflow.db") as store:
         logged = dict(store.execute("select key, value from latest_metrics"))
         data = store.execute(DATA_SETS).fetchall()
@@ -140,7 +141,7 @@ def test_other_images_of_the_same_data_are_not_downloaded_again(project: Any) ->
 def test_a_value_in_conf_reruns_what_uses_it(project: Any) -> None:
     project.edit("conf/optimizer/adam.yaml", "lr: 1.0e-3", "lr: 2.0e-3")
     assert project.ran(project.run("dvc", "repro", "evaluate")) == ["compose", "train", "evaluate"]
-    assert list(json.loads(project.run("dvc", "status", "--json"))) == ["visualize", "report"], "they show other weights"
+    assert list(json.loads(project.run("dvc", "status", "--json"))) == ["visualize", "play", "report"], "they show other weights"
     assert len(runs(project)) == 2
 
 

@@ -23,7 +23,7 @@ from filterlab.errors import DataError, UserError
 from filterlab.evaluation import summary
 from filterlab.models import artifact, registry
 from filterlab.repository import folder_md5
-from filterlab.stages import evaluate, report, visualize
+from filterlab.stages import evaluate, play, report, visualize
 
 CONF = Path(__file__).parents[2] / "conf"
 NETWORKS = {
@@ -65,7 +65,7 @@ def make(root: Path, overrides: list[str], *, conf: Path = CONF) -> schema.Confi
 
 
 def run(root: Path) -> dict[str, bytes]:
-    for stage in (evaluate, visualize, report):
+    for stage in (evaluate, visualize, play, report):
         stage.run(root)
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "results").rglob("*")) if path.is_file()}
 
@@ -90,7 +90,7 @@ def test_every_architecture(name: str, tmp_path: Path) -> None:
     written = run(tmp_path)
     page = written["results/report.html"].decode()
     links = Links(page)
-    assert all(link.startswith(("data:", "#")) for link in links.found), links.found
+    assert all(link.startswith(("data:", "#")) or link == "play.html" for link in links.found), links.found
     assert "script" not in links.tags and "@import" not in page and "url(" not in page
     pictures = [path for path in written if path.endswith(".png")]
     weights = [path for path in pictures if path.startswith("results/figures/filters/") and not path.endswith("/by_epoch.png")]
@@ -183,7 +183,7 @@ def test_a_model_of_another_configuration_is_not_shown_as_its_own(tmp_path: Path
     base = [word for word in ["data=fashion_mnist", *NETWORKS["softmax"]] if word.partition("=")[0] not in names]
     config = compose.compose(CONF, ["tracking=off", *base, *words])
     (tmp_path / resolved.RESOLVED).write_text(resolved.dump(config), encoding="utf-8")
-    for stage in (evaluate, visualize, report):
+    for stage in (evaluate, visualize, play, report):
         with pytest.raises(
             DataError, match=rf"^models/ holds another network than results/config.yaml says \({said}\): `dvc repro`"
         ):

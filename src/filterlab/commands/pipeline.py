@@ -130,6 +130,7 @@ def summary(root: Path) -> str:
         "data set": f"{metrics['data']}, {metrics['examples']:,} test images",
         "accuracy": f"{metrics['accuracy']:.2%}  (95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})",
         "report": "results/report.html",
+        "play": "results/play.html",
         "figures": "results/figures/",
         "model": "models/model.safetensors",
     }

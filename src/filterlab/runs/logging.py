@@ -77,7 +77,7 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     figures = root / "results/figures"
     for path in sorted(figures.rglob("*.png")):
         run.log_image(path.relative_to(figures).with_suffix("").as_posix(), path)
-    for path in [figures, root / "results/evaluation", root / "results/report.html"]:
+    for path in [figures, root / "results/evaluation", root / "results/report.html", root / "results/play.html"]:
         if path.exists():
             run.log_artifact(path, folder=path.name if path.is_dir() else "")
 

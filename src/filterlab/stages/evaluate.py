@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from filterlab import tables
 from filterlab.config import resolved, schema
 from filterlab.data import arrays
@@ -59,7 +61,7 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
     numbers = evaluation.numbers()
     tested = Tested(evaluation, test, subject=f"{predictor.data_name} test set, {config.model.name}")
     drawn = png.collect(FIGURES, tested, folders=["evaluation"])
-    write(evaluation, numbers, out)
+    write(evaluation, numbers, surest(evaluation, test), out)
     pictures = png.write_all(drawn, out / "results/figures")
 
     logging.log_dataset(record, config, card, context="evaluation")
@@ -70,11 +72,23 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
         record.log_artifact(path, folder="evaluation")
 
 
-def write(evaluation: "Evaluation", numbers: Mapping[str, Any], root: Path) -> None:
+def surest(evaluation: "Evaluation", test: LabelledImages) -> dict[str, np.ndarray]:
+    """The mistakes that are shown, for results.write_measured."""
+    places = evaluation.mistakes[:SHOWN]
+    return {
+        "images": np.ascontiguousarray(test.images[places]),
+        "labels": test.labels[places],
+        "predicted": evaluation.predicted[places],
+        "sure": evaluation.probabilities[places].max(axis=1),
+        "places": places,
+    }
+
+
+def write(evaluation: "Evaluation", numbers: Mapping[str, Any], mistakes: Mapping[str, np.ndarray], root: Path) -> None:
     classes, bins, scores = evaluation.classes, evaluation.reliability, evaluation.by_class
     measured = zip(*(column.tolist() for column in (scores.precision, scores.recall, scores.f1, scores.support)), strict=True)
     by_class = ([name, *without_nan(values)] for name, values in zip(classes, measured, strict=True))
-    results.write_measured(root, numbers, by_class=by_class)
+    results.write_measured(root, numbers, by_class=by_class, mistakes=mistakes)
     folder = root / results.PER_CLASS.parent
     pairs = zip(evaluation.labels.tolist(), evaluation.predicted.tolist(), strict=True)
     tables.write(

@@ -1,0 +1,118 @@
+"""The page in which a trained network runs: its plan and its weights, pictures to give it, and the scripts beside this file."""
+
+import base64
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from filterlab.models import shapes
+from filterlab.models.plan import Model
+from filterlab.pages import page
+
+SCRIPTS = ["picture", "engine", "maps", "inspector", "play"]  # after network.js, which the worker gets, too
+WEIGHTS = 10_000_000  # bytes of weights at most, for a page below 15 MB: base64 takes four thirds
+PICTURES = 1_000_000  # bytes of examples, of mistakes, and of the first layer by epoch, at most each
+EXAMPLES = 20
+LEARNED = ["weight", "bias", "running_mean", "running_var"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """images: (N, C, H, W) uint8; labels: (N,), what they are; notes: a line about each, e.g. where it is from."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    notes: list[str]
+
+    def first(self, n: int) -> "Pictures":
+        return Pictures(self.images[:n], self.labels[:n], self.notes[:n])
+
+
+def render(
+    model: Model,
+    weights: Mapping[str, np.ndarray],
+    *,
+    description: Mapping[str, Any],
+    examples: Pictures,
+    mistakes: Pictures,
+    epochs: np.ndarray | None = None,
+    chosen: int = 0,
+) -> str:
+    """The page, one file that asks for nothing else; the same text for the same network and pictures.
+
+    weights: float32 by their names in the torch network, e.g. conv1.weight; description: model.json's, of the data and the
+    scaling; epochs: (1 + epochs, *weight), the first layer's weight by epoch, and which of them is the network's: `chosen`.
+
+    Where the weights would make the file larger than 15 MB, they are rounded to 16 bits; where that is too much still, the page
+    says so and shows the layers alone. Raises ShapeError as `shapes.layers`.
+    """
+    data = description["data"]
+    size = {name: data[name] for name in ("channels", "height", "width")}
+    plan, sizes = shapes.plan_and_layers(model, **size, classes=len(data["classes"]))
+    learned = {name: array for name, array in sorted(weights.items()) if name.rpartition(".")[2] in LEARNED}
+    numbers = sum(array.size for array in learned.values())
+    kind = np.float32 if 4 * numbers <= WEIGHTS else np.float16
+    fits = numbers * np.dtype(kind).itemsize <= WEIGHTS
+    history = thinned(epochs, chosen) if epochs is not None and fits else []
+    content = {
+        "data": data["name"],
+        "model": model.name,
+        "classes": data["classes"],
+        **size,
+        "mean": np.atleast_1d(description["mean"]).tolist(),
+        "std": np.atleast_1d(description["std"]).tolist(),
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "settings": dict(layer.settings),
+                "inputs": list(layer.inputs),
+                "sees": shape.receptive_field,
+                "parameters": shape.parameters,
+            }
+            for layer, shape in zip(plan.layers, sizes, strict=True)
+        ],
+        "tensors": {name: packed(array, kind) for name, array in learned.items()} if fits else {},
+        "epochs": [{"epoch": epoch, "weight": packed(weight, kind)} for epoch, weight in history],
+        "chosen": chosen,
+        "examples": listed(examples, limit=EXAMPLES),
+        "mistakes": listed(mistakes, limit=len(mistakes.labels)),
+    }
+    folder = Path(__file__).parent
+    return page.render(
+        "play/play.html.jinja",
+        data=data["name"],
+        model=model.name,
+        parameters=shapes.parameter_count(sizes),
+        colored=data["channels"] == 3,
+        fits=fits,
+        content=json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        network=(folder / "network.js").read_text(encoding="utf-8"),
+        scripts=[(folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS],
+    )
+
+
+def packed(array: np.ndarray, kind: type[np.floating] | type[np.uint8]) -> dict[str, Any]:
+    """Numbers as the page reads them: little-endian, in base64."""
+    values = np.ascontiguousarray(array, dtype=np.dtype(kind).newbyteorder("<"))
+    return {"type": np.dtype(kind).name, "base64": base64.b64encode(values.tobytes()).decode("ascii")}
+
+
+def thinned(epochs: np.ndarray, chosen: int) -> list[tuple[int, np.ndarray]]:
+    """The first layer's weights by epoch: all, or as many as there is room for, evenly spaced, and the chosen among them."""
+    room = max(2, PICTURES // epochs[0].nbytes)
+    kept = {*np.linspace(0, len(epochs) - 1, min(room, len(epochs))).round().astype(int).tolist(), chosen}
+    return [(epoch, epochs[epoch]) for epoch in sorted(kept)]
+
+
+def listed(pictures: Pictures, *, limit: int) -> dict[str, Any]:
+    """As many of the pictures as there is room for, but one at least."""
+    if not len(pictures.labels):
+        return {"count": 0, "pixels": packed(pictures.images, np.uint8), "labels": [], "notes": []}
+    shown = pictures.first(min(limit, max(1, PICTURES // pictures.images[0].nbytes)))
+    labels = shown.labels.tolist()
+    return {"count": len(labels), "pixels": packed(shown.images, np.uint8), "labels": labels, "notes": shown.notes}

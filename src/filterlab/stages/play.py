@@ -1,0 +1,69 @@
+"""The page in which the trained network runs: draw into it, walk through it, change it."""
+
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from filterlab import files
+from filterlab.config import resolved, schema
+from filterlab.data import arrays
+from filterlab.data.arrays import LabelledImages
+from filterlab.evaluation import results
+from filterlab.models import folder
+from filterlab.pages import play
+from filterlab.pages.play import Pictures
+from filterlab.runs import logging
+from filterlab.tracking import NullRun
+from filterlab.training import curves
+
+
+def run(root: Path) -> None:
+    """Write results/play.html; add it to the run.
+
+    Raises DataError: the model, the data, the curves or what evaluate wrote are missing or damaged, or the page can't be written.
+    """
+    config = resolved.load(root)
+    with logging.resumed(config, root) as record:
+        add(config, record, data=root / "data/processed", out=root)
+
+
+def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> None:
+    """The same for any run: `out` holds its models/ and results/, `data` holds train/. Raises DataError as `run` does."""
+    path = out / "results/play.html"
+    files.write(path, render(config, data=data, out=out))
+    record.log_artifact(path)
+
+
+def render(config: schema.Config, *, data: Path, out: Path) -> str:
+    """The page; the same text for the same results."""
+    models = out / "models"
+    description, table = folder.describe(models), curves.read(out)
+    weights = safetensors.numpy.load(folder.read(models, folder.WEIGHTS, description))
+    _, parts = arrays.load(data / "train")
+    classes = description["data"]["classes"]
+    history = folder.first_layers(models)  # of a trial, the best epoch's alone
+    return play.render(
+        config.model,
+        weights,
+        description=description,
+        examples=examples(parts["validation"], classes=len(classes)),
+        mistakes=mistakes(out, classes),
+        epochs=history if len(history) > 1 else None,
+        chosen=int(table["epoch"][table["chosen"].index(1)]),
+    )
+
+
+def examples(validation: LabelledImages, *, classes: int) -> Pictures:
+    """The first validation images of each class, the classes in their order."""
+    each = max(1, play.EXAMPLES // classes)
+    places = np.concatenate([np.flatnonzero(validation.labels == k)[:each] for k in range(classes)])[: play.EXAMPLES]
+    return Pictures(validation.images[places], validation.labels[places], [f"validation image {place}" for place in places])
+
+
+def mistakes(out: Path, classes: list[str]) -> Pictures:
+    """The test images that the network was surest of and wrong about, as evaluate found them."""
+    found = results.mistakes(out)
+    said = zip(found["predicted"].tolist(), found["sure"].tolist(), found["places"].tolist(), strict=True)
+    notes = [f"test image {place}: it said {classes[k]}, {sure:.1%} sure" for k, sure, place in said]
+    return Pictures(found["images"], found["labels"], notes)
