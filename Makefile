@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup pipeline lecture test coverage lint bench faults pictures ui server clean lock
+.PHONY: help setup pipeline lecture notebook test coverage lint bench faults pictures ui server clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -52,6 +52,17 @@ pipeline: $(ready) ## set up, run dvc repro, say what came out
 
 lecture: $(ready) ## every topic of the lecture, on one page (40 minutes); QUICK=1: the small budget, 3 minutes
 	@if [ -n "$(QUICK)" ]; then filterlab lecture all --quick; else filterlab lecture stages && dvc repro lecture/dvc.yaml; fi
+
+# What the notebook's page needs is installed for those alone who open it. Theirs is a copy: Git keeps the one without outputs.
+notebook: $(ready) ## open the exercise as a notebook, on this machine alone; yours is notebooks/my_exercise.ipynb
+	@if ! [ .venv/.notebook -nt notebooks/requirements.lock ]; then
+		uv=$$(command -v uv || echo .venv/bin/uv)
+		$$uv pip install --python .venv/bin/python --require-hashes --quiet -r notebooks/requirements.lock
+		touch .venv/.notebook
+	fi
+	[ -e notebooks/my_exercise.ipynb ] || cp notebooks/exercise.ipynb notebooks/my_exercise.ipynb
+	jupyter lab --ServerApp.ip=127.0.0.1 --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+		--LabApp.extension_manager=readonly $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/my_exercise.ipynb
 
 # One thread a process: workers with two threads each would wait for one another on two cores. Four workers, because the tests
 # wait too, for servers, browsers and a cluster.
@@ -107,3 +118,5 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	@uv=$$(command -v uv || echo .venv/bin/uv)
 	$$uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet \
 		--all-extras --group dev pyproject.toml -o requirements.lock
+	$$uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet \
+		--group notebook -c requirements.lock -o notebooks/requirements.lock

@@ -33,6 +33,7 @@ def main() -> None:
         LOKY: "filterlab",
         SUBMITIT: "filterlab",
         "pytest": "filterlab",
+        "ipykernel_launcher": "filterlab",
     }
     server = elsewhere.get(module, "")
     if not server and (module or name).partition(".")[0] in ("filterlab", "mlflow", "dvc"):

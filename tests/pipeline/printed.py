@@ -32,6 +32,7 @@ NO_COMMANDS = {
     ],
     "docs/data.md": ["herbs/basil/1.jpg", "herbs/train/basil/1.jpg", "label,pixel0", "file,label"],
     "docs/cluster.md": ["hydra.launcher.max_num_timeout=3"],
+    "docs/python.md": ["from filterlab import lab"],
     "docs/server.md": ["import os\nfrom mlflow"],
 }
 # In running text these are names, by which no one is told to do something.
@@ -55,6 +56,7 @@ ELSEWHERE = {
         "make test": ".ci/run",
         "make lint": ".ci/run",
         "make lecture": "tests/lecture/test_whole.py",
+        "make notebook": "tests/test_notebook.py",
         "make ui": "tests/ui/test_mlflow_ui.py",
         "make pictures": "tests/ui/test_pictures.py",
         "source .venv/bin/activate": "tests/test_makefile.py",
@@ -85,6 +87,7 @@ ELSEWHERE = {
         "filterlab data add ../herbs --name herbs": "tests/pipeline/test_from_a_folder.py",
         "filterlab data show herbs": "tests/commands/test_data.py",
     },
+    "docs/python.md": {"make notebook": "tests/test_notebook.py"},
     "docs/reliability.md": {
         "make faults": ".ci/run",
         "filterlab sync": SYNC,

@@ -105,20 +105,10 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
 
     Raises UserError as `run` does.
     """
-    from filterlab.models import artifact, folder
     from filterlab.visualization import png
 
     _, parts = arrays.load(data / "train")
-    predictor = artifact.load(out / "models")
-    trained = Trained(
-        model=config.model,
-        predictor=predictor,
-        train=parts["train"],
-        validation=parts["validation"],
-        curves=curves.read(out),
-        first_layers=folder.first_layers(out / "models"),
-        subject=f"{predictor.data_name}, {config.model.name}",
-    )
+    trained = load(out, parts["train"], parts["validation"], model=config.model)
     seconds: dict[str, float] = {}
     with progress.on(sys.stderr, counting="views") as bar:
         bar.started("views", done=0, total=len(FIGURES) + len(MEASURED))
@@ -144,6 +134,22 @@ def timed(views: Iterable[Callable], seconds: dict[str, float], bar: progress.Pr
         name = view.__name__
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begun
         bar.advanced(1)
+
+
+def load(out: Path, train: LabelledImages, validation: LabelledImages, *, model: Model) -> Trained:
+    """The training whose models/ and results/curves.csv lie below `out`. Raises DataError: they are missing or damaged."""
+    from filterlab.models import artifact, folder
+
+    predictor = artifact.load(out / "models")
+    return Trained(
+        model=model,
+        predictor=predictor,
+        train=train,
+        validation=validation,
+        curves=curves.read(out),
+        first_layers=folder.first_layers(out / "models"),
+        subject=f"{predictor.data_name}, {model.name}",
+    )
 
 
 def examples(trained: Trained) -> Drawn:
