@@ -52,7 +52,8 @@ class LogFirstLayer(RunCallback):
         shape = (card.channels, card.height, card.width)
         subject = f"{config.data.name} {config.model.name} seed {config.seed}, epoch {epoch.number}"
         weights = epoch.first_layer.numpy()
-        png.write(filters.layer(weights, shape=shape, names=card.classes, name="the first layer", subject=subject), picture)
+        drawn = filters.layer(weights, shape=shape, names=card.classes, name="the first layer", subject=subject)
+        png.write(drawn, picture, small=self.training.trial)
         self.training.run.log_image("first_layer", picture, step=step)
 
 

@@ -70,7 +70,7 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
         run.log_metrics(metrics, step=epoch)
         if chosen:
             run.log_metrics({"best_epoch": epoch} | best(metrics))
-    example = arrays.load(root / "data/processed/train")[1]["train"].images[:2]
+    example = arrays.load(root / "data/processed/train")[1]["train"].images[:1]
     log_model(run, root, digests=folder.digests(root / "models"), example=example)
     if results.has_metrics(root):
         run.log_metrics(test_metrics(results.metrics(root)))
@@ -109,7 +109,7 @@ def log_outcome(
     if fitted.device == "cpu":
         run.set_tags({THREADS: fitted.threads})
     kept = {name: digest for name, digest in digests.items() if not (trial and name == folder.FIRST_LAYERS)}
-    log_model(run, out, digests=kept, example=example)
+    log_model(run, out, digests=kept, example=example, linked=trial)
     if not trial:
         run.log_artifact(out / curves.CURVES)
 
@@ -131,11 +131,15 @@ def test_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {f"test/{name.replace('.', '/')}": number for name, number in leaves(dict(metrics)) if not isinstance(number, str)}
 
 
-def log_model(run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], example: "np.ndarray") -> None:
+def log_model(
+    run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], example: "np.ndarray", linked: bool = False
+) -> None:
     """The network in out/models.
 
-    digests: SHA-256 (hex) by name of the files that the training wrote there. example: a few images (N, C, H, W) uint8, whose
-    answers make the signature.
+    Args:
+        digests: SHA-256 (hex) by name of the files that the training wrote there.
+        example: an image (1, C, H, W) uint8, whose answer makes the signature.
+        linked: see `NullRun.log_model`.
     """
     from importlib.metadata import version
 
@@ -144,7 +148,8 @@ def log_model(run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], e
     from filterlab.models import packed, pyfunc
 
     loader, code = packed.pack()
-    scaled = example.astype(np.float32) / np.float32(255)
+    # In sixteenths, which are short as text: MLflow writes it twice, and a pixel of float32 takes up to 20 characters.
+    scaled = np.round(example / 255 * 16).astype(np.float32) / np.float32(16)
     run.log_model(
         out / "models",
         digests=digests,
@@ -152,6 +157,7 @@ def log_model(run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], e
         code=code,
         example=scaled,
         output=pyfunc._load_pyfunc(str(out / "models")).predict(scaled),
+        linked=linked,
         requirements=[f"{package}=={version(package)}" for package in ("torch", "numpy", "safetensors", "omegaconf")],
     )
 

@@ -110,7 +110,7 @@ def train(
                 digests = write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled, trial=bool(parent))
                 if out == root:
                     record.set_tags({MODELS: folder_md5(out / "models")})
-                logging.log_outcome(record, fitted, out, digests=digests, example=training.images[:2], trial=bool(parent))
+                logging.log_outcome(record, fitted, out, digests=digests, example=training.images[:1], trial=bool(parent))
                 if provenance.tags(root)["filterlab.code"] != code:
                     record.set_tags({"filterlab.dirty": "true"})
                     print("NOTE: the code was edited while this training ran: its run is marked as dirty, and can't be promoted")

@@ -1,5 +1,6 @@
 """The MLflow model of a run: exactly one, with the weights that the run has trained, compared by digest."""
 
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Mapping
@@ -30,8 +31,11 @@ class LoggedModel:
         self.client, self.experiment, self.run_id, self.digests = client, experiment, run_id, digests
         self.tags = {f"{TAG}{name}": digest for name, digest in digests.items()}
 
-    def log(self, *, folder: str, loader: str, code: list[str], example: Any, output: Any, requirements: list[str]) -> None:
+    def log(self, **given: Any) -> None:
         """Log the model once: what an earlier attempt has begun is gone on with, and any other is deleted.
+
+        Args:
+            given: what `fill` takes.
 
         Raises:
             TrackingError: a file has not the digest that it should have.
@@ -47,14 +51,24 @@ class LoggedModel:
                 self.experiment, name="model", source_run_id=self.run_id, model_type="pyfunc", tags=self.tags
             )
         if mine.status != LoggedModelStatus.READY:
-            self.fill(mine, folder, loader, code, example, output, requirements)
+            self.fill(mine, **given)
         outputs = self.client.get_run(self.run_id).outputs
         if mine.model_id not in [output.model_id for output in outputs.model_outputs]:
             self.client.log_outputs(self.run_id, [LoggedModelOutput(mine.model_id, step=0)])
 
     def fill(
-        self, made: Any, folder: str, loader: str, code: list[str], example: Any, output: Any, requirements: list[str]
+        self,
+        made: Any,
+        *,
+        folder: str,
+        kept: Mapping[str, Path],
+        loader: str,
+        code: list[str],
+        example: Any,
+        output: Any,
+        requirements: list[str],
     ) -> None:
+        """kept: the spool's own files by name, which a store on the same disk gets as links."""
         # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
         try:
             with tempfile.TemporaryDirectory() as scratch:
@@ -74,8 +88,10 @@ class LoggedModel:
                 self.compare(local / data, f"the copy of {folder}")
                 self.client.log_model_artifacts(made.model_id, str(local))
             if made.artifact_location.startswith("file:"):
-                arrived = local_file_uri_to_path(made.artifact_location)
-                self.compare(Path(arrived) / data, f"what arrived in {arrived}")
+                arrived = Path(local_file_uri_to_path(made.artifact_location))
+                self.compare(arrived / data, f"what arrived in {arrived}")
+                for name, own in kept.items():
+                    link(own, arrived / data / name)
         except TrackingError:
             self.client.delete_logged_model(made.model_id)
             raise
@@ -102,3 +118,12 @@ class LoggedModel:
 
     def found(self) -> list[Any]:
         return list(self.client.search_logged_models([self.experiment], f"source_run_id = '{self.run_id}'"))
+
+
+def link(own: Path, copy: Path) -> None:
+    """Make a copy another name of the file itself, where both are on one disk."""
+    new = copy.with_name(f".{copy.name}")
+    new.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another disk, or one without links: it stays a copy
+        new.hardlink_to(own)
+        new.replace(copy)

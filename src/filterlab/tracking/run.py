@@ -73,6 +73,7 @@ class NullRun:
         example: "np.ndarray",
         output: "np.ndarray",
         requirements: list[str],
+        linked: bool = False,
     ) -> None:
         """A folder that the module `loader` (its function _load_pyfunc) makes a model of.
 
@@ -85,6 +86,7 @@ class NullRun:
             example: an input of the model.
             output: what the model gives for it; with `example` it makes the signature.
             requirements: pip requirements to load the model elsewhere.
+            linked: the files are never written to again: a store on the same disk has them as links, and they take up room once.
         """
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -171,8 +173,9 @@ class Run(NullRun):
         example: "np.ndarray",
         output: "np.ndarray",
         requirements: list[str],
+        linked: bool = False,
     ) -> None:
-        files = {f"{folder.name}/{name}": self._writer.keep(folder / name) for name in digests}
+        files = {f"{folder.name}/{name}": self._writer.keep(folder / name, linked=linked) for name in digests}
         for name, digest in digests.items():
             if (found := files[f"{folder.name}/{name}"]) != digest:
                 raise TrackingError(

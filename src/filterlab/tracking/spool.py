@@ -227,12 +227,18 @@ class Writer:
             self.add("log_metrics", points=points)
             self.logged |= {(name, step) for name, _, step in points}
 
-    def keep(self, path: Path) -> str:
-        """Keep a file's content; gives its SHA-256. Raises DataError: it can't be read or written."""
+    def keep(self, path: Path, *, linked: bool = False) -> str:
+        """Keep a file's content; gives its SHA-256. Raises DataError: it can't be read or written.
+
+        linked: the file itself, where it is on the same disk, as one that is never written to again.
+        """
         self._check_place()
         with files.blaming(path, verb="read"), path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         kept = self.spool.file(digest)
+        if linked and not kept.exists():
+            with suppress(OSError):  # another disk, or one without links
+                kept.hardlink_to(path)
         if not kept.exists():
             with files.replacing(kept) as new, path.open("rb") as old:
                 shutil.copyfileobj(old, new)

@@ -190,7 +190,8 @@ class StoredRun:
                 arrays = {path.name: np.load(path, allow_pickle=False) for path in Path(given).iterdir()}
             (weights,) = Path(folder).iterdir()
             sources = sorted(map(str, Path(package).iterdir()))
-            self.model.log(folder=str(weights), loader=loader, code=sources, requirements=requirements, **arrays)
+            kept = {Path(name).name: self.spool.file(digest) for name, digest in files.items()}
+            self.model.log(folder=str(weights), kept=kept, loader=loader, code=sources, requirements=requirements, **arrays)
         self.set_tags(tags=self.model.tags)
 
     def log_child(
