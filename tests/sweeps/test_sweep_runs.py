@@ -65,6 +65,16 @@ def parents_table(project: Any, sweep: str) -> list[dict[str, Any]]:
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
+def test_a_trial_leaves_little(project: Any) -> None:
+    """20 files and 130 kB, its weights (20 kB) and those of its first layer once, in its folder and in the store."""
+    parent = project.run_of("grid")
+    kept = [path for folder in ("mlartifacts", "runs/grid/trials") for path in (project.root / folder).rglob("*")]
+    kept = [path for path in kept if path.is_file() and parent not in path.parts]
+    assert len(kept) <= 4 * 20
+    sizes = {path.stat().st_ino: path.stat().st_size for path in kept}
+    assert sum(sizes.values()) < 4 * 130_000
+
+
 def test_again_there_is_nothing_to_run(project: Any) -> None:
     before = project.children()
     assert "4 trials, 4 done: 0 to run" in project.run(*GRID)

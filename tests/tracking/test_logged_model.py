@@ -123,6 +123,19 @@ def test_what_arrives_is_compared_too(
     check(root, sender.sent.run, b"own")
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_file_that_is_never_written_to_again_takes_up_room_once(
+    root: Path, given: dict[str, Any], sender_of: Callable[[Spool], Sender], linked: bool
+) -> None:
+    """Linked, the run's own file and the store's are one; otherwise the run's own can be edited."""
+    sender = sender_of(spooled(root, given | {"linked": linked}))
+    sender.deliver()
+    sender.remove_if_done()
+    (stored,) = root.glob("mlartifacts/*/models/*/artifacts/data/models/model.safetensors")
+    assert stored.samefile(given["folder"] / "model.safetensors") == linked
+    check(root, sender.sent.run, b"own")
+
+
 class Killed(BaseException):
     """As SIGKILL leaves things."""
 

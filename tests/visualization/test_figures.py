@@ -2,13 +2,16 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from filterlab.evaluation import metrics
 from filterlab.visualization import calibration, confusion, curves, filters, gallery, per_class, strongest
+from filterlab.visualization.png import write
 from filterlab.visualization.style import spaced
 
 SUBJECT = "fashion_mnist, conv_net"
@@ -191,3 +194,14 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def test_a_small_picture_shows_the_same_in_a_quarter_of_the_bytes(tmp_path: Path) -> None:
+    figure, shown, sizes = layer(10, 784), [], []
+    for small in (False, True):
+        write(figure, tmp_path / "drawn.png", small=small)
+        sizes.append((tmp_path / "drawn.png").stat().st_size)
+        with Image.open(tmp_path / "drawn.png") as drawn:
+            shown.append(np.asarray(drawn.convert("RGB").resize((200, 100), Image.Resampling.BOX), float))
+    assert np.abs(shown[0] - shown[1]).mean() < 6  # of 255; letters are set on other pixels
+    assert sizes[1] < sizes[0] / 3

@@ -12,7 +12,6 @@ from PIL import Image
 from filterlab import files
 from filterlab.errors import UserError
 
-
 SMALL = 72  # dots per inch
 
 
