@@ -167,6 +167,27 @@ def test_the_next_run_sends_what_is_left(server, between: Faulty, settings: Sett
     check(server, "left", POINTS)
 
 
+@pytest.mark.parametrize("mode", ["500", "silent"])
+def test_a_server_that_has_failed_one_stage_is_not_waited_for_by_the_next(
+    mode: str, server, between: Faulty, settings: Settings, tmp_path: Path, picture: Path, capfd: pytest.CaptureFixture
+) -> None:
+    """One patience for the pipeline, not one a stage; what the later ones add is sent after the training."""
+    between.mode, patient = mode, dataclasses.replace(settings, patience=8.0)
+    with tracking.start(settings, root=tmp_path, name=f"stages {mode}", tags={}) as run:
+        log(run, picture, 0)
+    for stage in ("evaluate", "report"):
+        with tracking.resume(patient, root=tmp_path, run_id=run.id, restore=lambda run: pytest.fail("it waits here")) as added:
+            added.log_metrics({stage: 1.0})
+            before = time.monotonic()
+        assert time.monotonic() - before < 6
+    said = capfd.readouterr().err
+    assert said.count("has not got") == 3 and said.count("the work goes on") == (mode == "500")
+    between.mode = ""
+    sync.sync([], settings, home=tmp_path, to="", watch=False)
+    assert check(server, f"stages {mode}", POINTS).data.metrics.keys() >= {"evaluate", "report"}
+    assert not (tmp_path / "spool").exists()
+
+
 def test_eight_runs_while_their_server_is_killed_and_started(server, tmp_path: Path, picture: Path) -> None:
     """FILTERLAB_OUTAGES=20 does it so often."""
     settings = Settings(backend="server", uri=server.uri, patience=120.0)

@@ -260,7 +260,9 @@ class Run(NullRun):
             self._start_sender()
 
     def _is_known(self, *, seconds: float) -> bool:
-        """Whether the store had the run that is added to. False where it can't be asked."""
+        """Whether the store had the run that is added to, or has it before what is added. False where it can't be asked."""
+        if Spool(self._spool.folder.with_name(self._spool.run)).exists():  # it waits, and is sent first
+            return True
         if self._sender is None:
             return False
         with suppress(TrackingError):

@@ -15,6 +15,7 @@ from filterlab.tracking.spool import Spool
 
 LOOK = 0.2  # seconds between two looks for new records
 WAIT = (0.5, 10.0)  # seconds after a failure until the store is asked again: at first, and at most
+TIMEOUT, SHORT = 20, 3  # seconds that a request may take; of a store that has left another run waiting
 WAITING = "the work goes on, and what it logs is kept in spool/: it is sent when the store answers, or by `filterlab sync`"
 
 
@@ -25,6 +26,8 @@ class Session:
         self.connection, self.sender = connection, Sender(folder, opened)
         self.others = [other for other in spool.find_below(folder.parent) if other.folder != folder]
         self.failure = ""  # that has been printed
+        # The store has failed a run before this one, and its patience is used up: until it takes something, it is not waited for.
+        self.doubted = any(self.left_behind(other) for other in self.others)
         self.said = 0  # of sender.refused
         self.wait = WAIT[0]
 
@@ -38,12 +41,14 @@ class Session:
                 return self.last()
             if asked is None:
                 delay = LOOK if self.try_to_deliver() else self.wait
+            elif self.doubted and self.failure:
+                self.answer(False)
             elif asked == "once":
-                with client.timeouts(retries=1, seconds=5):
+                with client.timeouts(retries=0 if self.doubted else 1, seconds=SHORT if self.doubted else 5):
                     self.answer(self.try_to_deliver(say=False))
             else:
                 last = time.monotonic() + asked[1]
-                while not (delivered := self.try_to_deliver()) and time.monotonic() < last:
+                while not (delivered := self.try_to_deliver()) and time.monotonic() < last and not self.doubted:
                     time.sleep(min(self.wait, 1))
                 removed = delivered and self.sender.remove_if_done()
                 self.answer(delivered)
@@ -66,12 +71,12 @@ class Session:
     def try_to_deliver(self, *, say: bool = True) -> bool:
         """Whether all has been sent; `say` once on stderr that the store can't be reached, and that it can be again."""
         try:
-            with client.timeouts(retries=0, seconds=20):
+            with client.timeouts(retries=0, seconds=SHORT if self.doubted else TIMEOUT):
                 self.sender.deliver()
         except Exception as error:  # whatever mlflow, its store or its network raises: the spool keeps what it could not take
             place, folder = self.sender.opened["place"], self.sender.opened["folder"]
             failure, self.wait = client.message(error, place=place, folder=folder), min(2 * self.wait, WAIT[1])
-            if say and not self.failure:
+            if say and not self.failure and not self.doubted:
                 self.say(failure, WAITING)
             self.failure = failure
             return False
@@ -80,10 +85,18 @@ class Session:
             self.said = len(self.sender.refused)
         if say and not self.failure:
             self.send_another()
-        if say and self.failure:
+        if say and self.failure and not self.doubted:
             self.say(f"the MLflow store {self.sender.opened['place']} has it all again")
-        self.failure, self.wait = "", WAIT[0]
+        self.failure, self.wait, self.doubted = "", WAIT[0], False
         return True
+
+    def left_behind(self, other: Spool) -> bool:
+        """Whether a run for this store has ended without it."""
+        with contextlib.suppress(UserError):  # damaged, or its sender has just removed it
+            return bool(
+                other.ended() and other.meant_for() == self.sender.spool.meant_for() and other.left(self.sender.opened["place"])
+            )
+        return False
 
     def send_another(self) -> None:
         """One of the spools of this repository, for this store, that an earlier run has left behind."""
