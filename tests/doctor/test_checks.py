@@ -63,6 +63,21 @@ def waiting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run.log_metrics({"loss": 0.5})
 
 
+def another(letter: str) -> Break:
+    """A spool beside that of `waiting`."""
+    return lambda root, patch: shutil.copytree(root / f"spool/{'a' * 32}", root / f"spool/{letter * 32}") and None
+
+
+def aged(folder: str) -> Break:
+    """As it was a day ago, with all that is in it."""
+
+    def age(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for path in [root / folder, *(root / folder).rglob("*")]:
+            os.utime(path, (time.time() - 86_400,) * 2)
+
+    return age
+
+
 def beside(name: str, copy: str) -> Break:
     return lambda root, monkeypatch: shutil.copytree(root / name, root / copy) and None
 
@@ -214,7 +229,8 @@ FAULTS: dict[str, list[tuple[Break, str, bool]]] = {
         (running("", "", kind="sweep"), "is RUNNING, and its process is gone", True),
     ],
     "spools": [
-        (waiting, "records that no store has got", False),
+        (waiting, "1 spool waits, 4 records that no store has got: spool/ aaaa", False),
+        (all_of(waiting, *map(another, "bcdef")), f"6 spools wait, 24 records that no store has got: spool/ {'a' * 32}, ", False),
         (all_of(waiting, damaged(f"spool/{'a' * 32}/records")), "records is damaged at byte", False),
     ],
     "trainings": [
@@ -252,6 +268,17 @@ FAULTS: dict[str, list[tuple[Break, str, bool]]] = {
         ),
         (written("runs/s/frozen.partial/conf/a.yaml", "x"), "half removed: runs/s/frozen.partial", True),
         (written("runs/s/frozen/data/raw/MNIST.partial/a", "x"), "half removed: runs/s/frozen/data/raw/MNIST.partial", True),
+        (
+            all_of(
+                written("runs/2026-01-01_00-00-00/results/config.yaml", "x"),
+                written("runs/2026-01-01_00-00-00/train.log", ""),
+                aged("runs/2026-01-01_00-00-00"),
+                written("runs/2026-01-02_00-00-00/models/model.json", "x"),
+                aged("runs/2026-01-02_00-00-00"),
+            ),
+            "of trainings that ended before their results: runs/ 2026-01-01_00-00-00",
+            True,
+        ),
         (written("data/sets/raw/MNIST.partial/raw/a", "x"), "half removed: data/sets/raw/MNIST.partial", True),
     ],
     "DVC's locks": [
@@ -448,6 +475,16 @@ def test_runs_whose_process_lives_or_is_elsewhere_are_left_alone(root: Path) -> 
     assert [finding.remedy for finding in found("runs", root)] == [""]
     query("delete from tags where key = 'filterlab.host'")(root, pytest.MonkeyPatch())
     assert [finding.remedy for finding in found("runs", root)] == [""], "nobody knows whose"
+
+
+def test_a_run_whose_sender_lives_is_left_to_it(root: Path, holds: Callable[[str], int]) -> None:
+    running(socket.gethostname(), f"{GONE} 1.00")(root, pytest.MonkeyPatch())
+    assert [finding.mend is not None for finding in found("runs", root)] == [True]
+    query(f"update tags set value = '{'a' * 32}' where key = 'filterlab.id'")(root, pytest.MonkeyPatch())
+    waiting(root, pytest.MonkeyPatch())
+    holds(f"spool/{'a' * 32}/sender.lock")
+    assert [each.remedy for each in found("runs", root)] == [""]
+    assert [each.says for each in found("spools", root)] == ["nothing waits to be sent"]
 
 
 def test_a_sweep_that_is_driven_runs(root: Path, holds: Callable[[str], int]) -> None:

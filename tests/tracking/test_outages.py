@@ -269,3 +269,22 @@ def test_a_locked_local_store_is_not_waited_for(database: Path, tmp_path: Path, 
             run._end("FINISHED", seconds=1.0)
             assert time.monotonic() - before < 20, "SQLite itself waits for a minute"
     assert run.id
+
+
+def test_ended_while_its_local_store_is_locked_a_run_says_what_is_left(
+    database: Path, tmp_path: Path, picture: Path, capfd: pytest.CaptureFixture
+) -> None:
+    shutil.copyfile(database / "mlflow.db", tmp_path / "mlflow.db")
+    with pytest.raises(SystemExit), tracking.start(Settings(), root=tmp_path, name="ended", tags={}) as run:
+        run.wait()
+        with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            log(run, picture, 0)
+            try:
+                raise SystemExit(143)
+            finally:
+                before = time.monotonic()
+                run._end("KILLED", seconds=runs.HURRY, hurry=True)
+                assert time.monotonic() - before < 6
+    said = capfd.readouterr().err
+    assert f"the MLflow store {tmp_path / 'mlflow.db'} has not got " in said and "they are being sent still" in said

@@ -20,6 +20,8 @@ SHOWN = 5  # that are named one by one
 OLD = 600.0  # seconds without a change, after which nobody on another machine is writing a file any longer
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}|.+\.unfinished")  # of files.replacing, of a store that is being made
 WRITTEN = ["checkpoints", "data", "lecture", "models", "results", "runs"]  # folders that we write to
+# In the folder of a training that ended before its results: none of it is needed to go on, or to know what the training was.
+UNUSED = {"train.log", "results", "results/.lock", "results/config.yaml"}
 BUSY = "somebody is at work there now"
 
 
@@ -95,7 +97,15 @@ def check_files(root: Path) -> Iterator[Finding]:
             f"rm -r {folder.relative_to(root)}",
             functools.partial(remove_folder, folder, lock),
         )
-    if not single and not whole:
+    empty = [folder for folder in without_results(root) if not locks.holder(folder / "results/.lock")]
+    if empty:
+        names = ", ".join(folder.name for folder in empty[:SHOWN]) + f", and {len(empty) - SHOWN} more" * (len(empty) > SHOWN)
+        yield Finding(
+            f"of trainings that ended before their results: runs/ {names}",
+            "remove them; a training goes on from checkpoints/",
+            functools.partial(remove_empty, empty),
+        )
+    if not single and not whole and not empty:
         yield Finding("none is half made")
 
 
@@ -118,6 +128,22 @@ def half_folders(root: Path) -> Iterator[tuple[Path, Path]]:
             yield from ((folder, sweep / "driver.lock") for folder in sorted(sweep.glob(pattern)))
     for folder in sorted((root / "data/sets/raw").glob("*.partial")):
         yield folder, folder.with_name(f".{folder.stem}.lock")
+
+
+def without_results(root: Path) -> Iterator[Path]:
+    """Folders of trainings with nothing but a configuration and a log in them, and for a while nobody at work."""
+    old = time.time() - OLD
+    for folder in sorted((root / "runs").glob("*")):
+        inside = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")} if folder.is_dir() else None
+        if inside is not None and inside.keys() <= UNUSED and all(changed(path) < old for path in [folder, *inside.values()]):
+            yield folder
+
+
+def remove_empty(folders: list[Path]) -> str:
+    removed = [folder for folder in folders if folder.exists()]
+    for folder in removed:
+        remove_folder(folder, folder / "results/.lock")
+    return f"removed {len(removed)} folder{'' if len(removed) == 1 else 's'}"
 
 
 def remove_files(paths: list[Path]) -> str:

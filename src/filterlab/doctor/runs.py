@@ -54,17 +54,18 @@ def check_running(root: Path) -> Iterator[Finding]:
         yield Finding("the store can't be asked, as said above")
         return
     dead = [*checkup.gone(found), *(run for run in found if is_left_parent(root, run))]
+    dead = [run for run in dead if not being_sent(root, run)]
     for run in dead[:SHOWN]:
         yield Finding(
             f"{run.name} ({run.id}) is RUNNING, and its process is gone",
             "the same command goes on with it",
-            functools.partial(kill, place.folder, [run]) if place.folder else None,
+            functools.partial(kill, root, place.folder, [run]) if place.folder else None,
         )
     if more := dead[SHOWN:]:
         yield Finding(
             f"{len(more)} more are RUNNING, and their processes are gone",
             "the same commands go on with them",
-            functools.partial(kill, place.folder, more) if place.folder else None,
+            functools.partial(kill, root, place.folder, more) if place.folder else None,
         )
     if not dead:
         yield Finding(f"{len(found)} RUNNING" + ", each with its process, as far as can be known here" * bool(found))
@@ -75,23 +76,36 @@ def experiment(root: Path) -> str:
 
 
 def check_spools(root: Path) -> Iterator[Finding]:
-    """What no store has got yet."""
-    waiting = 0
+    """What no store has got yet, and nobody is bringing to one."""
+    waiting: dict[str, int] = {}
     for kept in spool.find(store.home(root)):
         try:
-            left, busy = kept.left(), locks.holder(kept.folder / "writer.lock")
+            left = kept.left()
         except DataError as error:
             yield Finding(str(error), "then `filterlab sync`")
             continue
-        if left and not busy:
-            waiting += 1
-            if waiting <= SHOWN:
-                records = f"{left} record{'s' * (left > 1)}"
-                yield Finding(f"{kept.folder}: {records} that no store has got", "`filterlab sync` sends them")
-    if waiting > SHOWN:
-        yield Finding(f"{waiting - SHOWN} more spools wait", "`filterlab sync` sends them")
-    if not waiting:
+        if left and not at_work(kept):
+            waiting[kept.folder.name] = left
+    if waiting:
+        names = ", ".join(list(waiting)[:SHOWN]) + f", and {len(waiting) - SHOWN} more" * (len(waiting) > SHOWN)
+        count, records = len(waiting), sum(waiting.values())
+        yield Finding(
+            f"{count} spool{'s wait' if count > 1 else ' waits'}, {records:,} record{'s' * (records > 1)} that no store has got: "
+            f"{spool.FOLDER}/ {names}",
+            "`filterlab sync` sends them",
+        )
+    else:
         yield Finding("nothing waits to be sent")
+
+
+def at_work(kept: spool.Spool) -> str:
+    """Who writes to a spool, or sends it; empty where nobody does."""
+    return locks.holder(kept.folder / "writer.lock") or locks.holder(kept.folder / "sender.lock")
+
+
+def being_sent(root: Path, run: Running) -> bool:
+    """Whether a sender that outlives the run's process will say how it ended."""
+    return bool(at_work(spool.Spool(store.home(root) / spool.FOLDER / run.tags.get(store.IDENTITY, run.id))))
 
 
 def is_left_parent(root: Path, run: Running) -> bool:
@@ -101,7 +115,8 @@ def is_left_parent(root: Path, run: Running) -> bool:
     return not locks.holder(root / sweeps.FOLDER / run.tags.get(status.SWEEP, "") / "driver.lock")
 
 
-def kill(folder: Path, runs: list[Running]) -> str:
-    for run in runs:
+def kill(root: Path, folder: Path, runs: list[Running]) -> str:
+    dead = [run for run in runs if not being_sent(root, run)]
+    for run in dead:
         checkup.mark_killed(folder, run.id)
-    return f"{', '.join(run.name or run.id for run in runs)}: KILLED in {store.DATABASE}; the same command still goes on with it"
+    return f"{', '.join(run.name or run.id for run in dead)}: KILLED in {store.DATABASE}; the same command still goes on with it"

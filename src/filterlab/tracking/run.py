@@ -297,8 +297,8 @@ class Run(NullRun):
                 return
             except LateError:
                 before, sent, asked = sent, self._spool.sent(), None
-                if hurry and not self._sender.remote:
-                    return  # nothing holds it up for long: it goes on by itself
+                if hurry and not self._sender.remote:  # nothing holds it up for long: it goes on by itself
+                    return self._say_what_is_left(going_on=True)
                 if self._sender.remote or sent == before:
                     return self._say_what_is_left()
             except TrackingError:
@@ -308,13 +308,19 @@ class Run(NullRun):
                 self._start_sender()
                 asked = ("deliver", seconds)
 
-    def _say_what_is_left(self) -> None:
+    def _say_what_is_left(self, *, going_on: bool = False) -> None:
         assert self._sender
-        self._sender.kill()  # it may wait for a server that never answers, or for a database that is locked
+        if not going_on:
+            self._sender.kill()  # it may wait for a server that never answers, or for a database that is locked
         if left := self._spool.left(str(self._store)):
+            by = (
+                "they are being sent still; what is left then, `filterlab sync` sends"
+                if going_on
+                else "`filterlab sync` sends them"
+            )
             print(
                 f"filterlab: the MLflow store {self._store} has not got {left} record{'s' * (left > 1)} of this run: "
-                f"kept in {self._spool.folder}, and `filterlab sync` sends them",
+                f"kept in {self._spool.folder}, and {by}",
                 file=sys.stderr,
                 flush=True,
             )
