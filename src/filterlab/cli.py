@@ -117,6 +117,15 @@ def dispatch(arguments: list[str]) -> None:
     promote.add_argument("run", nargs="?", default="", help="its id, or how it begins")
     promote.add_argument("--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy")
     promote.add_argument("--sweep", default="", metavar="NAME", help="the sweep whose best is meant")
+    for name, says in (
+        ("evaluate", "measure a run's network on the test set, by which the run is marked"),
+        ("visualize", "draw what a run's network has learned"),
+        ("report", "a page that tells of a run, as the pipeline's does"),
+        ("play", "a page in which a run's network runs"),
+    ):
+        any_run = verbs.add_parser(name, help=says)
+        any_run.add_argument("run", nargs="?", default="", help="its id, or how it begins")
+        any_run.add_argument("--sweep", default="", metavar="NAME", help="instead of a run: the best of this sweep by validation")
     verbs.add_parser("lineage", help="from dvc.lock to the run behind the pipeline's model, and from it to where it came from")
     doctor = verbs.add_parser(
         "doctor", help="is all well? environment, machine, data, store, runs, leftovers, Git, DVC; exit code 1: no"
@@ -217,6 +226,12 @@ def dispatch(arguments: list[str]) -> None:
         from filterlab.sweeps import promotion
 
         promotion.promote(root, run=chosen.run, best=chosen.best, sweep=chosen.sweep)
+    elif chosen.verb in ("evaluate", "visualize", "report", "play"):
+        if bool(chosen.run) == bool(chosen.sweep):
+            parser.error(f"{chosen.verb} takes a RUN, or --sweep NAME")
+        from filterlab.commands import of_run
+
+        of_run.run(root, chosen.verb, run=chosen.run, sweep=chosen.sweep)
     elif chosen.verb == "lineage":
         from filterlab.runs import facts
         from filterlab.sweeps import lineage

@@ -50,6 +50,7 @@ SLURM, JOBS = "tests/slurm/test_slurm.py", "tests/slurm/test_launchers.py"
 SERVER, POSTGRES = "tests/server/test_server_refusals.py", "tests/server/test_postgres_server.py"
 HERE = "tests/pipeline/test_remote.py"
 SYNC = "tests/tracking/test_sync.py"
+ANY_RUN = "tests/sweeps/test_any_run.py"
 # By page, the commands that are not run as printed in a fresh clone by test_printed.py, and the test that runs their like.
 ELSEWHERE = {
     "README.md": {
@@ -58,6 +59,10 @@ ELSEWHERE = {
         "make lecture": "tests/lecture/test_whole.py",
         "make notebook": "tests/test_notebook.py",
         "make ui": "tests/ui/test_mlflow_ui.py",
+        "filterlab visualize --sweep compare": ANY_RUN,
+        "filterlab evaluate --sweep compare": ANY_RUN,
+        "filterlab report --sweep compare": ANY_RUN,
+        "filterlab play --sweep compare": ANY_RUN,
         "make pictures": "tests/ui/test_pictures.py",
         "source .venv/bin/activate": "tests/test_makefile.py",
     },

@@ -68,3 +68,17 @@ def first_layers(folder: Path) -> np.ndarray:
     epoch. Raises DataError.
     """
     return safetensors.numpy.load(read(folder, FIRST_LAYERS, describe(folder)))["first_layer"]
+
+
+def restore_first_layer(folder: Path) -> None:
+    """Write a trial's filters.safetensors, which nobody has kept: the weight of its best epoch, that of the model.
+
+    Raises DataError: no weight of the model is the one that model.json describes.
+    """
+    description = describe(folder)
+    for weight in safetensors.numpy.load(read(folder, WEIGHTS, description)).values():
+        content = write_first_layers(weight[None])
+        if seal.sha256(content) == description["files"][FIRST_LAYERS]:
+            files.write(folder / FIRST_LAYERS, content)
+            return
+    raise DataError(f"{folder / FIRST_LAYERS} is missing, and can't be made from the model's weights: {_REMEDY}")

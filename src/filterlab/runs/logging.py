@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from filterlab.training.fit import Fitted
 
 CONFIG = "filterlab.config"  # the tag of a training's `resolved.key`
+DATA = "filterlab.data"  # the tag of the data set that a run learned from: its digest
+TESTED = "filterlab.test_set"  # the tag of a run that was measured on the test set: the digest of that
 THREADS = "filterlab.threads"  # of the CPU: their number decides the order of sums, and so the last bits
 LONG = ["data.mirrors", "data.files", "data.classes"]  # in the configuration's artifact; too long for a table's column
 
@@ -70,10 +72,13 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
         run.log_metrics(metrics, step=epoch)
         if chosen:
             run.log_metrics({"best_epoch": epoch} | best(metrics))
-    example = arrays.load(root / "data/processed/train")[1]["train"].images[:1]
+    card, parts = arrays.load(root / "data/processed/train")
+    run.set_tags({DATA: card.digest})
+    example = parts["train"].images[:1]
     log_model(run, root, digests=folder.digests(root / "models"), example=example)
     if results.has_metrics(root):
         run.log_metrics(test_metrics(results.metrics(root)))
+        run.set_tags({TESTED: Card.load(root / "data/processed/test" / arrays.CARD).digest})
     figures = root / "results/figures"
     for path in sorted(figures.rglob("*.png")):
         run.log_image(path.relative_to(figures).with_suffix("").as_posix(), path)

@@ -65,6 +65,7 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
     pictures = png.write_all(drawn, out / "results/figures")
 
     logging.log_dataset(record, config, card, context="evaluation")
+    record.set_tags({logging.TESTED: card.digest})
     record.log_metrics(logging.test_metrics(numbers))
     for key, path in pictures.items():
         record.log_image(key, path)

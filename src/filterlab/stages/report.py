@@ -12,7 +12,7 @@ from filterlab.runs import logging
 from filterlab.tracking import NullRun
 from filterlab.training import curves
 
-MAKER = "dvc repro report"  # makes what the report needs, too
+MAKER = "dvc repro report"  # makes what the pipeline's report needs, too
 FILTERS = 6  # layers whose weights are on the page at most; a deep network has a hundred
 
 
@@ -26,14 +26,14 @@ def run(root: Path) -> None:
         add(config, record, out=root)
 
 
-def add(config: schema.Config, record: NullRun, *, out: Path) -> None:
-    """The same for any run: `out` holds its models/ and results/. Raises DataError as `run` does."""
+def add(config: schema.Config, record: NullRun, *, out: Path, maker: str = MAKER) -> None:
+    """The same for any run: `out` holds its models/ and its results/, which `maker` makes. Raises DataError as `run` does."""
     path = out / "results/report.html"
-    files.write(path, render(config, out))
+    files.write(path, render(config, out, maker=maker))
     record.log_artifact(path)
 
 
-def render(config: schema.Config, out: Path) -> str:
+def render(config: schema.Config, out: Path, *, maker: str = MAKER) -> str:
     """The page; the same text for the same results."""
     data = config.data
     table = curves.read(out)
@@ -42,7 +42,7 @@ def render(config: schema.Config, out: Path) -> str:
     return page.render(
         "report.html.jinja",
         config=config,
-        resolved=page.read(out / resolved.RESOLVED, maker=MAKER),
+        resolved=page.read(out / resolved.RESOLVED, maker=maker),
         metrics=results.metrics(out),
         per_class=results.per_class(out),
         numbered=numbered(data.classes),
@@ -50,7 +50,7 @@ def render(config: schema.Config, out: Path) -> str:
         kept={name: column[kept] for name, column in table.items()},
         layers=layers,
         parameters=shapes.parameter_count(layers),
-        figures=figures(out / "results/figures", layers),
+        figures=figures(out / "results/figures", layers, maker=maker),
     )
 
 
@@ -63,7 +63,7 @@ def numbered(classes: list[str]) -> bool:
     return drawable(classes) != classes
 
 
-def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
+def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dict[str, Any]:
     """The pictures as data URIs, by the section they stand in; lists for the sections whose number depends on the network.
 
     What else there is stands in a section of its own, with its name.
@@ -74,20 +74,22 @@ def figures(folder: Path, layers: list[shapes.LayerShape]) -> dict[str, Any]:
         (path for path in folder.glob("filters/*.png") if path.stem in order), key=lambda path: order.index(path.stem)
     )
     maps = [path for path in folder.glob("feature_maps/class_*.png") if path.stem.removeprefix("class_").isdecimal()]
-    single = ["training/examples", "training/curves", "filters/by_epoch"]
+    by_epoch = folder / "filters/by_epoch.png"  # of a sweep's training there is none
+    single = ["training/examples", "training/curves"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
-    others = {*folder.glob("*/*.png")} - {*weights, *maps, *(folder / f"{name}.png" for name in single)}
+    others = {*folder.glob("*/*.png")} - {*weights, *maps, by_epoch, *(folder / f"{name}.png" for name in single)}
     drawn = len(weights)
     if drawn > FILTERS:
         from filterlab.visualization.style import spaced  # brings matplotlib, which only such a network has to wait for
 
         weights = [weights[place] for place in spaced(drawn, limit=FILTERS)]
     return {
-        **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=MAKER) for name in single},
-        "others": [(path.stem.replace("_", " "), page.uri(path, maker=MAKER)) for path in sorted(others)],
-        "filters": [page.uri(path, maker=MAKER) for path in weights],
+        **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=maker) for name in single},
+        "others": [(path.stem.replace("_", " "), page.uri(path, maker=maker)) for path in sorted(others)],
+        "by_epoch": page.uri(by_epoch, maker=maker) if by_epoch.exists() else "",
+        "filters": [page.uri(path, maker=maker) for path in weights],
         "filters_left_out": drawn - len(weights),
         "feature_maps": [
-            page.uri(path, maker=MAKER) for path in sorted(maps, key=lambda path: int(path.stem.removeprefix("class_")))
+            page.uri(path, maker=maker) for path in sorted(maps, key=lambda path: int(path.stem.removeprefix("class_")))
         ],
     }

@@ -80,7 +80,7 @@ def train(
     card, training, validation = images or load(config, root)
     main = devices.is_main(config.trainer)
     code, sweep = tags["filterlab.code"], tags.get("filterlab.sweep", "")
-    tags = {**tags, **process.tags(), "filterlab.data": card.digest, logging.CONFIG: resolved.key(config)}
+    tags = {**tags, **process.tags(), logging.DATA: card.digest, logging.CONFIG: resolved.key(config)}
     unfinished = Unfinished(root, config, data=card.digest, code=code, sweep=sweep)
     description = describe(config, conf or root / "conf")
     settings = config.tracking if main else dataclasses.replace(config.tracking, backend="off")

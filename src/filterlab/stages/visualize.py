@@ -39,7 +39,8 @@ class Trained:
 
     Attributes:
         curves: results/curves.csv's columns by name.
-        first_layers: (1 + epochs, *weight) float32: the first layer's weight, before training first.
+        first_layers: (1 + epochs, *weight) float32: the first layer's weight, before training first; of a sweep's training
+            (1, *weight), that of its best epoch.
         subject: for the figures' titles.
     """
 
@@ -198,7 +199,8 @@ def filters(trained: Trained) -> Drawn:
         yield f"filters/{name}", strongest.draw_layer(cut[name], activations, name=name, subject=subject)
     by_epoch = history if history.ndim == 5 else history.reshape(*history.shape[:2], *predictor.shape)
     chosen = int(trained.curves["epoch"][trained.curves["chosen"].index(1)])
-    yield "filters/by_epoch", filters.by_epoch(by_epoch, name=first, chosen=chosen, subject=subject)
+    if len(history) > 1:  # a sweep's training has kept the weights of its best epoch alone
+        yield "filters/by_epoch", filters.by_epoch(by_epoch, name=first, chosen=chosen, subject=subject)
 
 
 def typical(images: LabelledImages) -> np.ndarray:

@@ -13,7 +13,7 @@ from filterlab import files, tracking
 from filterlab.config import compose, document, resolved, schema
 from filterlab.errors import ConfigError, UserError
 from filterlab.runs import promoted
-from filterlab.runs.logging import CONFIG, THREADS
+from filterlab.runs.logging import CONFIG, DATA, THREADS
 from filterlab.study import table
 from filterlab.sweeps import sweep as sweeps
 from filterlab.sweeps.objective import DIRECTIONS, check_objective
@@ -131,10 +131,10 @@ def check_data(root: Path, run: Found, config: schema.Config) -> None:
     from filterlab.data import ready
 
     here = ready.load(config.data, root)[0].digest
-    if run.tags.get("filterlab.data") != here:
+    if run.tags.get(DATA) != here:
         raise UserError(
-            f"run {run.id} learned from other data ({run.tags.get('filterlab.data', 'unknown')[:12]}) than {config.data.name} "
-            f"gives here ({here[:12]}), so that it can't be reproduced: bring its data/raw, e.g. with dvc pull"
+            f"run {run.id} learned from other data ({run.tags.get(DATA, 'unknown')[:12]}) than {config.data.name} "
+            f"gives here ({here[:12]}): bring its data/raw, e.g. with dvc pull"
         )
 
 

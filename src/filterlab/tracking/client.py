@@ -1,19 +1,25 @@
 """Client: MLflow's client of one store, opened and checked, and what is asked of a store."""
 
 import contextlib
+import math
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import mlflow.artifacts
 import requests
+from mlflow.entities import LoggedModelStatus
 
 from filterlab.errors import TrackingError, UserError
 from filterlab.tracking import database
 from filterlab.tracking.store import ARTIFACTS, IDENTITY
 
+MODEL = "data/models"  # the folder of a logged model that has the files of models/
 PAGE = 1000  # runs that MLflow gives in one call
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")  # the second: a server with passwords, of a run that it has not
 
@@ -99,6 +105,26 @@ class Client:
     def read_artifact(self, *, run_id: str, path: str) -> str:
         with tempfile.TemporaryDirectory() as scratch:
             return Path(self.mlflow.download_artifacts(run_id, path, scratch)).read_text(encoding="utf-8")
+
+    def bring_model(self, *, run_id: str, folder: str) -> bool:
+        """Copy the files of the run's model to a folder. False where it has none."""
+        found = self.mlflow.search_logged_models([self.experiment], f"source_run_id = '{run_id}'")
+        ready = [model.artifact_location for model in found if model.status == LoggedModelStatus.READY]
+        if not ready:
+            return False
+        with tempfile.TemporaryDirectory() as scratch:
+            for path in Path(mlflow.artifacts.download_artifacts(f"{ready[0]}/{MODEL}", dst_path=scratch)).iterdir():
+                shutil.copyfile(path, Path(folder) / path.name)
+        return True
+
+    def history(self, *, run_id: str) -> dict[str, dict[int, float]]:
+        """The run's metrics by name and step."""
+        names = self.mlflow.get_run(run_id).data.metrics
+        found = {name: {point.step: point.value for point in self.mlflow.get_metric_history(run_id, name)} for name in names}
+        # MLflow's databases hold no infinity, but the largest number in its place.
+        largest = sys.float_info.max
+        back = {largest: math.inf, -largest: -math.inf}
+        return {name: {step: back.get(value, value) for step, value in points.items()} for name, points in found.items()}
 
 
 def create_experiment(client: mlflow.MlflowClient, name: str, location: str | None) -> str:

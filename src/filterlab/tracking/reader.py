@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from filterlab import files, seal
 from filterlab.errors import TrackingError
 from filterlab.tracking import spool
 from filterlab.tracking.senders import Asked
@@ -36,10 +37,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A run in a spool; `artifacts` are files by their path in the run."""
+    """A run in a spool.
+
+    Attributes:
+        artifacts: files by their path in the run.
+        model: files of its model by name.
+        history: its metrics by name and step.
+    """
 
     found: Found
-    artifacts: dict[str, Path]
+    artifacts: dict[str, Path] = field(default_factory=dict)
+    model: dict[str, Path] = field(default_factory=dict)
+    history: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 class Reader:
@@ -81,6 +90,30 @@ class Reader:
             raise TrackingError(f"run {run_id} has no {path} in {spool.FOLDER}/, and no store can be asked")
         return str(self._store.ask(("read_artifact", {"run_id": run_id, "path": path})))
 
+    def bring_model(self, run: Found, folder: Path) -> bool:
+        """Copy the files of the run's model to a folder, which is there. False where it has none.
+
+        Raises TrackingError: the store can't be reached or refuses. DataError: the spool lacks a file, or it can't be written.
+        """
+        waiting = self._waiting_of(run)
+        for name, kept in waiting.model.items() if waiting else ():
+            files.write(folder / name, seal.read_bytes(kept, sha256=kept.name, remedy="bring it back from a copy of the spool"))
+        if waiting and (waiting.model or self._store is None):
+            return bool(waiting.model)
+        assert self._store, "what is in no spool was found in the store"
+        return bool(self._store.ask(("bring_model", {"run_id": run.id, "folder": str(folder.resolve())})))
+
+    def history(self, run: Found) -> dict[str, dict[int, float]]:
+        """The run's metrics by name and step. Raises TrackingError: the store can't be reached or refuses."""
+        if waiting := self._waiting_of(run):
+            return waiting.history
+        assert self._store, "what is in no spool was found in the store"
+        return dict(self._store.ask(("history", {"run_id": run.id})))
+
+    def _waiting_of(self, run: Found) -> Waiting | None:
+        """The spool of a run, which holds all of it until the store has all of it."""
+        return next((each for each in self._waiting if each.found.id in (run.id, run.tags.get(IDENTITY))), None)
+
     def close(self) -> None:
         if self._store:
             self._store.close()
@@ -97,7 +130,7 @@ def where_sent(settings: Settings, *, root: Path) -> Store | None:
 def read_spool(kept: Spool) -> Waiting | None:
     """The run that a spool has from its start; None of one that adds to a run. Raises DataError: it is damaged."""
     run: Found | None = None
-    artifacts: dict[str, Path] = {}
+    artifacts, model, history = dict[str, Path](), dict[str, Path](), dict[str, dict[int, float]]()
     for record in kept.read():
         given = record.arguments
         if record.method == "create":
@@ -113,12 +146,16 @@ def read_spool(kept: Spool) -> Waiting | None:
             run.params.update(given["params"])
         elif record.method == "log_metrics":
             run.metrics.update({name: number for name, number, _ in given["points"]})
+            for name, number, step in given["points"]:
+                history.setdefault(name, {})[step] = number
         elif record.method == "set_tags":
             run.tags.update(given["tags"])
+        elif record.method == "log_model":
+            model = {name.rpartition("/")[2]: kept.file(digest) for name, digest in given["files"].items()}
         elif record.method == "log_artifact":
             below = f"{given['folder']}/" if given["folder"] else ""
             artifacts |= {f"{below}{name}": kept.file(digest) for name, digest in given["files"].items()}
-    return Waiting(run, artifacts) if run else None
+    return Waiting(run, artifacts, model, history) if run else None
 
 
 @contextmanager

@@ -1,0 +1,103 @@
+"""evaluate, visualize and report of any run: what they write and log, and what they refuse. The tests build on each other."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from filterlab.data import arrays
+from filterlab.data.arrays import LabelledImages, digest
+from filterlab.training import curves
+
+pytestmark = pytest.mark.usefixtures("python")
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Callable[[], Any]) -> Any:
+    """With a test set of 60, a training by hand, and a sweep of two small convolutional networks."""
+    project = make_project()
+    card, parts = arrays.load(project.root / "data/processed/train")
+    test = {"test": LabelledImages(parts["validation"].images[:60], parts["validation"].labels[:60])}
+    card = dataclasses.replace(card, counts={"test": 60}, digest=digest(test))
+    arrays.save(project.root / "data/processed/test", test, card)
+    parameters = project.root / "params.yaml"
+    text = parameters.read_text().replace("model: mlp ", "model: tutorial_cnn")
+    parameters.write_text(text.replace("{hidden: [8]}", "{filters: 2, kernel: 5}"))
+    project.run("train")
+    project.run("train", "-m", "--sweep", "widths", "trainer.max_epochs=1", "model.filters=2,3")
+    return project
+
+
+@pytest.fixture
+def by_hand(project: Any) -> str:
+    trials = "select run_uuid from tags where key in ('filterlab.sweep', 'filterlab.trial')"
+    return str(project.ask(f"select run_uuid from runs where run_uuid not in ({trials}) order by start_time")[0][0])
+
+
+def test_a_training_by_hand_is_measured_drawn_and_told_of(project: Any, by_hand: str) -> None:
+    refused = project.here("report", by_hand, code=2)
+    assert "has not been measured on the test set" in refused and f"`filterlab evaluate {by_hand[:8]}`" in refused
+    out, results = project.root / "runs" / by_hand, [*(project.root / "results").rglob("*")]
+    printed = project.here("evaluate", by_hand[:8])
+    assert by_hand in printed and "test set    accuracy" in printed
+    (trained,) = [folder for folder in (project.root / "runs").glob("2*")]
+    for name in ("models/model.json", "models/filters.safetensors", "results/curves.csv", "results/config.yaml"):
+        assert (out / name).read_bytes() == (trained / name).read_bytes()
+    assert project.tags(by_hand)["filterlab.test_set"] == arrays.load(project.root / "data/processed/test")[0].digest
+    assert project.ask("select value from metrics where run_uuid = ? and key = 'test/examples'", by_hand) == [(60,)]
+    project.here("report", by_hand)
+    page = (out / "results/report.html").read_text()
+    (logged,) = (project.root / "mlartifacts").glob(f"*/{by_hand}/artifacts/report.html")
+    assert logged.read_text() == page and "data:image/png" in page
+    assert [*(project.root / "results").rglob("*")] == results, "the pipeline's are left alone"
+
+
+def test_the_best_of_a_sweep_is_drawn_though_it_has_logged_less(project: Any) -> None:
+    printed = project.here("visualize", "--sweep", "widths")
+    (winner,) = [run for run in project.children() if run in printed]
+    out = project.root / "runs" / winner
+    assert len(curves.read(out)["epoch"]) == 1 and (out / "models/filters.safetensors").exists()
+    assert (out / "results/figures/filters/conv1.png").exists() and not (out / "results/figures/filters/by_epoch.png").exists()
+    assert "filterlab.test_set" not in project.tags(winner), "the test set was left alone"
+    project.here("evaluate", winner)
+    project.here("report", winner)
+    project.here("play", winner)
+    assert "<script" in (out / "results/play.html").read_text()
+    assert "its best epoch alone" in (out / "results/report.html").read_text()
+
+
+def test_what_has_no_network_here_is_refused(project: Any, by_hand: str) -> None:
+    assert "no run in this store has an id that begins with 'zzz'" in project.here("evaluate", "zzz", code=2)
+    assert "is the sweep widths itself" in project.here("evaluate", project.run_of("widths"), code=2)
+    assert "takes a RUN, or --sweep NAME" in project.here("visualize", code=2)
+    shutil.rmtree(project.root / "runs" / by_hand)
+    for weights in (project.root / "mlartifacts").glob("*/models/*/artifacts/data/models/model.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    refused = project.here("visualize", by_hand, code=3)
+    assert f"what run {by_hand} has logged is damaged" in refused and len(refused.splitlines()) == 1
+
+
+def test_offline_runs_are_measured_from_their_spool(project: Any) -> None:
+    parameters = project.root / "params.yaml"
+    kept = parameters.read_text()
+    parameters.write_text(kept.replace("tracking: local", "tracking: offline"))
+    project.run("train", "trainer.max_epochs=1")
+    (spool,) = (project.root / "spool").glob("*")
+    project.here("evaluate", spool.name)
+    assert (project.root / "runs" / spool.name / "results/metrics.json").exists()
+    parameters.write_text(kept)
+    project.here("sync")
+    assert project.ask(
+        "select count(*) from metrics m join tags t on t.run_uuid = m.run_uuid and t.value = ? where m.key = 'test/accuracy'",
+        spool.name,
+    ) == [(1,)]
+
+
+def test_other_data_than_it_learned_from_are_refused(project: Any) -> None:
+    folder = project.root / "data/processed/train"
+    card, parts = arrays.load(folder)
+    other = parts | {"train": dataclasses.replace(parts["train"], labels=parts["train"].labels[::-1].copy())}
+    arrays.save(folder, other, dataclasses.replace(card, digest=digest(other)))
+    assert "learned from other data" in project.here("visualize", "--sweep", "widths", code=2)
