@@ -43,7 +43,7 @@ def test_every_value_is_bounded(section: Any, field: Any) -> None:
     """A number from both sides, a text by what there is or by its kind, a list or mapping in its length."""
     limits = field.metadata["bounds"]
     kind = typing.get_type_hints(section)[field.name]
-    assert ("most" in limits) == (typing.get_origin(kind) in (list, dict))
+    assert ("most" in limits) == any(typing.get_origin(of) in (list, dict) for of in (kind, *typing.get_args(kind)))
     for each in kinds(kind):
         if each in (int, float):
             assert limits.keys() & {"ge", "gt"} and limits.keys() & {"le", "lt"}

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from filterlab.config import compose, resolved, schema
+from filterlab.config import compose, document, resolved, schema
 from filterlab.data.augment import NoAugment
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.architectures.mlp import MLP
@@ -39,10 +39,10 @@ def test_nested_override(resolve: Resolve) -> None:
 
 
 def test_whole_list_of_layers(resolve: Resolve) -> None:
-    config = resolve("override: {model: {layers: [{filters: 4, kernel: 3, batch_norm: true, dropout: 0.5}]}}\n")
+    config = resolve("override: {model: {layers: [{filters: 4, kernel: [1, 3], batch_norm: true, dropout: 0.5}]}}\n")
     assert isinstance(config.model, ConvNet)
     assert config.model.layers == [
-        ConvLayer(filters=4, kernel=3, stride=1, padding=0, batch_norm=True, activation="relu", pool=1, dropout=0.5)
+        ConvLayer(filters=4, kernel=[1, 3], stride=1, padding=0, batch_norm=True, activation="relu", pool=1, dropout=0.5)
     ]
 
 
@@ -149,6 +149,20 @@ def test_resolved_config_round_trip(resolve: Resolve, tmp_path: Path) -> None:
         assert again == config
         assert type(again.model) is type(config.model)
         assert resolved.dump(again) == resolved.dump(config)
+
+
+def test_a_resolved_config_that_was_written_before_a_value_was_there(resolve: Resolve, tmp_path: Path) -> None:
+    """It means what it meant, and has the same key; what has been there since the beginning may not lack."""
+    config = resolve("seed: 0\n")
+    text = resolved.dump(config)
+    later = ["    dilation: 1\n", "    groups: 1\n", "    pool_of: max\n"]
+    for line in later:
+        assert text.count(line) == 4
+        text = text.replace(line, "")
+    again = resolved.from_text(text)
+    assert again == config and resolved.key(again) == resolved.key(config)
+    with pytest.raises(document.Unreadable, match=r"model\.layers"):
+        resolved.from_text(text.replace("    stride: 2\n", ""))
 
 
 def test_compose_stage_writes_the_resolved_config(tmp_path: Path, own_conf: Path) -> None:

@@ -60,6 +60,20 @@ def faults(make: Callable[[], object]) -> list[str]:
         (["trainer.strategy=dp"], "trainer.strategy is 'dp', expected one of auto, ddp ("),
         (["model.layers.0.filters=0"], "model.layers.0.filters is 0, expected >= 1 and <= 2,147,483,647 (number of filters)"),
         (["model=mlp", "model.hidden=[8, 0]"], "model.hidden.1 is 0, expected >= 1"),
+        (["model.layers=[{filters: 8, kernel: [3]}]"], "model.layers.0.kernel has 1, expected at least 2 entries (side of the"),
+        (["model.layers=[{filters: 8, kernel: [3, 3, 3]}]"], "model.layers.0.kernel has 3 entries, expected at most 2 (side of"),
+        (
+            ["model.layers=[{filters: 8, kernel: [3, 0]}]"],
+            "model.layers.0.kernel.1 is 0, expected >= 1 and <= 4,096 (side of the",
+        ),
+        (
+            ["model.layers=[{filters: 8, kernel: 3x3}]"],
+            "model.layers.0.kernel is '3x3', expected a whole number >= 1 and <= 4,096",
+        ),
+        (
+            ["model.layers=[{filters: 8, kernel: 3, groups: 8}]"],
+            "model cnn: conv1 has 1 maps and 8 filters in 8 groups, expected",
+        ),
         (["model.layers=[]"], "model.layers is empty, expected at least one entry (the convolutions, from the image up)"),
         (["data.take=first"], "data.take is first and data.take_n is 0: take_n is 0 with all, and at least 1 otherwise"),
         (["data.take_n=5"], "data.take is all and data.take_n is 5: take_n is 0 with all"),

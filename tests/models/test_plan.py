@@ -78,7 +78,7 @@ def test_a_branch_is_kept_past_blocks_and_added_twice() -> None:
     torch.testing.assert_close(network(images), expected)
     traced = {layer.name: layer for layer in shapes.layers(Own(layers), **SIZE)}
     assert (traced["again"].channels, traced["again"].height, traced["again"].width) == (4, 5, 6)
-    assert traced["again"].receptive_field == traced["block.inner.conv1"].receptive_field == 9
+    assert traced["again"].receptive_field == traced["block.inner.conv1"].receptive_field == (9, 9)
     assert [name for name, _ in network.named_children()] == ["conv1", "block", "sum", "again", "flatten", "fc1"]
     assert torch.equal(network.get_submodule("block")(first), convolved(halved, "block.inner.conv1") + halved)
 
@@ -183,6 +183,17 @@ FAULTS = {
     ),
     "a stride of 0": ([conv(4, 3, stride=0)], "layer conv1: stride is 0, expected >= 1"),
     "a kernel of 0": ([conv(4, 0)], "layer conv1: kernel is 0, expected >= 1"),
+    "a kernel of three sides": ([conv(4, [3, 3, 3])], "layer conv1: kernel is [3, 3, 3], expected a whole number >= 1, or two"),
+    "a side of 0": ([conv(4, [3, 0])], "layer conv1: kernel is [3, 0], expected >= 1, or two"),
+    "two strides": ([conv(4, 3, stride=[1, 2])], "layer conv1: stride is [1, 2], expected a whole number >= 1"),  # type: ignore[arg-type]
+    "groups that don't divide the maps": (
+        [conv(6, 3, groups=3)],
+        "conv1 has 2 maps and 6 filters in 3 groups, expected as many maps in",
+    ),
+    "groups that divide neither": (
+        [conv(4, 3, groups=3)],
+        "conv1 has 2 maps and 4 filters in 3 groups, expected as many maps and filters in each; take another number of groups",
+    ),
     "no filters": ([conv(0, 3)], "layer conv1: filters is 0, expected >= 1"),
     "a padding below 0": ([conv(4, 3, padding=-2)], "layer conv1: padding is -2, expected >= 0"),
     "a bias that is a number": (
@@ -199,7 +210,7 @@ FAULTS = {
 def test_plans_that_can_not_be(fault: str) -> None:
     """In one sentence, before anything is built."""
     layers, message = FAULTS[fault]
-    expected = "^model own: " + re.sub(r"([()])", r"\\\1", message)
+    expected = "^model own: " + re.sub(r"([()[\]])", r"\\\1", message)
     with pytest.raises(ShapeError, match=expected):
         shapes.layers(Own(layers), **SIZE)
 

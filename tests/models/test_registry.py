@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from filterlab.config import schema
+from filterlab.config import schema, section
 from filterlab.models import architectures, registry
 from filterlab.models.architectures import ARCHITECTURES
+from filterlab.models.architectures.conv_net import ConvLayer
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.models.shapes import ShapeError
 
@@ -83,10 +85,28 @@ def test_random_state_is_untouched(option: schema.Model) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_from_dict_is_the_inverse_of_asdict(option: schema.Model) -> None:
-    values = json.loads(json.dumps(dataclasses.asdict(option)))
+@pytest.mark.parametrize("written", [dataclasses.asdict, section.plain])
+def test_from_dict_is_the_inverse(option: schema.Model, written: Callable[[schema.Model], object]) -> None:
+    values = json.loads(json.dumps(written(option)))
     assert registry.from_dict(values) == option
     assert type(registry.from_dict(values)) is type(option)
+
+
+def test_a_layer_is_written_as_it_was_before_it_had_dilation_groups_and_averages() -> None:
+    """So that the same network's model.json keeps its bytes, and a training its key."""
+    usual = {
+        "filters": 3,
+        "kernel": 5,
+        "stride": 1,
+        "padding": 0,
+        "batch_norm": True,
+        "activation": "relu",
+        "pool": 2,
+        "dropout": 0.0,
+    }
+    assert section.plain(ConvLayer(3, 5, batch_norm=True, pool=2)) == usual
+    other = ConvLayer(3, [1, 5], batch_norm=True, pool=2, groups=3, pool_of="average")
+    assert section.plain(other) == {**usual, "kernel": [1, 5], "groups": 3, "pool_of": "average"}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.architectures.lenet5 import LeNet5
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.models.architectures.tutorial_cnn import TutorialCNN
-from filterlab.models.plan import ACTIVATIONS
+from filterlab.models.plan import ACTIVATIONS, POOLS, pair
 from filterlab.models.shapes import LayerShape, ShapeError
 
 MNIST = {"channels": 1, "height": 28, "width": 28, "classes": 10}
@@ -58,8 +58,8 @@ def assert_traced(model: schema.Model, *, channels: int, height: int, width: int
     for name, module in network.named_modules():
         if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
             (layer,) = [layer for layer in trace if layer.name == name]
-            kernel, stride = (side if isinstance(side, int) else side[0] for side in (module.kernel_size, module.stride))
-            assert (layer.kernel, layer.stride) == (kernel, stride)
+            kernel, stride = (nn.modules.utils._pair(side) for side in (module.kernel_size, module.stride))
+            assert (layer.kernel, (layer.stride,) * 2) == (kernel, stride)
     assert shapes.parameter_count(trace) == sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
@@ -74,9 +74,12 @@ def test_shipped_options_on_other_images(option: schema.Model) -> None:
 conv_layers = st.builds(
     ConvLayer,
     filters=st.integers(1, 4),
-    kernel=st.integers(1, 5),
+    kernel=st.integers(1, 5) | st.lists(st.integers(1, 5), min_size=2, max_size=2),
     stride=st.integers(1, 3),
-    padding=st.integers(0, 3),
+    padding=st.integers(0, 3) | st.lists(st.integers(0, 3), min_size=2, max_size=2),
+    dilation=st.integers(1, 3),
+    groups=st.integers(1, 3),
+    pool_of=st.sampled_from(POOLS),
     batch_norm=st.booleans(),
     activation=st.sampled_from(ACTIVATIONS),
     pool=st.integers(1, 3),
@@ -93,11 +96,12 @@ conv_nets = st.builds(
 
 
 def torch_refuses(model: ConvNet, images: Tensor) -> bool:
-    """Whether torch's own functions find these images too small."""
+    """Whether torch's own functions find these images too small, or not to be parted into such groups."""
     try:
         for layer in model.layers:
-            weight = torch.zeros(layer.filters, images.shape[1], layer.kernel, layer.kernel)
-            images = F.max_pool2d(F.conv2d(images, weight, stride=layer.stride, padding=layer.padding), layer.pool)
+            weight = torch.zeros(layer.filters, images.shape[1] // layer.groups, *pair(layer.kernel))
+            images = F.conv2d(images, weight, None, layer.stride, pair(layer.padding), layer.dilation, layer.groups)
+            images = F.max_pool2d(images, layer.pool)
     except RuntimeError:
         return True
     return False
@@ -107,16 +111,29 @@ def torch_refuses(model: ConvNet, images: Tensor) -> bool:
 @given(model=conv_nets, channels=st.integers(1, 3), height=st.integers(8, 24), width=st.integers(8, 24))
 def test_random_conv_nets(model: ConvNet, channels: int, height: int, width: int) -> None:
     if torch_refuses(model, torch.zeros(1, channels, height, width)):
-        with pytest.raises(ShapeError, match=r"model conv_net: (conv|pool)\d .* needs at least"):
+        with pytest.raises(ShapeError, match=r"model conv_net: (conv|pool)\d .* (needs at least|in \d groups)"):
             shapes.layers(model, channels=channels, height=height, width=width, classes=3)
     else:
         assert_traced(model, channels=channels, height=height, width=width, classes=3)
 
 
+def test_depthwise_separable() -> None:
+    """A filter of its own for each map, then 1x1 (MobileNet, arXiv 1704.04861): 9 C + C K weights instead of 9 C K."""
+    maps, filters = 8, 12
+    model = plain(ConvLayer(maps, 1), ConvLayer(maps, 3, groups=maps, batch_norm=True), ConvLayer(filters, 1, batch_norm=True))
+    depthwise, pointwise = (layer.parameters for layer in shapes.layers(model, **MNIST) if layer.name in ("conv2", "conv3"))
+    assert (depthwise, pointwise) == (9 * maps, maps * filters)
+    network = registry.build(model, **MNIST, seed=0)
+    images = torch.rand(2, 8, 9, 9)
+    weight = network.get_parameter("conv2.weight")
+    by_map = [F.conv2d(images[:, [channel]], weight[[channel]]) for channel in range(maps)]
+    torch.testing.assert_close(network.get_submodule("conv2")(images), torch.cat(by_map, dim=1))
+
+
 @pytest.mark.parametrize(("stride", "side"), [(1, 220), (2, 110)])
 def test_the_lectures_color_image(stride: int, side: int) -> None:
     conv = shapes.layers(plain(ConvLayer(1, 5, stride=stride)), channels=3, height=224, width=224, classes=10)[0]
-    assert conv == LayerShape("conv1", "conv", 1, side, side, 76, 5, stride, 5)
+    assert conv == LayerShape("conv1", "conv", 1, side, side, 76, (5, 5), stride, (5, 5))
 
 
 def test_three_small_filters_see_as_far_as_one_large() -> None:
@@ -124,7 +141,7 @@ def test_three_small_filters_see_as_far_as_one_large() -> None:
     sizes = {"channels": channels, "height": 28, "width": 28, "classes": 10}
     three = [x for x in shapes.layers(plain(*[ConvLayer(channels, 3)] * 3), **sizes) if x.kind == "conv"]
     one = [x for x in shapes.layers(plain(ConvLayer(channels, 7)), **sizes) if x.kind == "conv"]
-    assert three[-1].receptive_field == one[-1].receptive_field == 7
+    assert three[-1].receptive_field == one[-1].receptive_field == (7, 7)
     assert (three[-1].height, three[-1].width) == (one[-1].height, one[-1].width)
     weights = [shapes.parameter_count(layers) - len(layers) * channels for layers in (three, one)]
     assert weights == [27 * channels**2, 49 * channels**2]
@@ -137,6 +154,7 @@ def test_three_small_filters_see_as_far_as_one_large() -> None:
         plain(ConvLayer(2, 3, pool=2), ConvLayer(2, 3, stride=2), ConvLayer(2, 2)),
         plain(ConvLayer(2, 5, stride=2, padding=2), ConvLayer(2, 3, padding=1, pool=3), ConvLayer(2, 2)),
         plain(ConvLayer(2, 4, pool=2), ConvLayer(2, 5, pool=2)),
+        plain(ConvLayer(2, [1, 5], padding=[0, 2], pool=2, pool_of="average"), ConvLayer(4, [3, 2], groups=2, dilation=3)),
         LeNet5(name="lenet5", activation="tanh"),
         ResNet(name="resnet", depth=8, width=2, residual=True),
         ResNet(name="resnet", depth=8, width=2, residual=False),
@@ -157,16 +175,15 @@ def test_receptive_fields_by_gradient(model: schema.Model) -> None:
     maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2].sum().backward()
     assert images.grad is not None
     touched = images.grad.abs().amax(dim=(0, 1)) > 0
-    for dim in (0, 1):
-        (where,) = torch.nonzero(touched.any(dim=dim), as_tuple=True)
-        assert where.max() - where.min() + 1 == trace[last].receptive_field
+    rows, columns = (torch.nonzero(touched.any(dim=dim)) for dim in (1, 0))
+    assert (rows.max() - rows.min() + 1, columns.max() - columns.min() + 1) == trace[last].receptive_field
 
 
 def test_the_head_sees_the_whole_image() -> None:
     trace = shapes.layers(
         plain(ConvLayer(2, 3, pool=2), ConvLayer(2, 3, pool=2), head="flatten"), **{**MNIST, "height": 30, "width": 30}
     )
-    assert trace[-1].receptive_field == 30  # 30 -> 28 -> 14 -> 12 -> 6: nothing is left over
+    assert trace[-1].receptive_field == (30, 30)  # 30 -> 28 -> 14 -> 12 -> 6: nothing is left over
     assert trace[-1].channels == 10
 
 
@@ -179,6 +196,8 @@ def test_the_head_sees_the_whole_image() -> None:
             r"model conv_net: conv3 \(9x9\) needs at least 9x9 pixels, but gets 5x5 from pool2 \(2x2\)",
         ),
         (plain(ConvLayer(4, 9, padding=1)), 6, r"conv1 \(9x9\) needs at least 7x7 pixels, but gets 6x6 from the image"),
+        (plain(ConvLayer(4, [3, 9], padding=[3, 0])), 8, r"conv1 \(3x9\) needs at least 1x9 pixels, but gets 8x8 from the image"),
+        (plain(ConvLayer(4, 3, dilation=5)), 8, r"conv1 \(3x3, dilation 5\) needs at least 11x11 pixels, but gets 8x8 from"),
         (plain(ConvLayer(4, 8, pool=2)), 8, r"pool1 \(2x2\) needs at least 2x2 pixels, but gets 1x1 from conv1 \(8x8\)"),
         (LeNet5(name="lenet5", activation="tanh"), 8, r"model lenet5: conv2 \(5x5\) .* but gets 4x4 from pool1 \(2x2\)"),
         (LeNet5(name="lenet5", activation="tanh"), 10, r"model lenet5: pool2 \(2x2\) .* but gets 1x1 from conv2 \(5x5\)"),

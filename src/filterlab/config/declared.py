@@ -78,6 +78,7 @@ def faults(section: type) -> Iterator[str]:
 
 def misdeclared(kind: Any, bounds: Mapping[str, Any]) -> str | None:
     """What is wrong with a field of this type and these bounds (see `section.value`); None where nothing is."""
+    kind = list[int] if kind == int | list[int] else kind
     many = {list: ["most"], dict: ["most", "values"]}.get(typing.get_origin(kind), [])
     single = typing.get_args(kind)[0] if many else kind
     is_section = isinstance(single, type) and issubclass(single, Section) and many == ["most"]

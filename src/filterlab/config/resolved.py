@@ -9,6 +9,7 @@ from typing import Any
 from filterlab.config import document, schema, validation
 from filterlab.config.document import Unreadable
 from filterlab.config.faults import short, unknown_key
+from filterlab.config.section import plain
 from filterlab.errors import ConfigError
 
 RESOLVED = Path("results/config.yaml")
@@ -38,14 +39,14 @@ def load(root: Path) -> schema.Config:
 
 def key(config: schema.Config) -> str:
     """16 hex digits that stand for everything that decides a training's outcome, but for the code."""
-    data = dataclasses.asdict(config.data)
+    data = plain(config.data)
     del data["mirrors"]  # whichever a file comes from, it has the published checksum
     return hashlib.sha256(json.dumps([data, *deciding(config)], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def deciding(config: schema.Config) -> list[Any]:
     """The sections that decide a training, in the order of schema.TRAINING, without what in them changes no outcome."""
-    sections = dataclasses.asdict(config)
+    sections = plain(config)
     for place in schema.INDIFFERENT:
         section, _, name = place.partition(".")
         del sections[section][name]
@@ -66,9 +67,10 @@ def from_text(text: str) -> schema.Config:
         if field.name not in values:
             raise Unreadable(unknown_key(field.name, list(map(str, values))))
     config = validation.to_config(values)
-    # A default may be left out, and a number written for text, in conf/; here every value stands as it is.
-    written, meant = (dict(document.leaves(tree)) for tree in (values, dataclasses.asdict(config)))
-    for key in written | meant:
-        if repr(written.get(key)) != repr(meant.get(key)):
+    # A default may be left out, and a number written for text, in conf/; here every value stands as it is, except those that
+    # came later than the text.
+    written, *meant = (dict(document.leaves(tree)) for tree in (values, dataclasses.asdict(config), plain(config)))
+    for key in written | meant[1]:
+        if repr(written.get(key)) not in [repr(values.get(key)) for values in meant]:
             raise Unreadable(f"{key} is {short(written.get(key))}, which is no value of a resolved config")
     return config

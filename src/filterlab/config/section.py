@@ -16,21 +16,22 @@ from urllib.parse import urlsplit
 from filterlab.errors import UserError
 
 # 32 bits are what PyTorch's generator takes of a seed: two that differ in higher bits alone would be the same training.
-SEEDS = {"ge": 0, "lt": 2**32}
+SEEDS: dict[str, Any] = {"ge": 0, "lt": 2**32}
 COUNT = 2**31 - 1  # of units, filters, images: what memory holds is less, and `shapes` says how much that is
 SIDE = 4096  # pixels, at most
 UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, separators of lines and paragraphs
 
 
-def value(doc: str, *, default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
+def value(doc: str, *, default: Any = dataclasses.MISSING, later: bool = False, **bounds: Any) -> Any:
     """A field with its meaning and its bounds.
 
+    later: it came when there were results already. Its default is what they were made with: see `plain`.
     ge, gt, le, lt: of a number; every number has two.
     choices, text: of a string: those there are, or a kind of `TEXTS`.
     most, least: entries of a list or a mapping. The other bounds hold for each entry; of a mapping `text` for its keys, `values`
         for what they stand for.
     """
-    about = {"doc": doc, "bounds": bounds}
+    about = {"doc": doc, "bounds": bounds, "later": later}
     if isinstance(default, dict):  # each section gets its own
         return dataclasses.field(default_factory=lambda: dict(default), metadata=about)
     return dataclasses.field(default=default, metadata=about)
@@ -56,6 +57,17 @@ class Section:
     def disagreements(self) -> Iterator[str]:
         """Faults of values that are within their bounds, but don't go together; a whole sentence each."""
         return iter(())
+
+
+def plain(section: Any) -> Any:
+    """As dataclasses.asdict, without later fields that have their default: what they do not change keeps its bytes and keys."""
+    if isinstance(section, Section):
+        fields = dataclasses.fields(section)  # type: ignore[arg-type]
+        kept = [field.name for field in fields if not field.metadata["later"] or getattr(section, field.name) != field.default]
+        return {name: plain(getattr(section, name)) for name in kept}
+    if isinstance(section, dict):
+        return {name: plain(inner) for name, inner in section.items()}
+    return [plain(inner) for inner in section] if isinstance(section, list) else section
 
 
 def is_text(text: str, *, most: int = 255) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -81,13 +82,17 @@ def convert(kind: Any, given: Any, place: str, about: Mapping[str, Any], faults:
         kind: a section, or the type of one of its fields.
         about: the field's meaning and bounds; see `section.value`.
     """
+    if isinstance(kind, types.UnionType):  # of a number and a list of such
+        kind = next(of for of in typing.get_args(kind) if (typing.get_origin(of) is list) == isinstance(given, list))
     outer, bounds, doc = typing.get_origin(kind) or kind, about["bounds"], f" ({about['doc']})"
     if dataclasses.is_dataclass(kind) and isinstance(given, dict):
         return to_section(kind, given, place, faults)
     if outer in (list, dict) and type(given) is outer and len(given) > bounds["most"]:
         faults.append(f"{place} has {len(given):,} entries, expected at most {bounds['most']:,}{doc}")
     elif outer in (list, dict) and type(given) is outer and len(given) < bounds.get("least", 0):
-        faults.append(f"{place} is empty, expected at least one entry{doc}")
+        least = bounds["least"]
+        has = f"has {len(given)}, expected at least {least} entries" if least > 1 else "is empty, expected at least one entry"
+        faults.append(f"{place} {has}{doc}")
     elif outer is list and type(given) is list:
         (of,) = typing.get_args(kind)
         return [convert(of, item, f"{place}.{index}", about, faults) for index, item in enumerate(given)]

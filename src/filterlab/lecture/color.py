@@ -177,7 +177,7 @@ def middle(seen: Floats) -> float:
 
 
 def check_stacks(seen: dict[str, Floats], weights: dict[str, int]) -> list[Check]:
-    fields = [convolutions(kernels)[-1].receptive_field for kernels in STACKS.values()]
+    fields = [convolutions(kernels)[-1].receptive_field[0] for kernels in STACKS.values()]
     counts = [weights["three 3x3"], weights["one 7x7"]]
     return [
         *(

@@ -3,7 +3,6 @@
 filters.safetensors, the first layer's weights by epoch, lies with them where the training is known.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from filterlab.config.section import plain
 from filterlab.errors import DataError
 from filterlab.models import folder as stored
 from filterlab.models import registry
@@ -42,7 +42,7 @@ def save(
     Raises DataError naming the file that could not be written.
     """
     description = {
-        "model": dataclasses.asdict(model),
+        "model": plain(model),
         "data": {key: card[key] for key in _DATA_FIELDS},
         "mean": _plain(card["mean"]),
         "std": _plain(card["std"]),

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from filterlab.models.plan import Layer
+from filterlab.models.plan import Layer, pair
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -24,7 +24,8 @@ def module(layer: Layer, *, channels: int) -> nn.Module:
     of = layer.settings
     match layer.kind:
         case "conv":
-            return nn.Conv2d(channels, of["filters"], of["kernel"], of["stride"], of["padding"], bias=of["bias"])
+            sides, padding = pair(of["kernel"]), pair(of["padding"])
+            return nn.Conv2d(channels, of["filters"], sides, of["stride"], padding, of["dilation"], of["groups"], of["bias"])
         case "dense":
             return nn.Linear(channels, of["units"])
         case "norm":

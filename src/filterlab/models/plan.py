@@ -14,10 +14,12 @@ from filterlab.config.faults import short
 from filterlab.config.section import Section, misfit, value
 from filterlab.errors import UserError
 
+Sides = int | list[int]  # see PAIRS
 RECTIFIERS = ["relu", "leaky_relu", "elu", "gelu"]
 ACTIVATIONS = [*RECTIFIERS, "tanh", "sigmoid", "identity"]
 POOLS = ["max", "average"]
 POSITIVE = (int, {"ge": 1})
+PAIRS = ["kernel", "padding"]  # settings that are one number or, in a list, one of the height and one of the width
 INITIAL = (str, {"choices": ["torch", "he", "he_fan_out", "glorot"]})
 # kind -> its settings, each with its type and its bounds (see `section.value`)
 KINDS: dict[str, dict[str, tuple[type, dict[str, Any]]]] = {
@@ -26,6 +28,8 @@ KINDS: dict[str, dict[str, tuple[type, dict[str, Any]]]] = {
         "kernel": POSITIVE,
         "stride": POSITIVE,
         "padding": (int, {"ge": 0}),
+        "dilation": POSITIVE,
+        "groups": POSITIVE,
         "bias": (bool, {}),
         "initial": INITIAL,
     },
@@ -142,8 +146,9 @@ def check_settings(layer: Layer) -> None:
         raise ShapeError(f"layer {layer.name} ({layer.kind}) has the settings {lists[0]}; expected {lists[1]}")
     for name, (kind, bounds) in expected.items():
         given = layer.settings[name]
-        if wanted := misfit(kind, kind(given) if (kind, type(given)) == (float, int) else given, bounds):
-            raise ShapeError(f"layer {layer.name}: {name} is {given!r}, expected {wanted}")
+        for number in given if name in PAIRS and isinstance(given, list) and len(given) == 2 else [given]:
+            if wanted := misfit(kind, kind(number) if (kind, type(number)) == (float, int) else number, bounds):
+                raise ShapeError(f"layer {layer.name}: {name} is {given!r}, expected {wanted}{', or two' * (name in PAIRS)}")
     if layer.kind == "add" and len(layer.inputs) != 2:
         raise ShapeError(f"layer {layer.name} adds {len(layer.inputs)} layers, expected the names of 2")
     if layer.kind != "add" and len(layer.inputs) > 1:
@@ -205,10 +210,29 @@ def as_block(layers: Iterable[Layer], *, within: str = "", below: str = "") -> B
     return Block(children, inputs)
 
 
-def conv(filters: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: bool = True, initial: str = "torch") -> Layer:
-    """Filters of kernel x kernel pixels; initial: see `dense`."""
-    settings = {"filters": filters, "kernel": kernel, "stride": stride, "padding": padding, "bias": bias, "initial": initial}
-    return Layer("conv", settings)
+def pair(setting: Sides) -> tuple[int, int]:
+    """Of the height and of the width."""
+    return (setting, setting) if isinstance(setting, int) else (setting[0], setting[1])
+
+
+def conv(
+    filters: int,
+    kernel: Sides,
+    *,
+    stride: int = 1,
+    padding: Sides = 0,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = True,
+    initial: str = "torch",
+) -> Layer:
+    """Filters of kernel x kernel pixels, or of [height, width].
+
+    dilation: how far their pixels are apart. groups: of maps below and of filters, each of which sees its own maps alone.
+    initial: see `dense`.
+    """
+    settings = {"filters": filters, "kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    return Layer("conv", {**settings, "groups": groups, "bias": bias, "initial": initial})
 
 
 def dense(units: int, *, initial: str = "torch") -> Layer:

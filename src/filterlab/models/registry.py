@@ -81,7 +81,7 @@ def predictor(config: "schema.Config", *, mean: Scale, std: Scale) -> Predictor:
 
 
 def from_dict(values: Mapping[str, Any]) -> Model:
-    """The inverse of dataclasses.asdict for a model. Raises ValueError naming what is unknown or missing."""
+    """The inverse of `section.plain` for a model. Raises ValueError naming what is unknown or missing."""
     name = dict(values).get("name")
     if name not in ARCHITECTURES:
         raise ValueError(f"no architecture is called {name!r}; there are {', '.join(ARCHITECTURES)}")
@@ -90,7 +90,7 @@ def from_dict(values: Mapping[str, Any]) -> Model:
 
 def _section(kind: Any, values: Any) -> Any:
     expected = [field.name for field in fields(kind)]
-    if set(values) != set(expected):
+    if set(values) | {field.name for field in fields(kind) if field.metadata["later"]} != set(expected):
         raise ValueError(f"{kind.__name__} has the fields {', '.join(expected)}, but is given {', '.join(values)}")
     inner = {name: get_args(hint)[0] for name, hint in get_type_hints(kind).items() if get_args(hint)}
     sections = {name for name, element in inner.items() if issubclass(element, Section)}

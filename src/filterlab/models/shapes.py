@@ -1,13 +1,15 @@
 """Sizes, parameters and receptive fields of the layers of a plan, worked out without torch.
 
-Sizes follow out = floor((in - kernel + 2 padding) / stride) + 1. A receptive field grows by (kernel - 1) jumps at each layer,
-a jump being the distance in input pixels between two neighboring units (Dumoulin, Visin, arXiv 1603.07285).
+Sizes follow out = floor((in - reach + 2 padding) / stride) + 1, with reach = dilation (kernel - 1) + 1; height and width each go
+their own way. A receptive field grows by (reach - 1) jumps at each layer, a jump being the distance in input pixels between two
+neighboring units (Dumoulin, Visin, arXiv 1603.07285).
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from filterlab.config.faults import short
-from filterlab.models.plan import Layer, Model, Plan, ShapeError
+from filterlab.models.plan import Layer, Model, Plan, ShapeError, pair
 
 LARGEST = 2**31  # numbers; 8.6 GB of parameters, and as much again for their gradients and for each of an optimizer's moments
 
@@ -20,9 +22,10 @@ class LayerShape:
     kind: conv, norm, activation, pool, dropout, add, flatten, global_max, global_average or dense
     channels, height, width: of its output; a vector of K units is K, 1, 1
     parameters: how many it trains (the running mean and variance of a norm are none)
-    kernel, stride: sides in pixels of the maps below; 1, 1 where a unit sees one position alone
-    receptive_field: side in input pixels of the square one output unit sees, parts beyond the border included;
-        from flatten or the global pool on, the square that the whole vector sees
+    kernel: height and width in pixels of the maps below; 1, 1 where a unit sees one position alone
+    stride: in the same pixels
+    receptive_field: height and width in input pixels of what one output unit sees, parts beyond the border included;
+        from flatten or the global pool on, of what the whole vector sees
     """
 
     name: str
@@ -31,9 +34,9 @@ class LayerShape:
     height: int
     width: int
     parameters: int
-    kernel: int
+    kernel: tuple[int, int]
     stride: int
-    receptive_field: int
+    receptive_field: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Maps:
     channels: int
     height: int
     width: int
-    field: int = 1
+    field: tuple[int, int] = (1, 1)
     jump: int = 1
     sized_by: str = "the image"
     flat: bool = False
@@ -87,7 +90,7 @@ def plan_layers(plan: Plan, image: Maps, *, classes: int) -> list[LayerShape]:
         last, parameters = layer_output(layer, [outputs[name] for name in layer.inputs] or [last])
         outputs[layer.name] = last
         size = (last.channels, last.height, last.width)
-        kernel, stride = layer.settings.get("kernel", 1), layer.settings.get("stride", 1)
+        kernel, stride = pair(layer.settings.get("kernel", 1)), layer.settings.get("stride", 1)
         found.append(LayerShape(layer.name, layer.kind, *size, parameters, kernel, stride, last.field))
     if not last.flat or last.channels != classes:
         raise ShapeError(f"the last layer, {found[-1].name}, gives {last}, expected {classes} values, one a class")
@@ -118,7 +121,13 @@ def layer_output(layer: Layer, inputs: list[Maps]) -> tuple[Maps, int]:
         raise ShapeError(f"{layer.name} needs {needs}, but gets {gets}; put flatten or a global pool between maps and vectors")
     match layer.kind:
         case "conv":
-            parameters = (of["kernel"] ** 2 * maps.channels + of["bias"]) * of["filters"]
+            counts = {"maps": maps.channels, "filters": of["filters"]}
+            if uneven := [what for what, count in counts.items() if count % of["groups"]]:
+                raise ShapeError(
+                    f"{layer.name} has {maps.channels} maps and {of['filters']} filters in {of['groups']} groups, expected as "
+                    f"many {' and '.join(uneven)} in each; take another number of groups"
+                )
+            parameters = (math.prod(pair(of["kernel"])) * (maps.channels // of["groups"]) + of["bias"]) * of["filters"]
             return replace(windows(layer, maps), channels=of["filters"]), parameters
         case "pool":
             return windows(layer, maps), 0
@@ -128,7 +137,7 @@ def layer_output(layer: Layer, inputs: list[Maps]) -> tuple[Maps, int]:
             return replace(maps, channels=of["units"]), (maps.channels + 1) * of["units"]
         case "flatten" | "global_max" | "global_average":
             channels = maps.channels * (maps.height * maps.width if layer.kind == "flatten" else 1)
-            field = maps.field + (max(maps.height, maps.width) - 1) * maps.jump
+            field = grown(maps, maps.height, maps.width)
             return replace(maps, channels=channels, height=1, width=1, field=field, flat=True), 0
         case "add":
             other = inputs[1]
@@ -144,27 +153,36 @@ def layer_output(layer: Layer, inputs: list[Maps]) -> tuple[Maps, int]:
                     f"{layer.name} cannot add {second} to {first}, expected vectors of one size, or maps of the same side or "
                     "twice, and as many or fewer"
                 )
-            return replace(maps, field=max(maps.field, other.field)), 0
+            field = (max(maps.field[0], other.field[0]), max(maps.field[1], other.field[1]))
+            return replace(maps, field=field), 0
     return maps, 0
 
 
 def windows(layer: Layer, maps: Maps) -> Maps:
     """What a filter or a pool gives that slides over the maps. Raises ShapeError: they are smaller."""
-    kernel, stride, padding = layer.settings["kernel"], layer.settings["stride"], layer.settings.get("padding", 0)
-    needed = max(kernel - 2 * padding, 1)
-    if min(maps.height, maps.width) < needed:
+    kernel, padding = pair(layer.settings["kernel"]), pair(layer.settings.get("padding", 0))
+    stride, dilation = layer.settings["stride"], layer.settings.get("dilation", 1)
+    height, width = (dilation * (side - 1) + 1 for side in kernel)
+    called = f"{layer.name} ({kernel[0]}x{kernel[1]}{f', dilation {dilation}' if dilation > 1 else ''})"
+    needed = [max(height - 2 * padding[0], 1), max(width - 2 * padding[1], 1)]
+    if maps.height < needed[0] or maps.width < needed[1]:
         raise ShapeError(
-            f"{layer.name} ({kernel}x{kernel}) needs at least {needed}x{needed} pixels, but gets {maps.height}x{maps.width} "
+            f"{called} needs at least {needed[0]}x{needed[1]} pixels, but gets {maps.height}x{maps.width} "
             f"from {maps.sized_by}; take smaller filters or pools, larger images, or another model"
         )
     return replace(
         maps,
-        height=(maps.height - kernel + 2 * padding) // stride + 1,
-        width=(maps.width - kernel + 2 * padding) // stride + 1,
-        field=maps.field + (kernel - 1) * maps.jump,
+        height=(maps.height - height + 2 * padding[0]) // stride + 1,
+        width=(maps.width - width + 2 * padding[1]) // stride + 1,
+        field=grown(maps, height, width),
         jump=maps.jump * stride,
-        sized_by=f"{layer.name} ({kernel}x{kernel})",
+        sized_by=called,
     )
+
+
+def grown(maps: Maps, height: int, width: int) -> tuple[int, int]:
+    """The receptive field of what sees so many units of the maps."""
+    return maps.field[0] + (height - 1) * maps.jump, maps.field[1] + (width - 1) * maps.jump
 
 
 def parameter_count(layers: list[LayerShape]) -> int:

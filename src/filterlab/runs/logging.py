@@ -10,6 +10,7 @@ from filterlab import tracking
 from filterlab.config import resolved, schema
 from filterlab.config.document import leaves
 from filterlab.config.groups import is_within
+from filterlab.config.section import plain
 from filterlab.data import arrays
 from filterlab.data.arrays import Card
 from filterlab.errors import DataError
@@ -47,7 +48,7 @@ def resumed(config: schema.Config, root: Path) -> AbstractContextManager[trackin
 def check(config: schema.Config, root: Path) -> None:
     """Raises DataError where the model in `root` is another one than the resolved config says, or was trained on other data."""
     described = folder.describe(root / "models")
-    asked = {"model": dataclasses.asdict(config.model), "data": config.data.name}
+    asked = {"model": plain(config.model), "data": config.data.name}
     found = {"model": described["model"], "data": described["data"]["name"]}
     if differ := [name for name in asked if asked[name] != found[name]]:
         differences = ", ".join(f"{name} is {found[name]}" for name in differ)

@@ -1,9 +1,8 @@
 """Which pixels of the image a unit of a layer sees: its true receptive field, worked out from the plan."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from filterlab.models.plan import Layer, Plan
+from filterlab.models.plan import Layer, Plan, pair
 
 WINDOWS = ("conv", "norm", "activation", "pool", "dropout", "add")  # kinds of layers that make maps of maps
 
@@ -51,10 +50,6 @@ def union(maps: Span, shortcut: Span) -> Span:
 
 
 def settings(layer: Layer, axis: int) -> dict[str, int]:
-    """A layer's kernel, stride, padding and dilation along an axis; a setting is one number, or one for each axis."""
-
-    def along(value: Any) -> int:
-        return int(value[axis] if isinstance(value, list | tuple) else value)
-
+    """A layer's kernel, stride, padding and dilation along an axis."""
     defaults = {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1}
-    return {name: along(layer.settings.get(name, default)) for name, default in defaults.items()}
+    return {name: pair(layer.settings.get(name, default))[axis] for name, default in defaults.items()}

@@ -4,7 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from filterlab.config.section import COUNT, SIDE, Section, value
-from filterlab.models.plan import ACTIVATIONS, Layer, Model, Plan, activation, conv, dense, dropout, initial_weights, norm, pool
+from filterlab.models.plan import (
+    ACTIVATIONS,
+    POOLS,
+    Layer,
+    Model,
+    Plan,
+    Sides,
+    activation,
+    conv,
+    dense,
+    dropout,
+    initial_weights,
+    norm,
+    pool,
+)
 
 
 @dataclass
@@ -15,13 +29,26 @@ class ConvLayer(Section):
     """
 
     filters: int = value("number of filters", ge=1, le=COUNT)
-    kernel: int = value("side of the filters, in pixels", ge=1, le=SIDE)
+    kernel: Sides = value("side of the filters, in pixels, or [height, width]", ge=1, le=SIDE, least=2, most=2)
     stride: int = value("of the convolution, in pixels", default=1, ge=1, le=SIDE)
-    padding: int = value("zeros added on each side, in pixels", default=0, ge=0, le=SIDE)
+    padding: Sides = value(
+        "zeros added on each side, in pixels, or [above and below, left and right]", default=0, ge=0, le=SIDE, least=2, most=2
+    )
     batch_norm: bool = value("normalise over the batch before the activation", default=False)
     activation: str = value("after the convolution", default="relu", choices=ACTIVATIONS)
-    pool: int = value("side and stride of the max pooling, in pixels; 1 is none", default=1, ge=1, le=SIDE)
+    pool: int = value("side and stride of the pooling, in pixels; 1 is none", default=1, ge=1, le=SIDE)
     dropout: float = value("probability of dropping a unit", default=0.0, ge=0, lt=1)
+    dilation: int = value(
+        "distance of the pixels that a filter sees; 1: they are neighbors", default=1, later=True, ge=1, le=SIDE
+    )
+    groups: int = value(
+        "of maps below and of filters, each seeing its own maps alone; as many as the maps is depthwise",
+        default=1,
+        later=True,
+        ge=1,
+        le=COUNT,
+    )
+    pool_of: str = value("what the pooling takes of its pixels", default="max", later=True, choices=POOLS)
 
 
 @dataclass
@@ -51,6 +78,8 @@ def parts(layer: ConvLayer) -> Iterator[Layer]:
         layer.kernel,
         stride=layer.stride,
         padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
         bias=not layer.batch_norm,
         initial=weights,
     )
@@ -58,7 +87,7 @@ def parts(layer: ConvLayer) -> Iterator[Layer]:
         yield norm()
     yield activation(layer.activation)
     if layer.pool > 1:
-        yield pool(layer.pool)
+        yield pool(layer.pool, of=layer.pool_of)
     if layer.dropout > 0:
         yield dropout(layer.dropout)
 
