@@ -15,6 +15,9 @@ import psutil
 import pytest
 from slurm_on_loopback import Cluster, until
 
+from filterlab.tracking import spool, sync
+from filterlab.tracking.store import Store as Place
+
 ROOT = Path(__file__).parents[2]
 PARAMETERS = """
 data: mnist
@@ -35,6 +38,7 @@ BATCHES = 4  # of an epoch: 80 images of 100 are for training
 LAUNCHER = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2", "hydra.launcher.timeout_min=10"]
 WHOLE, CANCELLED, REQUEUED, LATE = EPOCHS = 6, 90_001, 25, 90_002  # of the four jobs; 90,000 take hours
 
+AWAY = 100  # epochs of a job whose server is away
 ENDLESS = 90_003
 PAIR = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.launcher.tasks_per_node=2"]
 PAIR += [f"trainer.max_epochs=choice({WHOLE})"]
@@ -199,6 +203,44 @@ def test_requeued_in_mid_training(cluster: Cluster, swept: Swept) -> None:
     (log,) = swept.root.glob(f"runs/four/.submitit/*/{swept.jobs[REQUEUED]}_0_log.out")
     (epoch,) = re.findall(r"^goes on (?:after|within) epoch (\d+)", log.read_text(), re.MULTILINE)
     assert 1 <= int(epoch) <= REQUEUED, "of an epoch that is logged the checkpoint may still have been missing"
+
+
+def test_requeued_while_the_tracking_server_is_away(
+    cluster: Cluster, project: Callable[..., subprocess.Popen], swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The requeued job is the same run, in the same spool; sent afterwards, each thing is there once."""
+    words = ["train", "-m", *LAUNCHER, "tracking=server", "tracking.uri=http://127.0.0.1:9", "tracking.patience=1"]
+    record = project.root / "runs/away/submitted.json"
+
+    def spools() -> list[spool.Spool]:
+        return [kept for kept in spool.find(project.root) if kept.meant_for()[2]]
+
+    def spooled() -> list[int]:
+        """The epochs that have been logged, as they have been."""
+        found = [each for kept in spools() for each in kept.read() if each.method == "log_metrics"]
+        return [step for each in found for name, _, step in each.arguments["points"] if name == "validation/loss"]
+
+    with project(*words, f"trainer.max_epochs=choice({AWAY})", "--sweep", "away") as sweep:
+        until(lambda: spooled() or sweep.poll() is not None, seconds=200, what="the job trains")
+        assert sweep.poll() is None, sweep.communicate()
+        ((_, job),) = json.loads(record.read_text())["jobs"]
+        cluster.ask("scontrol", "requeue", job)
+        until(lambda: cluster.state(job) == "PENDING", seconds=60, what="the requeued job is over")
+        cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+        printed, _ = sweep.communicate(timeout=300)
+    assert sweep.returncode == 0 and "`filterlab sync` sends them" in printed, printed
+    assert "Restarts=1" in cluster.ask("scontrol", "show", "job", job)
+    assert spooled() == list(range(1, AWAY + 1)), "each epoch once, though the second start began some epochs earlier"
+    assert len(spools()) == 2, "the sweep's run and the trial's"
+    assert not swept.store.runs(AWAY, sweep="away")
+    monkeypatch.setattr(sync, "choose", lambda *settings, **more: Place(address="", folder=project.root))
+    monkeypatch.chdir(project.root)
+    sync.sync([], sync.Target("local", "", "filterlab"), home=project.root, to="", watch=False)
+    ((run_id, status),) = swept.store.runs(AWAY, sweep="away")
+    assert status == "FINISHED"
+    assert sorted(swept.store.steps(run_id, "validation/loss")) == list(range(1, AWAY + 1))
+    assert len(swept.store.ask("SELECT model_id FROM logged_models WHERE source_run_id = ?", run_id)) == 1
+    assert not spools()
 
 
 def test_out_of_time(cluster: Cluster, swept: Swept) -> None:

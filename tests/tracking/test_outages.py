@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from multiprocessing import Pipe
 from pathlib import Path
 
 import mlflow
@@ -19,7 +20,7 @@ from faulty import MODES, Faulty, faulty
 from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.tracking import run as runs
-from filterlab.tracking import sync
+from filterlab.tracking import session, sync
 from filterlab.tracking.sender import Sender
 from filterlab.tracking.spool import Spool
 
@@ -128,6 +129,12 @@ def test_a_sender_that_is_killed_is_started_again(
             time.sleep(1)
     check(server, "killed", 3 * POINTS)
     assert capfd.readouterr().err == ""
+
+
+def test_a_sender_whose_run_was_killed_as_it_began_ends_in_silence() -> None:
+    ours, theirs = Pipe()
+    ours.close()
+    session.serve(theirs)
 
 
 def test_a_killed_training_that_is_given_again_while_the_server_is_gone(

@@ -23,8 +23,9 @@ from filterlab import tracking
 from filterlab.errors import TrackingError
 from filterlab.models import artifact, packed, pyfunc, registry
 from filterlab.models.architectures.softmax import Softmax
+from filterlab.repository import home
 from filterlab.tracking.database import local, relocate
-from filterlab.tracking.store import home, locate
+from filterlab.tracking.store import locate
 
 HOSTILE = ["feature%2Fx", "a?b=c#d", " a b;c@d:e,f&$(y)", '-Zürich "it\'s"\\', "100 %\n"]
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1).filter(

@@ -56,7 +56,7 @@ class Training:
     def __post_init__(self) -> None:
         self.train, self.validation = images(203, noise=self.noise, seed=1), images(77, noise=self.noise, seed=2)
 
-    def __call__(self, checkpoints: Path) -> Fitted:
+    def __call__(self, checkpoints: Path, **more: bool) -> Fitted:
         network = registry.build(self.model, channels=1, height=8, width=8, classes=3, seed=self.config.seed)
         predictor = Predictor(network, data_name="patterns", classes=CLASSES, shape=SHAPE, mean=0.4, std=0.3)
         self.told = []
@@ -66,7 +66,7 @@ class Training:
                 self.told.append(epoch)
                 return bool(self.told_of(epoch))
 
-        return fit(predictor, self.train, self.validation, config=self.config, folder=checkpoints, callbacks=[Tell()])
+        return fit(predictor, self.train, self.validation, config=self.config, folder=checkpoints, callbacks=[Tell()], **more)
 
 
 @pytest.fixture(scope="session")

@@ -169,6 +169,20 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(
     assert fitted.images == 4 * 203, "the epochs before the interruption count"
 
 
+def test_a_trials_checkpoints_do_not_grow_with_its_epochs(make_training: Callable, tmp_path: Path) -> None:
+    """Two first layers are kept, after an interruption too; all else is the same."""
+    every = make_training(*SMALL)(tmp_path / "every")
+    with pytest.raises(KeyboardInterrupt):
+        make_training(*SMALL, told_of=interrupt_at(3))(tmp_path / "two", every_first_layer=False)
+    fitted = make_training(*SMALL)(tmp_path / "two", every_first_layer=False)
+    kept = {each.number for each in fitted.epochs if each.first_layer.numel()}
+    assert kept >= {fitted.best_epoch, 4} and len(kept) <= 2
+    assert torch.equal(fitted.epochs[fitted.best_epoch].first_layer, every.epochs[every.best_epoch].first_layer)
+    assert [each.metrics for each in fitted.epochs] == [each.metrics for each in every.epochs]
+    state = checkpoints.read(tmp_path / "two/epoch_4.ckpt")["callbacks"]["History"]
+    assert sum(each["first_layer"].numel() > 0 for each in state["epochs"]) <= 2
+
+
 @contextlib.contextmanager
 def cores(number: int) -> Iterator[None]:
     """As on a machine with so many, for what leaves the number of threads to it."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from filterlab.config import compose
 from filterlab.errors import UserError
-from filterlab.repository import find_root
-from filterlab.tracking import store, sync
+from filterlab.repository import find_root, home
+from filterlab.tracking import sync
 
 
 def run(paths: Sequence[str], *, to: str, watch: bool) -> None:
@@ -23,4 +23,4 @@ def run(paths: Sequence[str], *, to: str, watch: bool) -> None:
         sync.sync([*map(Path, paths)], sync.Target("offline", "", ""), home=None, to=to, watch=watch)
         return
     settings = compose.compose(root / "conf", compose.to_overrides(compose.read_parameters(root / "params.yaml"))).tracking
-    sync.sync([*map(Path, paths)], settings, home=store.home(root), to=to, watch=watch)
+    sync.sync([*map(Path, paths)], settings, home=home(root), to=to, watch=watch)

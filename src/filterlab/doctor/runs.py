@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+from filterlab import repository
 from filterlab.config import resolved
 from filterlab.doctor import locks
 from filterlab.doctor.finding import Finding
@@ -38,7 +39,7 @@ def located(root: Path) -> store.Store | None:
     try:
         settings = resolved.load(root).tracking
     except UserError:  # of which the line "config" tells
-        return store.Store(address="", folder=store.home(root))
+        return store.Store(address="", folder=repository.home(root))
     return None if settings.backend in ("off", "offline") else store.locate(settings, root=root)
 
 
@@ -78,7 +79,7 @@ def experiment(root: Path) -> str:
 def check_spools(root: Path) -> Iterator[Finding]:
     """What no store has got yet, and nobody is bringing to one."""
     waiting: dict[str, int] = {}
-    for kept in spool.find(store.home(root)):
+    for kept in spool.find(repository.home(root)):
         try:
             left = kept.left()
         except DataError as error:
@@ -105,7 +106,7 @@ def at_work(kept: spool.Spool) -> str:
 
 def being_sent(root: Path, run: Running) -> bool:
     """Whether a sender that outlives the run's process will say how it ended."""
-    return bool(at_work(spool.Spool(store.home(root) / spool.FOLDER / run.tags.get(store.IDENTITY, run.id))))
+    return bool(at_work(spool.Spool(repository.home(root) / spool.FOLDER / run.tags.get(store.IDENTITY, run.id))))
 
 
 def is_left_parent(root: Path, run: Running) -> bool:

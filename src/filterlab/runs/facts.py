@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filterlab import seal
+from filterlab import repository, seal
 from filterlab.config import schema
 from filterlab.errors import TrackingError
 from filterlab.repository import folder_md5
@@ -46,7 +46,7 @@ def address(settings: schema.Tracking, *, root: Path, out: Path) -> str:
     except TrackingError as error:  # of parameters that came after the results
         return str(error)
     trained = trained_as(out)
-    if spool.Spool(store.home(root) / spool.FOLDER / trained["run_id"]).exists():
+    if spool.Spool(repository.home(root) / spool.FOLDER / trained["run_id"]).exists():
         return f"not yet: {spool.FOLDER}/{trained['run_id']} waits, and `filterlab sync` sends it"
     if located.folder:
         if found := store.find(located, trained["run_id"]):

@@ -100,7 +100,15 @@ def train(
             known = Training(record, config, card, folder=unfinished.folder, trial=bool(parent), stop=stop)
             callbacks = [callback(known) for callback in CALLBACKS]
             try:
-                fitted = fit(predictor, training, validation, config=config, folder=unfinished.folder, callbacks=callbacks)
+                fitted = fit(
+                    predictor,
+                    training,
+                    validation,
+                    config=config,
+                    folder=unfinished.folder,
+                    callbacks=callbacks,
+                    every_first_layer=not parent,
+                )
             except KeyboardInterrupt as error:
                 error.add_note("its checkpoints are kept: the same command goes on from the last one, under the same MLflow run")
                 raise

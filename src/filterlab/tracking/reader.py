@@ -8,10 +8,11 @@ from pathlib import Path
 
 from filterlab import files, seal
 from filterlab.errors import TrackingError
+from filterlab.repository import home
 from filterlab.tracking import spool
 from filterlab.tracking.senders import Asked
 from filterlab.tracking.spool import Spool
-from filterlab.tracking.store import DATABASE, IDENTITY, Settings, Store, home, locate
+from filterlab.tracking.store import DATABASE, IDENTITY, Settings, Store, locate
 
 
 @dataclass(frozen=True)

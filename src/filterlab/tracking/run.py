@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterlab.errors import TrackingError, UserError
+from filterlab.repository import home
 from filterlab.tracking import spool, system
 from filterlab.tracking.senders import Asked, LateError
 from filterlab.tracking.spool import Spool, Writer
-from filterlab.tracking.store import ERROR, Settings, home, locate
+from filterlab.tracking.store import ERROR, Settings, locate
 
 if TYPE_CHECKING:
     import numpy as np

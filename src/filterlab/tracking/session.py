@@ -135,8 +135,11 @@ def mark_killed(kept: Spool) -> None:
 
 def serve(connection: Connection) -> None:
     """For the process at the other end: send a spool, or answer what it asks about a store; until it has gone."""
-    connection.send(os.getpid())
-    opened = connection.recv()
+    try:
+        connection.send(os.getpid())
+        opened = connection.recv()
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # killed as it began
+        return
     # The parent's variables of now: what it tells MLflow may have changed since the process that this one is forked from.
     os.environ.clear()
     os.environ.update(opened.pop("environment"))

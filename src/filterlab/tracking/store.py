@@ -77,7 +77,7 @@ def locate(settings: Settings, *, root: Path) -> Store:
                 "put name and password into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and the URL without them"
             )
         return Store(address=address, folder=None)
-    folder = home(root)
+    folder = repository.home(root)
     try:
         str(folder).encode()
     except UnicodeEncodeError:
@@ -85,21 +85,6 @@ def locate(settings: Settings, *, root: Path) -> Store:
             f"the folder {os.fsencode(folder)!r} has a name that is not UTF-8, which MLflow can't keep: rename it"
         ) from None
     return Store(address="", folder=folder)
-
-
-def home(root: Path) -> Path:
-    """The repository that `root` is, or is DVC's copy of.
-
-    DVC runs queued and temporary experiments in a copy below .dvc/tmp that it deletes afterwards, and names the original in
-    DVC_ROOT: the history belongs there. Any other DVC_ROOT is a pipeline's around ours, which has nothing to do with it.
-    """
-    root = root.resolve()
-    original = Path(os.environ.get("DVC_ROOT") or root).resolve()
-    if not root.is_relative_to(original / ".dvc/tmp"):
-        return root
-    copy = next(folder for folder in [root, *root.parents] if (folder / ".dvc").is_dir())
-    place = original / root.relative_to(copy)  # where the repository is a folder of DVC's, and not all of it
-    return place if repository.is_root(place) else root
 
 
 def find(store: Store, run_id: str) -> tuple[str, str] | None:

@@ -86,6 +86,7 @@ def fit(
     config: schema.Config,
     folder: Path,
     callbacks: Sequence[Callback] = (),
+    every_first_layer: bool = True,
 ) -> Fitted:
     """Train until validation stops improving or max_epochs is reached; go on from a checkpoint where a training broke off.
 
@@ -99,6 +100,8 @@ def fit(
             file is damaged), and goes on, within an epoch too, to the same bits as one that was never interrupted: also with
             another number of cores, by the threads that it began with.
         callbacks: Lightning's; see also EpochCallback.
+        every_first_layer: keep the first layer of each epoch; otherwise of the best one and the last, and checkpoints do not
+            grow with the epochs.
 
     Raises:
         UserError: this machine lacks the devices asked for, or the loss is no longer finite.
@@ -110,10 +113,11 @@ def fit(
     quiet()
     if settings.channels_last:
         predictor.to(memory_format=torch.channels_last)
-    history, clock = History(), Clock()
+    clock = Clock()
     written, mode = checkpoints.DigestedFiles(), direction(settings.monitor)
     place = bucket.kept(folder, settings.checkpoints)
     kept = checkpoints.KeptCheckpoints(place, written, monitor=settings.monitor, mode=mode, seconds=settings.checkpoint_seconds)
+    history = History(None if every_first_layer else lambda: kept.best_epoch)
     last, faults = kept.newest()
     machine = Machine(threads=settings.threads or torch.get_num_threads(), precision=resolve_precision(settings))
     if last:

@@ -1,6 +1,7 @@
 """Metrics and the first layer's weights by epoch: the callback that records them, and the base of those that use them."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,7 +18,7 @@ class Epoch:
     Attributes:
         number: counts from 1; 0 is the network before training, which has neither metrics nor steps.
         metrics: lr (of the last step) and, each a mean over all examples, loss and accuracy of train/ and validation/.
-        first_layer: see `first_layer`.
+        first_layer: see `first_layer`; without elements where it was not kept, see History.
         steps: (optimizer steps so far, loss and lr of that step), every STEPS steps.
     """
 
@@ -47,7 +48,9 @@ class EpochCallback(pl.Callback):
 class History(pl.Callback):
     """Collects an Epoch after each epoch, calls every EpochCallback with it, and survives in checkpoints."""
 
-    def __init__(self) -> None:
+    def __init__(self, best: Callable[[], int] | None = None) -> None:
+        """best: the number of the best epoch so far: only its first layer and the last one's are kept; None: all are."""
+        self.best = best
         self.epochs: list[Epoch] = []
         self.steps: list[tuple[int, torch.Tensor | float, float]] = []  # of the epoch so far: step, loss, lr
         self.stopped = False  # by an EpochCallback, before the training's last epoch
@@ -76,6 +79,9 @@ class History(pl.Callback):
         steps = [(step, {"loss": float(loss), "lr": lr}) for step, loss, lr in self.steps]
         self.steps = []
         epoch = Epoch(number=number, metrics=metrics, first_layer=first_layer(pl_module.predictor.network), steps=steps)
+        if self.best is not None:
+            gone = torch.empty(0)
+            self.epochs = [each if each.number == self.best() else replace(each, first_layer=gone) for each in self.epochs]
         self.epochs.append(epoch)
         stop = call(trainer, epoch)
         if trainer.strategy.reduce_boolean_decision(stop, all=False):  # the others follow rank zero
