@@ -62,7 +62,7 @@ def load(place: Path) -> "Trained":
         raise DataError(f"{place} has no {resolved.RESOLVED}: expected the folder of a training, below runs/, or the repository")
     config = resolved.load(place)
     _, *parts = load_images(config)
-    return visualize.load(place, *parts, model=config.model)
+    return visualize.load(place, *parts, model=config.model, seed=config.seed)
 
 
 def validate(trained: "Trained") -> Tested:

@@ -24,6 +24,7 @@ from filterlab.evaluation import summary
 from filterlab.models import artifact, registry
 from filterlab.repository import folder_md5
 from filterlab.stages import evaluate, play, report, visualize
+from filterlab.visualization import maximise
 
 CONF = Path(__file__).parents[2] / "conf"
 NETWORKS = {
@@ -34,6 +35,12 @@ NETWORKS = {
     "conv_net": ["model=conv_net", "model.layers=[{filters:4,kernel:3,pool:2,batch_norm:true}]", "model.head=global_max"],
     "resnet": ["model=resnet", "model.depth=8", "model.width=4"],
 }
+
+
+@pytest.fixture(autouse=True)
+def _briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maximise, "OF_CHANNELS", maximise.Ascent(steps=2, starts=1))
+    monkeypatch.setattr(maximise, "OF_CLASSES", maximise.Ascent(steps=2, starts=1))
 
 
 def make(root: Path, overrides: list[str], *, conf: Path = CONF) -> schema.Config:

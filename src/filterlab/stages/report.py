@@ -77,7 +77,9 @@ def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dic
     by_epoch = folder / "filters/by_epoch.png"  # of a sweep's training there is none
     single = ["training/examples", "training/curves"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
-    others = {*folder.glob("*/*.png")} - {*weights, *maps, by_epoch, *(folder / f"{name}.png" for name in single)}
+    optimised = [folder / f"optimised/{name}.png" for name in ["classes", *order]]
+    optimised = [path for path in optimised if path.exists()]
+    others = {*folder.glob("*/*.png")} - {*weights, *maps, *optimised, by_epoch, *(folder / f"{name}.png" for name in single)}
     drawn = len(weights)
     if drawn > FILTERS:
         from filterlab.visualization.style import spaced  # brings matplotlib, which only such a network has to wait for
@@ -87,6 +89,7 @@ def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dic
         **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=maker) for name in single},
         "others": [(path.stem.replace("_", " "), page.uri(path, maker=maker)) for path in sorted(others)],
         "by_epoch": page.uri(by_epoch, maker=maker) if by_epoch.exists() else "",
+        "optimised": [page.uri(path, maker=maker) for path in optimised],
         "filters": [page.uri(path, maker=maker) for path in weights],
         "filters_left_out": drawn - len(weights),
         "feature_maps": [

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from filterlab.models.predictor import Predictor
+    from filterlab.visualization.maximise import Optimised
     from filterlab.visualization.patches import Strongest
     from filterlab.visualization.receptive import Window
 
-FOLDERS = ["training", "filters", "feature_maps"]  # in results/figures/, which DVC keeps
+FOLDERS = ["training", "filters", "feature_maps", "optimised"]  # in results/figures/, which DVC keeps
 NUMBERS = Path("results/views.json")
+LAYERS = 6  # of a deep network, evenly spaced, for which images are optimised
 IMAGES = 10  # drawn on their way through the network at most, one a class
 Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, below one of FOLDERS
 
@@ -41,7 +43,7 @@ class Trained:
         curves: results/curves.csv's columns by name.
         first_layers: (1 + epochs, *weight) float32: the first layer's weight, before training first; of a sweep's training
             (1, *weight), that of its best epoch.
-        subject: for the figures' titles.
+        subject: for the figures' titles. seed: of the training; what is drawn at random here depends on it, too.
     """
 
     model: Model
@@ -51,6 +53,7 @@ class Trained:
     curves: dict[str, list[float]]
     first_layers: np.ndarray
     subject: str
+    seed: int
 
     @cached_property
     def drawable(self) -> list[str]:
@@ -84,11 +87,42 @@ class Trained:
 
     @cached_property
     def strongest(self) -> "dict[str, Strongest]":
-        """Of each of `layers` the training images that its channels answer most."""
+        """Of each of `layers`, and of the last one, the training images that its channels answer most."""
         from filterlab.visualization import patches
 
-        found = patches.strongest_of(self.predictor, self.train.images, self.layers.values())
-        return {name: found[read] for name, read in self.layers.items()}
+        last = self.plan.layers[-1].name
+        found = patches.strongest_of(self.predictor, self.train.images, [*self.layers.values(), last])
+        return {name: found[read] for name, read in self.layers.items()} | {last: found[last]}
+
+    @cached_property
+    def ground(self) -> np.ndarray:
+        """(C,): the mean pixel of the training images, in [0, 1], from which images are optimised."""
+        return self.train.images.mean(axis=(0, 2, 3)) / 255
+
+    @cached_property
+    def optimised(self) -> "dict[str, Optimised]":
+        """Images that excite the channels of LAYERS of the layers most."""
+        from filterlab.visualization import maximise, style
+
+        names = [*self.layers]
+        return {
+            name: maximise.channels(
+                self.predictor,
+                self.layers[name],
+                window=self.windows[name],
+                ground=self.ground,
+                seed=self.seed,
+                ascent=maximise.OF_CHANNELS,
+            )
+            for name in (names[place] for place in style.spaced(len(names), limit=LAYERS))
+        }
+
+    @cached_property
+    def of_classes(self) -> "Optimised":
+        """Images that are taken for each class as surely as can be."""
+        from filterlab.visualization import maximise
+
+        return maximise.classes(self.predictor, ground=self.ground, seed=self.seed, ascent=maximise.OF_CLASSES)
 
 
 def run(root: Path) -> None:
@@ -109,7 +143,7 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
     from filterlab.visualization import png
 
     _, parts = arrays.load(data / "train")
-    trained = load(out, parts["train"], parts["validation"], model=config.model)
+    trained = load(out, parts["train"], parts["validation"], model=config.model, seed=config.seed)
     seconds: dict[str, float] = {}
     with progress.on(sys.stderr, counting="views") as bar:
         bar.started("views", done=0, total=len(FIGURES) + len(MEASURED))
@@ -137,7 +171,7 @@ def timed(views: Iterable[Callable], seconds: dict[str, float], bar: progress.Pr
         bar.advanced(1)
 
 
-def load(out: Path, train: LabelledImages, validation: LabelledImages, *, model: Model) -> Trained:
+def load(out: Path, train: LabelledImages, validation: LabelledImages, *, model: Model, seed: int) -> Trained:
     """The training whose models/ and results/curves.csv lie below `out`. Raises DataError: they are missing or damaged."""
     from filterlab.models import artifact, folder
 
@@ -150,6 +184,7 @@ def load(out: Path, train: LabelledImages, validation: LabelledImages, *, model:
         curves=curves.read(out),
         first_layers=folder.first_layers(out / "models"),
         subject=f"{predictor.data_name}, {model.name}",
+        seed=seed,
     )
 
 
@@ -228,6 +263,34 @@ def maps(trained: Trained) -> Drawn:
         yield f"feature_maps/class_{k}", drawn
 
 
+def optimised(trained: Trained) -> Drawn:
+    """What excites each layer's channels most, and what is taken for each class."""
+    from filterlab.evaluation.predict import predict
+    from filterlab.visualization import maximise, patches
+
+    for name, found in trained.optimised.items():
+        strongest = patches.first(trained.strongest[name])
+        cut = patches.crop(trained.train.images, strongest, trained.windows[name])[:, 0]
+        drawn = maximise.draw_channels(found, cut, strongest.activations[:, 0], name=name, subject=trained.subject)
+        yield f"optimised/{name}", drawn
+    surest = trained.train.images[trained.strongest[trained.plan.layers[-1].name].indices[:, 0]]
+    logits = predict(trained.predictor, surest).astype(np.float64)
+    sure = np.exp(logits - logits.max(axis=1, keepdims=True))
+    sure = np.diagonal(sure / sure.sum(axis=1, keepdims=True))
+    drawn = maximise.draw_classes(trained.of_classes, surest, sure, names=trained.drawable, subject=trained.subject)
+    yield "optimised/classes", drawn
+
+
+def optimised_measured(trained: Trained) -> dict[str, Any]:
+    """above: the share of channels whose image excites them more than every training patch does."""
+    layers = {}
+    for name, found in trained.optimised.items():
+        strongest = trained.strongest[name].activations[:, 0]
+        layers[name] = {"channels": len(strongest), "above": float((found.activations > strongest).mean())}
+    sure = trained.of_classes.activations
+    return {"layers": layers, "classes": {"least_probability": float(sure.min()), "at_least_0.99": float((sure >= 0.99).mean())}}
+
+
 def patches_measured(trained: Trained) -> dict[str, Any]:
     """silent: channels that answer no training image with more than 0."""
     return {
@@ -236,9 +299,10 @@ def patches_measured(trained: Trained) -> dict[str, Any]:
             "channels": len(found.activations),
             "silent": int((found.activations[:, 0] <= 0).sum()),
         }
-        for name, found in trained.strongest.items()
+        for name in trained.layers
+        for found in [trained.strongest[name]]
     }
 
 
-FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps]
-MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {"patches": patches_measured}
+FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps, optimised]
+MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {"patches": patches_measured, "optimised": optimised_measured}

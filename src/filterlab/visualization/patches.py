@@ -57,7 +57,7 @@ def strongest_of(predictor: "Predictor", images: NDArray[np.uint8], layers: Iter
     Batch by batch: beside the maps of one batch, at most HELD numbers where one image has not more, the k best are held.
     Raises ValueError: there is no such layer.
     """
-    layers = list(layers)
+    layers = list(dict.fromkeys(layers))
     best: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     sides: dict[str, int] = {}
     with recorded(predictor, layers) as outputs, torch.inference_mode():
@@ -128,6 +128,11 @@ def crop(images: NDArray[np.uint8], found: Strongest, window: Window) -> NDArray
             for of in zip(found.indices, found.positions, strict=True)
         ]
     )
+
+
+def first(found: Strongest) -> Strongest:
+    """The strongest place alone of each channel."""
+    return Strongest(found.indices[:, :1], found.positions[:, :1], found.activations[:, :1])
 
 
 def patch(image: NDArray[np.uint8], place: NDArray[np.int64], window: Window) -> NDArray[np.float32]:
