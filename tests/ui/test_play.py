@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,26 +11,38 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from filterlab.config import compose
+from filterlab.data.own import mnist
 from filterlab.models import registry
 from filterlab.pages import play
 from filterlab.pages.play import Pictures
 
 CONF = Path(__file__).parents[2] / "conf"
-SHIPPED = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+NETWORKS = {path.stem: [f"model={path.stem}"] for path in sorted((CONF / "model").glob("*.yaml"))}
+# What no shipped network has: rectangles, dilation, groups, other activations.
+LAYERS = [
+    "{filters: 6, kernel: [3, 5], padding: [1, 2], pool: 3, pool_of: average, activation: gelu}",
+    "{filters: 12, kernel: 3, dilation: 2, groups: 3, batch_norm: true, activation: elu}",
+    "{filters: 5, kernel: [1, 2], stride: 2, activation: sigmoid}",
+    "{filters: 7, kernel: 1, activation: leaky_relu}",
+]
+NETWORKS["unusual"] = ["model=conv_net", f"model.layers=[{', '.join(LAYERS)}]", "model.head=global_average"]
 CLASSES = [str(number) for number in range(9)] + ["</script><b>nine</b>"]
-# Runs the page's network on images, and gives all numbers of all layers, or the last layer's.
-RUN = """([pixels, count, every]) => {
+# Runs the page's network on images, and gives the last layer's numbers of each, and all layers' of the first, in base64.
+RUN = """([pixels, count]) => {
     const all = decode({type: "float32", base64: pixels});
     const size = channels * height * width;
-    const last = network.layers.at(-1).name;
-    return Array.from({length: count}, (_, k) => {
-        const outputs = runAll(network, {channels, height, width, values: all.subarray(k * size, (k + 1) * size)});
-        if (!every) return Array.from(outputs[last].values);
-        return Object.fromEntries(Object.entries(outputs).map(([name, maps]) => [name, Array.from(maps.values)]));
-    });
+    const encoded = ({values}) => {
+        const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+        return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    };
+    const runOn = (k) => runAll(network, {channels, height, width, values: all.subarray(k * size, (k + 1) * size)});
+    const first = runOn(0);
+    const logits = Array.from({length: count}, (_, k) => Array.from(runOn(k)[network.layers.at(-1).name].values));
+    return [logits, Object.fromEntries(network.layers.map(({name}) => [name, encoded(first[name])]))];
 }"""
 
 
@@ -41,7 +54,7 @@ class Made:
 
 def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0) -> Made:
     """A network with weights and statistics drawn at random, and its page."""
-    config = compose.compose(CONF, [f"model={model}", "data=mnist", "tracking=off"])
+    config = compose.compose(CONF, [*NETWORKS[model], "data=mnist", "tracking=off"])
     network = registry.build(config.model, channels=channels, height=side, width=side, classes=10, seed=seed).eval()
     draw = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
@@ -67,11 +80,6 @@ def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0) -> Mad
     return Made(network, html)
 
 
-@pytest.fixture(scope="module")
-def made() -> dict[str, Made]:
-    return {}
-
-
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Any]:
     """Opens a page; in the end, nothing outside was asked for and the console is empty."""
@@ -81,7 +89,9 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Any]:
     def open_page(html: str, **context: Any) -> Page:
         path = tmp_path / "play.html"
         path.write_text(html, encoding="utf-8")
-        contexts.append(browser.new_context(**({"viewport": {"width": 1400, "height": 900}} | context)))
+        contexts.append(
+            browser.new_context(**({"viewport": {"width": 1400, "height": 900}, "reduced_motion": "reduce"} | context))
+        )
         page = contexts[-1].new_page()
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -96,7 +106,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Any]:
     assert faults == []
 
 
-@pytest.mark.parametrize("model", SHIPPED)
+@pytest.mark.parametrize("model", NETWORKS)
 def test_it_computes_what_pytorch_does(model: str, opened: Any) -> None:
     made = make(model)
     page = opened(made.html)
@@ -107,11 +117,198 @@ def test_it_computes_what_pytorch_does(model: str, opened: Any) -> None:
     with torch.inference_mode():
         logits = made.network((torch.from_numpy(images) - 0.13) / 0.31).numpy()
     encoded = base64.b64encode(images.tobytes()).decode()
-    found = np.array(page.evaluate(RUN, [encoded, 100, False]))
+    rows, maps = page.evaluate(RUN, [encoded, 100])
+    found = np.array(rows)
     assert np.abs(found - logits).max() < 1e-3
     assert (found.argmax(axis=1) == logits.argmax(axis=1)).all()
-    (maps,) = page.evaluate(RUN, [encoded, 1, True])
-    layers = json.loads(page.locator("#content").inner_text() or page.locator("#content").text_content() or "")["layers"]
+    layers = json.loads(page.locator("#content").text_content() or "")["layers"]
     for layer in layers:
         expected = outputs[layer["name"]][0].numpy().ravel()
-        assert np.abs(np.array(maps[layer["name"]]) - expected).max() <= 1e-4 * np.abs(expected).max(), layer["name"]
+        numbers = np.frombuffer(base64.b64decode(maps[layer["name"]]), dtype="<f4")
+        assert np.abs(numbers - expected).max() <= 1e-4 * np.abs(expected).max(), layer["name"]
+
+
+@pytest.fixture(scope="module")
+def cnn() -> Made:
+    return make("cnn")
+
+
+def settle(page: Page) -> None:
+    """Until what was asked for is computed and shown."""
+    page.evaluate(
+        "() => new Promise((done) => {"
+        "  const look = () => (engine.running || pad.due ? setTimeout(look, 10) : done());"
+        "  setTimeout(look);"
+        "})"
+    )
+
+
+def logits(page: Page) -> np.ndarray:
+    settle(page)
+    return np.array(page.evaluate("Array.from(state.outputs[network.layers.at(-1).name].values)"))
+
+
+def given(page: Page) -> torch.Tensor:
+    """The picture that the network is given, (1, 1, 28, 28)."""
+    settle(page)
+    return torch.tensor(page.evaluate("Array.from(covered().values)"), dtype=torch.float32).view(1, 1, 28, 28)
+
+
+def expected(network: torch.nn.Module, image: torch.Tensor) -> np.ndarray:
+    with torch.inference_mode():
+        return network((image - 0.13) / 0.31)[0].numpy()
+
+
+def draw(page: Page, points: list[tuple[float, float]]) -> None:
+    """A line over the pad, in shares of its sides."""
+    page.click("#clear")
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    for step, (x, y) in enumerate(points):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if not step:
+            page.mouse.down()
+    page.mouse.up()
+    settle(page)
+
+
+SEVEN = [(0.2, 0.3), (0.6, 0.28), (0.55, 0.5), (0.4, 0.8)]
+
+
+def test_a_drawing_goes_through_the_rule_of_predict_and_all_maps_follow(opened: Any, cnn: Made) -> None:
+    page = opened(cnn.html)
+    before = page.evaluate("columns.columns[0].tiles[0].canvas.toDataURL()")
+    for drawing in (SEVEN, [(0.5, 0.1), (0.52, 0.9)], [(0.9, 0.9)]):
+        draw(page, drawing)
+        picture = base64.b64decode(page.evaluate("pad.canvas.toDataURL()").partition(",")[2])
+        ink = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+        assert np.abs(given(page).numpy() * 255 - mnist.to_image(ink)).max() < 1e-3
+        assert np.abs(logits(page) - expected(cnn.network, given(page))).max() < 1e-3
+    assert page.locator("#about").inner_text() == "Your own drawing."
+    assert page.evaluate("columns.columns[0].tiles[0].canvas.toDataURL()") != before
+    shares = torch.tensor(logits(page)).softmax(0)
+    assert page.locator("#says").inner_text() == CLASSES[int(shares.argmax())]
+
+
+def test_examples_and_mistakes_are_a_click_away_and_names_are_text(opened: Any, cnn: Made) -> None:
+    page = opened(cnn.html)
+    page.locator("#mistakes button").nth(1).click()
+    settle(page)
+    assert page.locator("#about").inner_text() == "It is 1 (<i>)."
+    page.locator("#examples button").nth(3).click()
+    assert np.abs(logits(page) - expected(cnn.network, given(page))).max() < 1e-3
+    assert page.locator("#about").inner_text() == f"It is {CLASSES[9]} (<i>)."
+    assert page.locator("#scores b").nth(9).inner_text() == CLASSES[9]
+    assert page.locator("h1").inner_text() == "<u>&, seen by cnn"
+
+
+def test_every_number_of_a_pixel_is_written_out(opened: Any, cnn: Made) -> None:
+    page = opened(cnn.html)
+    page.locator(".column").nth(3).locator(".tile").nth(2).click()  # conv2
+    page.locator("#map").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    place = page.evaluate("state.place")
+    assert place["layer"] == "conv2"
+    page.locator("#work summary").click()
+    expect(page.locator(".product")).to_have_count(32)
+    products = np.array(
+        page.evaluate("[...document.querySelectorAll('.product')].map((row) => row.querySelectorAll('td').length)")
+    )
+    assert products.tolist() == [27] * 32, "patch, filter and products of each of 32 maps"
+    outputs: list[torch.Tensor] = []
+    cnn.network.get_submodule("conv2").register_forward_hook(lambda _module, _given, output: outputs.append(output))
+    expected(cnn.network, given(page))
+    value = float(outputs[0][0, place["channel"], place["y"], place["x"]])
+    assert float(page.locator("#work h3 output").inner_text().replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=0.006)
+    assert page.locator("#work ol li").count() == 2, "batch norm and ReLU"
+    for column, kind in enumerate(page.evaluate("columns.columns.map((column) => column.layer.kind)")):
+        page.locator(".column").nth(column).locator(".tile").first.click()
+        assert page.locator("#work h3 output").inner_text(), kind
+    page.locator("#scores button").nth(4).click()
+    assert "Softmax" in page.locator("#work h3").inner_text()
+    page.locator(".column").first.locator(".tile").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.evaluate("state.place.layer") == "norm1"
+
+
+def test_what_is_changed_answers_and_is_reset(opened: Any) -> None:
+    made = make("cnn")
+    page, network = opened(made.html), made.network
+    learned = logits(page)
+    page.locator(".column").first.locator(".tile").nth(1).click()
+    channel = page.evaluate("state.place.channel")
+
+    def silent(_module: torch.nn.Module, _given: object, output: torch.Tensor) -> torch.Tensor:
+        return output.index_fill(1, torch.tensor([channel]), 0)
+
+    page.check("#off")
+    for name in ("conv1", "norm1", "act1"):
+        network.get_submodule(name).register_forward_hook(silent)
+    assert np.abs(logits(page) - expected(network, given(page))).max() < 1e-3
+    assert np.abs(logits(page) - learned).max() > 1e-3
+
+    page.locator(".column").nth(3).locator(".tile").first.click()
+    page.locator("#work .weight").nth(4).click()
+    edited = page.evaluate("({index: state.editing.index, name: state.editing.layer.name})")
+    page.fill("#number", "2.5")
+    page.keyboard.press("Enter")
+    network.get_submodule(edited["name"]).weight.data.view(-1)[edited["index"]] = 2.5
+    assert np.abs(logits(page) - expected(network, given(page))).max() < 1e-3
+
+    page.locator(".column").nth(5).locator(".tile").first.click()
+    page.select_option("#swap", "tanh")
+    network.get_submodule("act2").register_forward_hook(lambda _module, given, _output: given[0].tanh())
+    assert np.abs(logits(page) - expected(network, given(page))).max() < 1e-3
+
+    page.locator("#epoch").focus()
+    page.keyboard.press("ArrowLeft")
+    network.get_submodule("conv1").weight.data -= 0.1
+    assert np.abs(logits(page) - expected(network, given(page))).max() < 1e-3
+    assert page.locator("#epoch-name").inner_text() == "conv1 before training, at random"
+
+    page.locator("#seen").focus()
+    page.keyboard.press("ArrowDown")
+    covered = given(page)
+    assert np.abs(logits(page) - expected(network, covered)).max() < 1e-3
+    assert int((covered - 0.13).abs().lt(1e-6).sum()) >= 49
+    assert page.locator("#changes li").count() == 5
+    page.click("#reset")
+    assert np.abs(logits(page) - learned).max() < 1e-6
+    assert not page.locator("#changed").is_visible()
+
+
+def test_it_runs_in_a_frame_that_allows_scripts_alone_and_without_workers(opened: Any, cnn: Made, browser: Browser) -> None:
+    """As MLflow shows it: a sandboxed frame from a blob."""
+    page = browser.new_page()
+    page.add_init_script("window.Worker = class { constructor() { throw new Error('none') } }")
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.set_content("<iframe sandbox='allow-scripts' style='width: 1200px; height: 800px'></iframe>")
+    blob = "html => { document.querySelector('iframe').src = URL.createObjectURL(new Blob([html], {type: 'text/html'})) }"
+    page.evaluate(blob, cnn.html)
+    frame = page.frame_locator("iframe")
+    frame.locator("html[data-passes]").wait_for()
+    frame.locator("#examples button").nth(1).click()
+    frame.locator("html[data-passes='2']").wait_for()
+    assert frame.locator("#scores .best").count() == 1
+    assert faults == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_all_of_it(scheme: str, opened: Any, cnn: Made) -> None:
+    page = opened(cnn.html, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    page.locator(".column").nth(3).locator(".tile").first.click()
+    for _ in range(10):
+        page.click("#tour-next")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_network_in_colour(opened: Any) -> None:
+    page = opened(make("cnn", channels=3, side=32).html)
+    draw(page, SEVEN)
+    assert np.array(page.evaluate("Array.from(covered().values)")).shape == (3 * 32 * 32,)
+    assert np.isfinite(logits(page)).all()

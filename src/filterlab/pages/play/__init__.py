@@ -13,7 +13,7 @@ from filterlab.models import shapes
 from filterlab.models.plan import Model
 from filterlab.pages import page
 
-SCRIPTS = ["picture", "engine", "maps", "inspector", "play"]  # after network.js, which the worker gets, too
+SCRIPTS = ["picture", "engine", "maps", "inspector", "play", "tour"]  # after network.js, which the worker gets, too
 WEIGHTS = 10_000_000  # bytes of weights at most, for a page below 15 MB: base64 takes four thirds
 PICTURES = 1_000_000  # bytes of examples, of mistakes, and of the first layer by epoch, at most each
 EXAMPLES = 20

@@ -6,8 +6,9 @@ const STRONGEST = 4; // maps below whose products are written out at once; the o
 // A number for reading: its minus is a minus.
 function written(number) {
   const size = Math.abs(number);
-  const text = size === 0 ? "0" : size >= 100 ? size.toFixed(0) : size >= 0.095 ? size.toFixed(2) : size >= 0.0005 ? size.toFixed(3) : "0.000";
-  return number < 0 ? `−${text}` : text;
+  const digits = size >= 100 ? 0 : size >= 0.095 ? 2 : size >= 0.0095 ? 3 : 4;
+  const text = size === 0 ? "0" : size < 0.00005 ? "≈0" : size.toFixed(digits);
+  return number < 0 && size >= 0.00005 ? `−${text}` : text;
 }
 
 // A table of numbers on their colours. each(k): further properties of the k-th cell.
@@ -64,8 +65,7 @@ class Inspector {
   then(layer, { channel, y, x }, outputs) {
     const lines = [];
     let before = layer;
-    for (const next of this.network.layers.slice(this.network.layers.indexOf(layer) + 1)) {
-      if (next.inputs.length || !["norm", "activation"].includes(next.kind)) break;
+    for (const next of followers(this.network, layer)) {
       const maps = outputs[next.name];
       const p = y * maps.width + x;
       const [from, to] = [mapOf(outputs[before.name], channel)[p], mapOf(maps, channel)[p]];

@@ -20,7 +20,7 @@ function make(tag, properties = {}, ...children) {
 // Colours of values from -scale to scale: blue below zero, red above; of maps that are never negative, black to white.
 function color(value, scale, signed) {
   const share = scale ? Math.max(-1, Math.min(1, value / scale)) : 0;
-  if (!signed) return [1, 1, 1].map(() => Math.round(255 * Math.max(0, share)));
+  if (!signed) return [1, 1, 1].map(() => Math.round(255 * Math.max(0, share) ** 0.7));
   const zero = matchMedia("(prefers-color-scheme: dark)").matches ? 40 : 247;
   return (share < 0 ? BLUE : RED).map((full) => Math.round(zero + (full - zero) * Math.abs(share) ** 0.8));
 }
@@ -165,6 +165,13 @@ function leaders(network) {
   return found;
 }
 
+// The norm and the activation after a layer, which work on each pixel by itself.
+function followers(network, layer) {
+  const after = network.layers.slice(network.layers.indexOf(layer) + 1);
+  const end = after.findIndex(({ kind, inputs }) => inputs.length || !["norm", "activation"].includes(kind));
+  return end < 0 ? after : after.slice(0, end);
+}
+
 function strongest(maps) {
   const strength = Array.from({ length: maps.channels }, (_, c) => largest(mapOf(maps, c)));
   const order = strength.map((_, c) => c).sort((a, b) => strength[b] - strength[a]);
@@ -189,7 +196,7 @@ function inputsOf(network, layer) {
 const sides = (setting) => pair(setting).join("×");
 
 function describe({ kind, settings }) {
-  const stride = String(pair(settings.stride ?? 1)) === "1,1" ? "" : `, stride ${sides(settings.stride)}`;
+  const stride = settings.stride > 1 ? `, stride ${settings.stride}` : "";
   if (kind === "conv") return `filters ${sides(settings.kernel)}${stride}`;
   if (kind === "pool") return `${settings.of} of ${sides(settings.kernel)}`;
   if (kind === "activation") return settings.function.replaceAll("_", " ");

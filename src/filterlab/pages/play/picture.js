@@ -141,7 +141,7 @@ class Pad {
   // dark: whether pictures of this kind are light on dark.
   constructor(canvas, { channels, height, width, dark, drawn }) {
     this.zoom = Math.max(1, Math.floor(280 / Math.max(height, width)));
-    Object.assign(this, { canvas, channels, height, width, drawn, free: true, last: null });
+    Object.assign(this, { canvas, channels, height, width, drawn, free: true, last: null, due: null });
     Object.assign(canvas, { width: width * this.zoom, height: height * this.zoom });
     this.paint = canvas.getContext("2d", { willReadFrequently: true });
     this.ground = dark ? "#000" : "#fff";
@@ -206,7 +206,10 @@ class Pad {
     this.paint.moveTo(from.x, from.y);
     this.paint.lineTo(to.x, to.y);
     this.paint.stroke();
-    this.drawn(this.image());
+    this.due ??= requestAnimationFrame(() => {
+      this.due = null;
+      this.drawn(this.image());
+    });
   }
 
   // What the network is given.

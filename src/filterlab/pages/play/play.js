@@ -73,7 +73,7 @@ const engine = new Engine(network, {
   },
 });
 
-const columns = new Columns($("#columns"), network, { classes, select: (place) => choose(place) });
+const columns = new Columns($("#columns"), network, { classes, select: choose });
 const inspector = new Inspector($("#work"), network, { edit: startEdit, choose });
 
 // The picture as the network gets it: a covered part is the mean of the training images, which tells it nothing.
@@ -88,12 +88,13 @@ function covered() {
   return image;
 }
 
-// A filter that is off is silent in all layers that hand its map on.
+// A filter that is off is silent in its layer, and in the norm and the activation that follow.
 function switchedOff() {
   const off = {};
-  for (const { name, kind } of network.layers) {
-    const found = state.off[columns.lead[name]];
-    if (found?.size && ["conv", "norm", "activation", "pool", "dense"].includes(kind)) off[name] = [...found];
+  for (const [lead, found] of Object.entries(state.off)) {
+    if (!found.size) continue;
+    off[lead] = [...found];
+    for (const next of followers(network, network.layers.find((layer) => layer.name === lead))) off[next.name] = off[lead];
   }
   return off;
 }
@@ -138,7 +139,10 @@ function choose(place) {
     Object.assign(place, same && kept.layer !== "softmax" && columns.lead[kept.layer] === columns.lead[place.layer] ? { y: kept.y, x: kept.x } : { y: Math.floor(top / maps.width), x: top % maps.width });
   }
   state.place = place;
+  const hidden = $("#inspector").hidden;
   showPlace();
+  const { top } = $("#inspector").getBoundingClientRect();
+  if (hidden && top > innerHeight - 240) scrollBy({ top: top - innerHeight + 460 });
 }
 
 function showPlace() {
@@ -269,7 +273,6 @@ $("#swap").addEventListener("change", (event) => {
   layer.settings = { ...layer.settings, function: event.target.value };
   engine.change(layer);
   changed(`swap ${layer.name}`, event.target.value !== first && `${layer.name} is ${event.target.value.replaceAll("_", " ")}, not ${first.replaceAll("_", " ")}.`);
-  state.laidOut = false;
   compute();
 });
 
@@ -397,7 +400,22 @@ $("#seen").addEventListener("pointerdown", (event) => {
   coverTo(corner);
 });
 $("#seen").addEventListener("pointermove", (event) => corner && coverTo(pixelAt(event)));
-$("#seen").addEventListener("pointerup", () => (corner = null));
+for (const end of ["pointerup", "pointercancel"]) $("#seen").addEventListener(end, () => (corner = null));
+// By keyboard, a cover of a quarter of the picture's side moves.
+$("#seen").addEventListener("keydown", (event) => {
+  const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+  if (event.key === "Escape") state.covered = [];
+  else if (by) {
+    event.preventDefault();
+    const [high, wide] = [Math.ceil(height / 4), Math.ceil(width / 4)];
+    const { top, left } = state.covered.at(-1) ?? { top: Math.floor((height - high) / 2), left: Math.floor((width - wide) / 2) };
+    const within = (number, most) => Math.max(0, Math.min(most, number));
+    const [y, x] = [within(top + by[0], height - high), within(left + by[1], width - wide)];
+    state.covered = [{ top: y, left: x, bottom: y + high - 1, right: x + wide - 1 }];
+  } else return;
+  changed("covered", state.covered.length && "A part of the picture is covered.");
+  compute();
+});
 function coverTo({ y, x }) {
   const box = { top: Math.min(y, corner.y), bottom: Math.max(y, corner.y), left: Math.min(x, corner.x), right: Math.max(x, corner.x) };
   state.covered[state.covered.length - 1] = box;
