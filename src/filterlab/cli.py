@@ -126,6 +126,8 @@ def dispatch(arguments: list[str]) -> None:
         any_run = verbs.add_parser(name, help=says)
         any_run.add_argument("run", nargs="?", default="", help="its id, or how it begins")
         any_run.add_argument("--sweep", default="", metavar="NAME", help="instead of a run: the best of this sweep by validation")
+    compare = verbs.add_parser("compare", help="a page of what tells some runs apart; measures them on the test set")
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="its id, or how it begins")
     verbs.add_parser("lineage", help="from dvc.lock to the run behind the pipeline's model, and from it to where it came from")
     doctor = verbs.add_parser(
         "doctor", help="is all well? environment, machine, data, store, runs, leftovers, Git, DVC; exit code 1: no"
@@ -232,6 +234,8 @@ def dispatch(arguments: list[str]) -> None:
         from filterlab.commands import of_run
 
         of_run.run(root, chosen.verb, run=chosen.run, sweep=chosen.sweep)
+    elif chosen.verb == "compare":
+        importlib.import_module("filterlab.commands.compare").run(root, chosen.runs)
     elif chosen.verb == "lineage":
         from filterlab.runs import facts
         from filterlab.sweeps import lineage

@@ -63,6 +63,7 @@ ELSEWHERE = {
         "filterlab evaluate --sweep compare": ANY_RUN,
         "filterlab report --sweep compare": ANY_RUN,
         "filterlab play --sweep compare": ANY_RUN,
+        "filterlab compare RUN RUN": ANY_RUN,
         "make pictures": "tests/ui/test_pictures.py",
         "source .venv/bin/activate": "tests/test_makefile.py",
     },

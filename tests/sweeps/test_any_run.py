@@ -1,14 +1,19 @@
 """evaluate, visualize and report of any run: what they write and log, and what they refuse. The tests build on each other."""
 
+import csv
 import dataclasses
 import shutil
 from collections.abc import Callable
+from contextlib import chdir
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
+from filterlab.commands import compare
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages, digest
+from filterlab.sweeps import trained
 from filterlab.training import curves
 
 pytestmark = pytest.mark.usefixtures("python")
@@ -66,6 +71,42 @@ def test_the_best_of_a_sweep_is_drawn_though_it_has_logged_less(project: Any) ->
     project.here("play", winner)
     assert "<script" in (out / "results/play.html").read_text()
     assert "its best epoch alone" in (out / "results/report.html").read_text()
+
+
+def test_runs_are_compared_on_one_page(project: Any) -> None:
+    """By the pictures that one alone has right, on a page on which nothing is a name's to run."""
+    runs = sorted(project.children())
+    printed = project.here("compare", *runs)
+    page = (project.root / "results/compare" / f"{runs[0][:8]}_{runs[1][:8]}.html").read_text()
+    assert printed.count("is measured on the test set") == 1, "the best of the two has been"
+    right = []
+    for run in runs:
+        with (project.root / "runs" / run / "results/evaluation/predictions.csv").open() as lines:
+            right.append([row["actual"] == row["predicted"] for row in csv.DictReader(lines)])
+        assert "filterlab.test_set" in project.tags(run)
+        assert [*(project.root / "mlartifacts").glob(f"*/{run}/artifacts/compare/*.html")]
+    first, second = (sum(a and not b for a, b in zip(one, other, strict=True)) for one, other in (right, right[::-1]))
+    p = binomtest(first, first + second).pvalue if first + second else 1.0
+    assert f"<td>A, B</td><td>{first}</td><td>{second}</td>" in page and f"<td>{p:.2g}</td>" in page
+    assert "<code>model.filters</code>" in page and "<code>optimizer.lr</code>" not in page
+    assert "is measured" not in project.here("compare", *runs), "it is known by now"
+    with chdir(project.root):
+        compared = [
+            compare.measured(project.root, each, letter)
+            for each, letter in zip(trained.bring_all(project.root, runs), "AB", strict=True)
+        ]
+    evil = "<script>alert(1)</script>"
+    named = []
+    for each in compared:
+        data = dataclasses.replace(each.chosen.config.data, classes=[f"{evil}{k}" for k in range(10)])
+        config = dataclasses.replace(each.chosen.config, data=data)
+        run = dataclasses.replace(each.chosen.run, name=evil)
+        said = (each.said + (each.letter == "B")) % 10
+        named.append(dataclasses.replace(each, said=said, chosen=dataclasses.replace(each.chosen, config=config, run=run)))
+    page = compare.render(named)
+    assert evil not in page and "&lt;script&gt;alert(1)&lt;/script&gt;9" in page
+    assert "takes 2 to 6 runs, and 1 was given" in project.here("compare", runs[0], code=2)
+    assert "the same run twice" in project.here("compare", runs[0], runs[0][:9], code=2)
 
 
 def test_what_has_no_network_here_is_refused(project: Any, by_hand: str) -> None:

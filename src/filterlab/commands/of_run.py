@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from filterlab import console, tracking
+from filterlab import console, seal, tracking
+from filterlab.data import arrays
 from filterlab.errors import UserError
 from filterlab.evaluation import results
+from filterlab.repository import folder_md5
 from filterlab.runs import folder
 from filterlab.stages import evaluate, play, report, visualize
 from filterlab.sweeps import trained
 from filterlab.sweeps.trained import Trained
 from filterlab.tracking import NullRun
+
+MEASURED = Path("results/measured.json")
 
 
 def run(root: Path, verb: str, *, run: str, sweep: str) -> None:
@@ -34,7 +38,14 @@ def add(root: Path, chosen: Trained, make: Callable[[Path, Trained, NullRun], No
 
 
 def measure(root: Path, chosen: Trained, record: NullRun) -> None:
-    evaluate.add(chosen.config, record, data=trained.find_data(root, chosen), out=chosen.out)
+    data = trained.find_data(root, chosen)
+    evaluate.add(chosen.config, record, data=data, out=chosen.out)
+    seal.write(chosen.out / MEASURED, measured_on(chosen, data))
+
+
+def measured_on(chosen: Trained, data: Path) -> dict[str, str]:
+    """What `measure` notes: by it is known whether its results are of this network and of these pictures."""
+    return {"test_set": arrays.Card.load(data / "test" / arrays.CARD).digest, "models": folder_md5(chosen.out / "models")}
 
 
 def draw(root: Path, chosen: Trained, record: NullRun) -> None:

@@ -1,6 +1,7 @@
 """Pages that hold all they show: one file, offline, the same look."""
 
 import base64
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,9 @@ def content(path: Path, *, maker: str) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path} is missing: `{maker}` makes it") from None
+
+
+def picture(content: bytes) -> dict[str, Any]:
+    """A PNG as a data URI with its width and height, by which a page has room for it before it is shown."""
+    width, height = struct.unpack(">II", content[16:24])
+    return {"uri": "data:image/png;base64," + base64.b64encode(content).decode("ascii"), "width": width, "height": height}

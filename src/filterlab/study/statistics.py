@@ -1,7 +1,7 @@
 """Confidence interval of a mean over seeds, and the paired t-test of a difference."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,32 @@ class Paired:
     def distinguishable(self) -> bool:
         """Whether 0 lies outside of the interval."""
         return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Classifiers:
+    """Two classifiers on the same n pictures.
+
+    Attributes:
+        first, second: how many pictures the one alone has right, and the other alone.
+        low, high: the 95 % interval of the difference of their accuracies, first - second.
+        p: of McNemar's test, exact.
+    """
+
+    n: int
+    first: int
+    second: int
+    low: float
+    high: float
+    p: float
+
+    @property
+    def difference(self) -> float:
+        return (self.first - self.second) / self.n
+
+    @property
+    def distinguishable(self) -> bool:
+        return self.p < 1 - CONFIDENCE
 
 
 def summarize(values: Iterable[float]) -> Summary:
@@ -98,3 +124,20 @@ def plus_minus(values: Iterable[float], form: str) -> str:
 
 def _seeds(seeds: Collection[str]) -> str:
     return f"seed {', '.join(sorted(seeds))}" if seeds else "none"
+
+
+def mcnemar(a: Sequence[bool] | np.ndarray, b: Sequence[bool] | np.ndarray) -> Classifiers:
+    """Compare two classifiers by whether each has each of n >= 1 pictures right, the same pictures in the same order.
+
+    The test is exact at any count: of the pictures that one alone has right, each is heads or tails (McNemar 1947; the two-sided
+    binomial test at 1/2). The interval is Wald's with half a picture added to each of the four cells (Agresti, Min 2005).
+    """
+    from scipy.special import bdtr, ndtri
+
+    right, other = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    n, first, second = len(right), int((right & ~other).sum()), int((~right & other).sum())
+    differ = first + second
+    p = min(1.0, 2 * float(bdtr(min(first, second), differ, 0.5))) if differ else 1.0
+    middle, wide = (first - second) / (n + 2), first + second + 1
+    half = float(ndtri((1 + CONFIDENCE) / 2)) * math.sqrt(wide - (first - second) ** 2 / (n + 2)) / (n + 2)
+    return Classifiers(n, first, second, middle - half, middle + half, p)

@@ -1,7 +1,7 @@
 """A run's trained network, whichever run: with its resolved config and its curves brought to a folder of its own, runs/<id>."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,21 +45,27 @@ def bring(root: Path, *, run: str = "", sweep: str = "") -> Trained:
         UserError: there is no such run, it has no trained network, or it is of another version of filterlab.
         DataError: what was logged is damaged. TrackingError: its store can't be reached.
     """
-    if sweep:
-        settings = sweeps.find(root, sweep).tracking_settings()
-    else:
-        settings = compose.compose(root / "conf", promotion.from_parameters(root)).tracking
+    if not sweep:
+        return bring_all(root, [run])[0]
+    settings = sweeps.find(root, sweep).tracking_settings()
+    metric = sweeps.find(root, sweep).metric.removeprefix("best/")
     with tracking.reading(settings, root=root) as store:
-        if sweep:
-            metric = sweeps.find(root, sweep).metric.removeprefix("best/")
-            found = promotion.best_run(root, store, sweep=sweep, metric=metric)
-        else:
-            found = promotion.find_run(store, run)
-        check_finished(found)
-        config = promotion.read_config(store, found)
-        out = root / sweeps.FOLDER / found.id
-        bring_model(store, found, out / "models")
-        bring_curves(store, found, out)
+        return bring_found(root, store, promotion.best_run(root, store, sweep=sweep, metric=metric), settings)
+
+
+def bring_all(root: Path, runs: Sequence[str]) -> list[Trained]:
+    """Those whose ids begin so. Raises as `bring` does."""
+    settings = compose.compose(root / "conf", promotion.from_parameters(root)).tracking
+    with tracking.reading(settings, root=root) as store:
+        return [bring_found(root, store, promotion.find_run(store, run), settings) for run in runs]
+
+
+def bring_found(root: Path, store: Reader, found: Found, settings: schema.Tracking) -> Trained:
+    check_finished(found)
+    config = promotion.read_config(store, found)
+    out = root / sweeps.FOLDER / found.id
+    bring_model(store, found, out / "models")
+    bring_curves(store, found, out)
     files.write(out / resolved.RESOLVED, resolved.dump(config))
     return Trained(found, settings, config, out)
 
