@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_every_architecture(name: str, tmp_path: Path) -> None:
     assert all(link.startswith(("data:", "#")) or link == "play.html" for link in links.found), links.found
     assert "script" not in links.tags and "@import" not in page and "url(" not in page
     pictures = [path for path in written if path.endswith(".png")]
-    weights = [path for path in pictures if path.startswith("results/figures/filters/") and not path.endswith("/by_epoch.png")]
+    weights = [path for path in pictures if re.search(r"/filters/(?!by_epoch|development)", path)]
     network = artifact.load(tmp_path / "models").network
     assert len(weights) == max(1, sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())), "every convolution's"
     shown = links.tags.count("img")

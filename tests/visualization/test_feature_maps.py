@@ -43,12 +43,28 @@ def test_maps_are_the_layers_outputs(small: Predictor) -> None:
     assert not any(module._forward_hooks for module in small.modules())
 
 
-def test_channels_are_the_strongest_of_the_groups_last_layer(small: Predictor) -> None:
+def test_channels_are_the_strongest_of_this_image_at_the_groups_last_layer(small: Predictor) -> None:
     layers = feature_maps.record(small, IMAGES)
-    picked = feature_maps.channels(layers, limit=4)
-    means = layers[2].maps.mean(axis=(0, 2, 3))
-    assert set(picked[0]) == set(np.argsort(means)[-4:])
-    assert picked[1].tolist() == [0, 1]
+    for index in range(3):
+        picked = feature_maps.channels(layers, index=index, limit=4)
+        highest = layers[2].maps[index].max(axis=(1, 2))
+        assert set(picked[0]) == set(np.argsort(highest)[-4:])
+        assert picked[1].tolist() == [0, 1]
+
+
+def test_no_image_is_shown_black_because_another_is_brighter(small: Predictor) -> None:
+    """The colors of a column reach from 0 to the largest value that is shown."""
+    dark = IMAGES.clone()
+    dark[1] //= 50
+    layers = feature_maps.record(small, dark)
+    drawn = feature_maps.draw_feature_maps(
+        layers, dark[1, 0].numpy(), index=1, label="a", subject="lines", untrained=feature_maps.record(small, IMAGES)
+    )
+    shown = drawn.axes[0].images[1:]
+    assert len(shown) == 2 * len(layers)
+    for image in shown:
+        values = np.abs(np.asarray(image.get_array(), dtype=float))
+        assert np.nanmax(values) == pytest.approx(image.get_clim()[1])
 
 
 def test_a_network_without_a_convolution_has_no_maps() -> None:

@@ -74,12 +74,20 @@ def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dic
         (path for path in folder.glob("filters/*.png") if path.stem in order), key=lambda path: order.index(path.stem)
     )
     maps = [path for path in folder.glob("feature_maps/class_*.png") if path.stem.removeprefix("class_").isdecimal()]
-    by_epoch = folder / "filters/by_epoch.png"  # of a sweep's training there is none
+    # A sweep's training has neither, and where filters are no pictures there is no development.
+    by_epoch, development = (folder / f"filters/{name}.png" for name in ("by_epoch", "development"))
     single = ["training/examples", "training/curves"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
     optimised = [folder / f"optimised/{name}.png" for name in ["classes", *order]]
     optimised = [path for path in optimised if path.exists()]
-    others = {*folder.glob("*/*.png")} - {*weights, *maps, *optimised, by_epoch, *(folder / f"{name}.png" for name in single)}
+    others = {*folder.glob("*/*.png")} - {
+        *weights,
+        *maps,
+        *optimised,
+        by_epoch,
+        development,
+        *(folder / f"{name}.png" for name in single),
+    }
     drawn = len(weights)
     if drawn > FILTERS:
         from filterlab.visualization.style import spaced  # brings matplotlib, which only such a network has to wait for
@@ -90,6 +98,7 @@ def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dic
         "others": [(path.stem.replace("_", " "), page.uri(path, maker=maker)) for path in sorted(others)],
         "by_epoch": page.uri(by_epoch, maker=maker) if by_epoch.exists() else "",
         "optimised": [page.uri(path, maker=maker) for path in optimised],
+        "development": page.uri(development, maker=maker) if development.exists() else "",
         "filters": [page.uri(path, maker=maker) for path in weights],
         "filters_left_out": drawn - len(weights),
         "feature_maps": [

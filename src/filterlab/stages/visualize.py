@@ -1,5 +1,6 @@
 """Draw what the network has learned and how: from training and validation images only."""
 
+import copy
 import json
 import sys
 import time
@@ -93,6 +94,31 @@ class Trained:
         last = self.plan.layers[-1].name
         found = patches.strongest_of(self.predictor, self.train.images, [*self.layers.values(), last])
         return {name: found[read] for name, read in self.layers.items()} | {last: found[last]}
+
+    @cached_property
+    def untrained(self) -> "Predictor":
+        """The network before training, of the same seed."""
+        from filterlab.models import registry
+
+        before = copy.deepcopy(self.predictor)
+        channels, height, width = before.shape
+        size = {"channels": channels, "height": height, "width": width, "classes": len(before.classes)}
+        before.network = registry.build(self.model, **size, seed=self.seed)
+        return before.eval()
+
+    @cached_property
+    def development(self) -> "dict[str, dict[str, np.ndarray]]":
+        """Of the trained first layer and of the untrained one, the likeness to templates; {} where it has no filters of 2x2."""
+        from filterlab.visualization import development
+
+        first = next(iter(self.layers))
+        weights = {
+            which: of.network.get_submodule(first).get_parameter("weight").detach().numpy()
+            for which, of in (("trained", self.predictor), ("untrained", self.untrained))
+        }
+        if weights["trained"].ndim != 4 or min(weights["trained"].shape[2:]) < 2:
+            return {}
+        return {which: development.likeness(values) for which, values in weights.items()}
 
     @cached_property
     def ground(self) -> np.ndarray:
@@ -205,7 +231,7 @@ def filters(trained: Trained) -> Drawn:
     """Each layer's filters beside what they answer most; then the first layer's weights by epoch."""
     import torch
 
-    from filterlab.visualization import filters, patches, strongest
+    from filterlab.visualization import development, filters, patches, strongest
 
     predictor, history, subject = trained.predictor, trained.first_layers, trained.subject
     first, *deeper = trained.layers
@@ -236,6 +262,10 @@ def filters(trained: Trained) -> Drawn:
     chosen = int(trained.curves["epoch"][trained.curves["chosen"].index(1)])
     if len(history) > 1:  # a sweep's training has kept the weights of its best epoch alone
         yield "filters/by_epoch", filters.by_epoch(by_epoch, name=first, chosen=chosen, subject=subject)
+        if found := trained.development:
+            moved = development.drift(history)
+            drawn = development.draw_development(moved, **found, chosen=chosen, name=first, subject=subject)
+            yield "filters/development", drawn
 
 
 def typical(images: LabelledImages) -> np.ndarray:
@@ -254,11 +284,11 @@ def maps(trained: Trained) -> Drawn:
     predictor, validation = trained.predictor, trained.validation
     present, first = np.unique(validation.labels, return_index=True)
     present, images = present[:IMAGES], validation.images[first[:IMAGES]]
-    layers = feature_maps.record(predictor, torch.from_numpy(images))
+    layers, untrained = (feature_maps.record(of, torch.from_numpy(images)) for of in (predictor, trained.untrained))
     for index, k in enumerate(present if layers else []):
         image, label = visible(images[index : index + 1])[0], trained.drawable[k]
         drawn = feature_maps.draw_feature_maps(
-            layers, image, index=index, label=label, subject=f"{trained.subject}, validation image"
+            layers, image, index=index, label=label, subject=f"{trained.subject}, validation image", untrained=untrained
         )
         yield f"feature_maps/class_{k}", drawn
 
@@ -291,18 +321,33 @@ def optimised_measured(trained: Trained) -> dict[str, Any]:
     return {"layers": layers, "classes": {"least_probability": float(sure.min()), "at_least_0.99": float((sure >= 0.99).mean())}}
 
 
-def patches_measured(trained: Trained) -> dict[str, Any]:
-    """silent: channels that answer no training image with more than 0."""
-    return {
-        name: {
+def filters_measured(trained: Trained) -> dict[str, Any]:
+    """Of each layer: silent, the channels that answer no training image with more than 0 (behind ReLU they are dead); twins,
+    those that are like an earlier one. Of the first: its drift by epoch and its likeness to templates, means over its filters.
+    """
+    from filterlab.visualization import development
+
+    layers = {}
+    for name in trained.layers:
+        weights = trained.predictor.network.get_submodule(name).get_parameter("weight").detach().numpy()
+        layers[name] = {
             "sees": [span.size for span in trained.windows[name]],
-            "channels": len(found.activations),
-            "silent": int((found.activations[:, 0] <= 0).sum()),
+            "channels": len(weights),
+            "silent": int((trained.strongest[name].activations[:, 0] <= 0).sum()),
+            "twins": int(development.twins(weights).sum()),
         }
-        for name in trained.layers
-        for found in [trained.strongest[name]]
+    moved = development.drift(trained.first_layers).mean(axis=1)
+    alike = {
+        which: {kind: float(values.mean()) for kind, values in found.items()} for which, found in trained.development.items()
+    }
+    return {
+        "layers": layers,
+        "first_layer": {
+            "drift": moved.tolist() if len(moved) > 1 else "its weights by epoch were not kept",
+            "likeness": alike or "filters of one pixel, or none, are no edges, bars or blobs",
+        },
     }
 
 
 FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps, optimised]
-MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {"patches": patches_measured, "optimised": optimised_measured}
+MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {"filters": filters_measured, "optimised": optimised_measured}

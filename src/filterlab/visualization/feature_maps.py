@@ -64,71 +64,86 @@ def record(predictor: "Predictor", images: torch.Tensor) -> list[Layer]:
     return layers
 
 
-def channels(layers: list[Layer], *, limit: int) -> dict[int, NDArray[np.int64]]:
-    """For each group the channels with the largest mean map over all images, taken at the group's last layer, in their own order.
+def channels(layers: list[Layer], *, index: int, limit: int) -> dict[int, NDArray[np.int64]]:
+    """For each group the channels that answer image number `index` most: those with the highest value anywhere in their map at
+    the group's last layer, in their own order.
 
     All layers of a group show the same channels, so that a row follows one filter through activation and pooling.
     """
     last = {layer.group: layer for layer in layers}
-    order = {group: np.argsort(-layer.maps.mean(axis=(0, 2, 3)), kind="stable") for group, layer in last.items()}
+    order = {group: np.argsort(-layer.maps[index].max(axis=(1, 2)), kind="stable") for group, layer in last.items()}
     return {group: np.sort(indices[:limit]) for group, indices in order.items()}
 
 
-def draw_feature_maps(layers: list[Layer], image: NDArray[np.floating], *, index: int, label: str, subject: str) -> Figure:
+def draw_feature_maps(
+    layers: list[Layer],
+    image: NDArray[np.floating],
+    *,
+    index: int,
+    label: str,
+    subject: str,
+    untrained: list[Layer] | None = None,
+) -> Figure:
     """The path of image number `index` of those recorded: the image, then a column a layer, a row a channel.
 
-    image: (H, W), or in colour (H, W, 3) in [0, 1].
-
-    layers: not empty. Each layer has one color scale for all images, from 0 or symmetric about it. label: the image's class.
+    image: (H, W), or in colour (H, W, 3) in [0, 1]. label: the image's class.
+    layers: not empty. untrained: the same of the network before training, which is drawn below.
+    Each layer has one color scale in each of the two, from 0 or symmetric about it.
     """
-    shown = [layers[i] for i in spaced(len(layers), limit=LAYERS)]
-    picked = channels(layers, limit=CHANNELS)
+    places = spaced(len(layers), limit=LAYERS)
+    shown = [layers[i] for i in places]
+    picked = channels(layers, index=index, limit=CHANNELS)
     rows = max(len(picked[layer.group]) for layer in shown)
     tile, gap, number = 0.88, 0.11, 0.32  # inches; `number`: room for the channels' numbers before each group
     starts = [layer.group != before for layer, before in zip(shown, [-1] + [layer.group for layer in shown], strict=False)]
     first = 1.9
     lefts = first + np.cumsum([number * starts[i] + (tile + gap) * (i > 0) for i in range(len(shown))])
     height = rows * (tile + gap) - gap
+    blocks = [("trained", shown)] if untrained is None else [("trained", shown), ("untrained", [untrained[i] for i in places])]
+    block = height + 0.75
     what = f"Shown: {len(shown)} of {len(layers)} layers" if len(shown) < len(layers) else f"All {len(layers)} layers with maps"
     sheet_ = sheet(
         f"What the network sees of “{label}”",
-        caption=f"{subject}. {what}; a row follows one channel (numbered) up to the next convolution. "
-        "Red: above 0, blue: below. Black: 0",
+        caption=f"{subject}. {what}; the {CHANNELS} channels (numbered) with the highest values, a row each up to the next "
+        "convolution. Red: above 0, blue: below. Black: 0",
         width=float(lefts[-1]) + tile + MARGIN,
-        height=height + 0.6 + MARGIN,
+        height=len(blocks) * block - 0.15 + MARGIN,
     )
     across = sheet_.get_size_inches()[0]
-    axes = panel(sheet_, left=0, bottom=MARGIN, width=across, height=height + 0.6)
+    axes = panel(sheet_, left=0, bottom=MARGIN, width=across, height=len(blocks) * block - 0.15)
     bare(axes)
-    axes.set(xlim=(0, across), ylim=(height, -0.6))
-    _tile(axes, image, left=MARGIN, width=1.15, cmap="gray", low=0.0, high=float(image.max()) or 1.0)
-    axes.text(MARGIN, -0.1, f"image\n{size(*image.shape[:2])}", fontsize=9.5, color=INK, va="bottom", linespacing=1.3)
-    for layer, left, start in zip(shown, lefts, starts, strict=True):
-        picks = picked[layer.group]
-        high = float(np.abs(layer.maps[:, picks]).max()) or 1.0
-        signed = bool(layer.maps.min() < 0)
-        column = mosaic(layer.maps[index, picks], columns=1).pixels
-        cmap, low = (SIGNED, -high) if signed else (POSITIVE, 0.0)
-        _tile(axes, column, left=left, width=tile, cmap=cmap, low=low, high=high)
-        axes.text(
-            left,
-            -0.1,
-            f"{_short(layer.name)}\n{layer.maps.shape[1]} of {size(*layer.maps.shape[2:])}",
-            fontsize=9.5,
-            color=INK,
-            va="bottom",
-            linespacing=1.3,
-        )
-        if start:
-            pitch = column.shape[0] / column.shape[1] * tile / len(picks)
-            for row, channel in enumerate(picks):
-                axes.text(left - 0.05, (row + 0.45) * pitch, str(channel), fontsize=9, color=MUTED, ha="right", va="center")
+    axes.set(xlim=(0, across), ylim=(len(blocks) * block - 0.75, -0.6))
+    for place, (kind, columns) in enumerate(blocks):
+        top = place * block
+        if place == 0:
+            _tile(axes, image, left=MARGIN, top=0, width=1.15, cmap="gray", low=0.0, high=float(image.max()) or 1.0)
+            axes.text(MARGIN, -0.1, f"image\n{size(*image.shape[:2])}", fontsize=9.5, color=INK, va="bottom", linespacing=1.3)
+        if len(blocks) > 1:
+            words = f"{kind}\nnetwork"
+            axes.text(MARGIN, top + (1.35 if place == 0 else 0.1), words, fontsize=11, weight="bold", color=INK, va="top")
+        if place:
+            picked = channels(untrained or [], index=index, limit=CHANNELS)
+        for layer, left, start in zip(columns, lefts, starts, strict=True):
+            picks = picked[layer.group]
+            high = float(np.abs(layer.maps[index, picks]).max()) or 1.0
+            signed = bool(layer.maps.min() < 0)
+            column = mosaic(layer.maps[index, picks], columns=1).pixels
+            cmap, low = (SIGNED, -high) if signed else (POSITIVE, 0.0)
+            _tile(axes, column, left=left, top=top, width=tile, cmap=cmap, low=low, high=high)
+            if place == 0:
+                words = f"{_short(layer.name)}\n{layer.maps.shape[1]} of {size(*layer.maps.shape[2:])}"
+                axes.text(left, -0.1, words, fontsize=9.5, color=INK, va="bottom", linespacing=1.3)
+            if start:
+                pitch = column.shape[0] / column.shape[1] * tile / len(picks)
+                for row, channel in enumerate(picks):
+                    at = top + (row + 0.45) * pitch
+                    axes.text(left - 0.05, at, str(channel), fontsize=9, color=MUTED, ha="right", va="center")
     return sheet_
 
 
-def _tile(axes: Axes, pixels: NDArray, *, left: float, width: float, cmap: str, low: float, high: float) -> None:
+def _tile(axes: Axes, pixels: NDArray, *, left: float, top: float, width: float, cmap: str, low: float, high: float) -> None:
     height = width * pixels.shape[0] / pixels.shape[1]
-    extent = (left, left + width, height, 0)
+    extent = (left, left + width, top + height, top)
     limits = axes.get_xlim(), axes.get_ylim()
     axes.imshow(pixels, cmap=cmap, vmin=low, vmax=high, interpolation="nearest", aspect="auto", extent=extent)
     axes.set(xlim=limits[0], ylim=limits[1])
