@@ -81,6 +81,10 @@ def faults(make: Callable[[], object]) -> list[str]:
         (["optimizer.momentum=0"], "optimizer.nesterov is true and optimizer.momentum is 0: nesterov needs momentum > 0"),
         (["trainer.devices=2"], "trainer.devices is 2 and trainer.strategy is auto: more than one device needs strategy ddp"),
         (["trainer=ddp", "trainer.batch_size=1"], "trainer.batch_size is 1, expected at least one image for each of 2 devices"),
+        (
+            ["data.height=24", "data.width=24", "trainer.batch_size=1"],
+            "trainer.batch_size is 1: norm4 normalises maps of 1x1 over a batch's images, expected at least two on",
+        ),
         (["tracking.uri=http://x"], "tracking.uri is 'http://x' and tracking.backend is local: a uri needs tracking=server"),
         (["model.name=mlp"], "model.name is 'mlp', but the values are those of 'cnn': model=option chooses another"),
         (["data.name=mine"], "data.name is 'mine', but the values are those of 'mnist': data=option chooses another, and a copy"),

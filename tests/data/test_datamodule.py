@@ -38,15 +38,17 @@ def test_each_example_once_in_an_epoch(sizes: tuple[int, int, int], shuffled: bo
         if index < len(shares[0]) - 1:
             assert sum(counts) == batch_size
     assert sum(shares[0].size(index) for index in range(len(shares[0]))) == n
-    assert shares[0].size(len(shares[0]) - 1) < batch_size + world
+    assert shares[0].size(len(shares[0]) - 1) < batch_size + 2 * world
+    assert n < 2 * world or batch_size < 2 * world or min(counts) >= 2, "as batch norm of 1x1 maps needs"
     everything = torch.cat([labels for rank in ranks for labels in rank])
     assert torch.equal(everything.sort().values, torch.arange(n))
 
 
-def test_a_last_batch_smaller_than_the_world_joins_the_one_before() -> None:
-    two = batches(9, batch_size=4, world=2)
-    assert (len(two), [two.size(0), two.size(1)]) == (2, [4, 5])
-    assert len(batches(9, batch_size=4)) == 3
+def test_a_last_batch_of_less_than_two_images_a_rank_joins_the_one_before() -> None:
+    two = batches(11, batch_size=4, world=2)
+    assert (len(two), [two.size(0), two.size(1)]) == (2, [4, 7])
+    assert [batches(n, batch_size=4).size(1) for n in (9, 10)] == [5, 4] and len(batches(10, batch_size=4)) == 3
+    assert len(batches(9, batch_size=1)) == 9
 
 
 def test_images_and_labels_stay_together() -> None:

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from torch.nn import functional as F
 
 from filterlab.config import schema
 from filterlab.models import registry, shapes
-from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
+from filterlab.models.architectures.conv_net import ConvLayer, ConvNet, DefaultNet
 from filterlab.models.architectures.lenet5 import LeNet5
 from filterlab.models.architectures.resnet import ResNet
 from filterlab.models.architectures.tutorial_cnn import TutorialCNN
@@ -211,6 +213,31 @@ def test_images_too_small(model: schema.Model, side: int, message: str) -> None:
         shapes.layers(model, channels=1, height=side, width=side, classes=10)
     with pytest.raises(ShapeError, match=message):
         registry.build(model, channels=1, height=side, width=side, classes=10, seed=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 300), (9, 22), (22, 23), (24, 24), (11, 64)])
+@pytest.mark.parametrize("file", ["model/cnn.yaml", "experiment/fast.yaml"])
+def test_the_default_network_takes_any_image(file: str, height: int, width: int) -> None:
+    layers = yaml.safe_load((Path(__file__).parents[2] / "conf" / file).read_text())
+    layers = [ConvLayer(**layer) for layer in layers.get("model", layers)["layers"]]
+    model = DefaultNet("cnn", layers, head="global_max", hidden=[], dropout=0.0)
+    assert_traced(model, channels=3, height=height, width=width, classes=4)
+
+
+@given(height=st.integers(8, 300), width=st.integers(8, 300))
+def test_the_default_network_pads_only_where_it_must(height: int, width: int) -> None:
+    """As it is from 23 on, and for MNIST."""
+    size = {"channels": 1, "height": height, "width": width, "classes": 10}
+    layers = [ConvLayer(4, 5, stride=2, padding=2), ConvLayer(4, 3, pool=2), ConvLayer(4, 3), ConvLayer(4, 3)]
+    models = [kind("cnn", layers, head="global_max", hidden=[], dropout=0.0) for kind in (DefaultNet, ConvNet)]
+    if min(height, width) >= 23:
+        assert shapes.layers(models[0], **size) == shapes.layers(models[1], **size)
+    else:
+        with pytest.raises(ShapeError, match="needs at least"):
+            shapes.layers(models[1], **size)
+        found = [(layer.height, layer.width) for layer in shapes.layers(models[0], **size) if layer.kind in ("conv", "pool")]
+        halved = (height + 1) // 2, (width + 1) // 2
+        assert found == [halved, halved, *[(halved[0] // 2, halved[1] // 2)] * 3]
 
 
 def test_one_short_side_is_too_small() -> None:

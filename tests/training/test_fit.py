@@ -98,6 +98,17 @@ def test_without_dropout_channels_last_changes_rounding_alone(make_training: Cal
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [202, 101, 2])
+def test_a_last_batch_of_one_image_is_trained_on_with_batch_norm_of_single_values(
+    make_training: Callable, tmp_path: Path, size: int
+) -> None:
+    """203 images, maps of 1x1: a batch of one alone would have no variance."""
+    model = ConvNet("conv_net", [ConvLayer(filters=4, kernel=8, batch_norm=True)], "flatten", [], 0.0)
+    training = make_training(f"trainer.batch_size={size}", "trainer.max_epochs=1", model=model)
+    assert training(tmp_path).images == 203
+    assert all(torch.isfinite(weight).all() for weight in training(tmp_path).predictor.state_dict().values())
+
+
 def test_memory_that_is_not_filled_changes_no_bits(make_training: Callable, bits_of: Callable, tmp_path: Path) -> None:
     """Two steps under deterministic algorithms, with PyTorch's filling and without; both settings are given back."""
     memory, before = torch.utils.deterministic, torch.are_deterministic_algorithms_enabled()

@@ -139,6 +139,12 @@ def disagreements(valid: Mapping[str, Any]) -> Iterator[str]:
     except shapes.ShapeError as error:
         yield str(error)
         return
+    single = [layer.name for layer in layers if layer.kind == "norm" and layer.height * layer.width == 1]
+    if trainer and single and trainer.batch_size // trainer.devices < 2:
+        yield (
+            f"trainer.batch_size is {trainer.batch_size}: {single[0]} normalises maps of 1x1 over a batch's images, expected at "
+            f"least two on each of {trainer.devices} devices"
+        )
     # The outputs of all layers are kept for a whole batch, in 4 bytes each.
     if trainer and (needed := 4 * shapes.unit_count(layers) * trainer.batch_size // trainer.devices) > STEP:
         yield (

@@ -48,8 +48,8 @@ class Batches:
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.images), self.batch_size)
-        # A last batch with fewer images than ranks would leave a rank without one; its images join the batch before.
-        return full + (rest >= self.world) or 1
+        # A last batch with less than two images for each rank joins the one before: batch norm of 1x1 maps has no variance then.
+        return full + (rest >= 2 * self.world) or 1
 
     def size(self, index: int) -> int:
         """Images in batch `index`, over all ranks."""

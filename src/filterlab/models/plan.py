@@ -122,6 +122,10 @@ class Model(Section):
         """The network that tells `classes` apart: its last layer gives as many logits. Raises ShapeError: there is none."""
         raise NotImplementedError
 
+    def padded(self) -> "Model | None":
+        """The network that stands for this one where images are too small for it; None: there is none."""
+        return None
+
 
 def with_names(layers: Iterable[Layer], *, within: str = "") -> list[Layer]:
     """The layers with a name each, of the submodule `within` (or the network itself, ''); those that have one keep it."""

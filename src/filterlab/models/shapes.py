@@ -14,6 +14,10 @@ from filterlab.models.plan import Layer, Model, Plan, ShapeError, pair
 LARGEST = 2**31  # numbers; 8.6 GB of parameters, and as much again for their gradients and for each of an optimizer's moments
 
 
+class TooSmallError(ShapeError):
+    """A filter or a pool is larger than the maps below."""
+
+
 @dataclass(frozen=True)
 class LayerShape:
     """One submodule of a network, in the order of the forward pass.
@@ -61,6 +65,8 @@ class Maps:
 def layers(model: Model, *, channels: int, height: int, width: int, classes: int) -> list[LayerShape]:
     """The layers of `model` for images of (channels, height, width) pixels and `classes` logits.
 
+    Of images that are too small for it, those of `model.padded()`.
+
     Raises ShapeError, which names the model, where there can't be such a network: its plan has a fault, an image is too small
     for a filter or a pool, the last layer does not give one logit a class, a residual network's depth is not 6n + 2, or it would
     take more than LARGEST numbers, as parameters or as outputs for one image.
@@ -74,7 +80,14 @@ def plan_and_layers(model: Model, *, channels: int, height: int, width: int, cla
         plan = model.plan(classes=classes)
         if not isinstance(plan, Plan):
             raise ShapeError(f"its plan() returns {short(plan)}, expected a Plan")
-        found = plan_layers(plan, Maps(channels, height, width), classes=classes)
+        image = Maps(channels, height, width)
+        try:
+            found = plan_layers(plan, image, classes=classes)
+        except TooSmallError:
+            if (padded := model.padded()) is None:
+                raise
+            plan = padded.plan(classes=classes)
+            found = plan_layers(plan, image, classes=classes)
         check_size(found)
     except ShapeError as error:
         raise ShapeError(f"model {model.name}: {error}") from None
@@ -166,7 +179,7 @@ def windows(layer: Layer, maps: Maps) -> Maps:
     called = f"{layer.name} ({kernel[0]}x{kernel[1]}{f', dilation {dilation}' if dilation > 1 else ''})"
     needed = [max(height - 2 * padding[0], 1), max(width - 2 * padding[1], 1)]
     if maps.height < needed[0] or maps.width < needed[1]:
-        raise ShapeError(
+        raise TooSmallError(
             f"{called} needs at least {needed[0]}x{needed[1]} pixels, but gets {maps.height}x{maps.width} "
             f"from {maps.sized_by}; take smaller filters or pools, larger images, or another model"
         )

@@ -16,6 +16,7 @@ from filterlab import files
 from filterlab.config import resolved, schema
 from filterlab.data import arrays, progress
 from filterlab.data.arrays import LabelledImages
+from filterlab.models import shapes
 from filterlab.models.plan import Model, Plan
 from filterlab.runs import logging
 from filterlab.tracking import NullRun
@@ -65,7 +66,9 @@ class Trained:
 
     @cached_property
     def plan(self) -> Plan:
-        return self.model.plan(classes=len(self.predictor.classes))
+        channels, height, width = self.predictor.shape
+        size = {"channels": channels, "height": height, "width": width}
+        return shapes.plan_and_layers(self.model, **size, classes=len(self.predictor.classes))[0]
 
     @cached_property
     def layers(self) -> dict[str, str]:

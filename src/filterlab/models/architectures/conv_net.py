@@ -1,7 +1,7 @@
 """The configurable convolutional network."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from filterlab.config.section import COUNT, SIDE, Section, value
 from filterlab.models.plan import (
@@ -17,6 +17,7 @@ from filterlab.models.plan import (
     dropout,
     initial_weights,
     norm,
+    pair,
     pool,
 )
 
@@ -92,4 +93,17 @@ def parts(layer: ConvLayer) -> Iterator[Layer]:
         yield dropout(layer.dropout)
 
 
-NAMES = {"conv_net": ConvNet, "cnn": ConvNet}  # the default network goes by a name of its own in figures and runs
+class DefaultNet(ConvNet):
+    """By a name of its own in figures and runs, and for images of any size from 8x8 on."""
+
+    def padded(self) -> ConvNet:
+        """Every filter has so many zeros around its maps that strides and pools alone make them smaller."""
+        return replace(
+            self,
+            layers=[
+                replace(layer, padding=[layer.dilation * (side - 1) // 2 for side in pair(layer.kernel)]) for layer in self.layers
+            ],
+        )
+
+
+NAMES = {"conv_net": ConvNet, "cnn": DefaultNet}
