@@ -76,7 +76,7 @@ def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dic
     maps = [path for path in folder.glob("feature_maps/class_*.png") if path.stem.removeprefix("class_").isdecimal()]
     # A sweep's training has neither, and where filters are no pictures there is no development.
     by_epoch, development = (folder / f"filters/{name}.png" for name in ("by_epoch", "development"))
-    single = ["training/examples", "training/curves"]
+    single = ["training/examples", "training/curves", "layers/compared", "layers/embedding"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
     optimised = [folder / f"optimised/{name}.png" for name in ["classes", *order]]
     optimised = [path for path in optimised if path.exists()]

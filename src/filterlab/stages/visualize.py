@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from filterlab.models.predictor import Predictor
+    from filterlab.visualization.compared import Layers
+    from filterlab.visualization.embedding import Embedding
     from filterlab.visualization.maximise import Optimised
     from filterlab.visualization.patches import Strongest
     from filterlab.visualization.receptive import Window
 
-FOLDERS = ["training", "filters", "feature_maps", "optimised"]  # in results/figures/, which DVC keeps
+FOLDERS = ["training", "filters", "feature_maps", "optimised", "layers"]  # in results/figures/, which DVC keeps
 NUMBERS = Path("results/views.json")
 LAYERS = 6  # of a deep network, evenly spaced, for which images are optimised
+COMPARED = 8  # layers, evenly spaced
 IMAGES = 10  # drawn on their way through the network at most, one a class
 Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, below one of FOLDERS
 
@@ -152,6 +155,59 @@ class Trained:
         from filterlab.visualization import maximise
 
         return maximise.classes(self.predictor, ground=self.ground, seed=self.seed, ascent=maximise.OF_CLASSES)
+
+    @cached_property
+    def validated(self) -> np.ndarray:
+        """(N, K): the logits of the validation images."""
+        from filterlab.evaluation.predict import predict
+
+        return predict(self.predictor, self.validation.images)
+
+    @cached_property
+    def compared(self) -> "dict[str, Layers]":
+        """COMPARED of the convolutions and dense layers, of the trained network and of the untrained one."""
+        from filterlab.visualization import compared, patches, style
+
+        reads = patches.answers(self.plan)
+        names = [layer.name for layer in self.plan.layers if layer.kind in ("conv", "dense")]
+        chosen = {name: reads.get(name, name) for name in (names[i] for i in style.spaced(len(names), limit=COMPARED))}
+        found = {}
+        for which, of in (("trained", self.predictor), ("untrained", self.untrained)):
+            layers = compared.compare(of, chosen.values(), self.train, self.validation, seed=self.seed)
+            found[which] = compared.Layers(
+                {name: layers.accuracy[at] for name, at in chosen.items()},
+                {name: layers.selectivity[at] for name, at in chosen.items()},
+            )
+        return found
+
+    @cached_property
+    def sees(self) -> dict[str, int]:
+        """Of each layer that is compared, the longer side of what a unit sees, in pixels."""
+        from filterlab.visualization import receptive
+
+        windows, whole = receptive.windows(self.plan), max(self.predictor.shape[1:])
+        return {
+            name: max(span.size for span in windows[name]) if name in windows else whole
+            for name in self.compared["trained"].accuracy
+        }
+
+    @cached_property
+    def embedded(self) -> "tuple[np.ndarray, Embedding]":
+        """Rows of the validation images, all mistakes first and then others at random, and where the network puts them."""
+        import torch
+
+        from filterlab.visualization import embedding, patches
+
+        wrong = self.validated.argmax(axis=1) != self.validation.labels
+        order = np.random.default_rng(self.seed).permutation(len(wrong))
+        rows = np.sort(order[np.argsort(~wrong[order], kind="stable")][: embedding.POINTS])
+        below = self.plan.layers[-1].inputs or (self.plan.layers[-2].name,) if len(self.plan.layers) > 1 else ()
+        with patches.recorded(self.predictor, below) as outputs, torch.inference_mode():
+            vectors = []
+            for _, batch in patches.batches(self.predictor, self.validation.images[rows], outputs):
+                self.predictor(batch)
+                vectors.append(outputs[below[0]].flatten(1).numpy() if below else batch.flatten(1).numpy() / 255)
+        return rows, embedding.embed(np.concatenate(vectors), self.validation.labels[rows], seed=self.seed)
 
 
 def run(root: Path) -> None:
@@ -324,6 +380,47 @@ def optimised_measured(trained: Trained) -> dict[str, Any]:
     return {"layers": layers, "classes": {"least_probability": float(sure.min()), "at_least_0.99": float((sure >= 0.99).mean())}}
 
 
+def layers(trained: Trained) -> Drawn:
+    """The layers beside each other, and where the last one finds the images."""
+    from filterlab.visualization import compared, embedding
+
+    chance = np.bincount(trained.validation.labels).max() / len(trained.validation)
+    drawn = compared.draw_compared(
+        **trained.compared, fields=trained.sees, chance=chance, side=max(trained.predictor.shape[1:]), subject=trained.subject
+    )
+    yield "layers/compared", drawn
+    rows, found = trained.embedded
+    labels = trained.validation.labels
+    drawn = embedding.draw_embedding(
+        found,
+        labels[rows],
+        trained.validated[rows].argmax(axis=1) != labels[rows],
+        of=len(labels),
+        names=trained.drawable,
+        subject=trained.subject,
+    )
+    yield "layers/embedding", drawn
+
+
+def layers_measured(trained: Trained) -> dict[str, Any]:
+    """By layer, trained and untrained: accuracy of a linear probe, median selectivity; and, of the trained one, what a unit sees.
+
+    Of the embedding: the share of the variance on the plane of PCA, and of a point's neighbors that are of its class.
+    """
+    by_layer = {
+        name: {
+            "sees": trained.sees[name],
+            **{
+                which: {"probe_accuracy": of.accuracy[name], "selectivity": float(np.median(of.selectivity[name]))}
+                for which, of in trained.compared.items()
+            },
+        }
+        for name in trained.sees
+    }
+    _, found = trained.embedded
+    return {"by_layer": by_layer, "embedding": {"pca_explained": found.explained, "neighbors_of_the_class": found.together}}
+
+
 def filters_measured(trained: Trained) -> dict[str, Any]:
     """Of each layer: silent, the channels that answer no training image with more than 0 (behind ReLU they are dead); twins,
     those that are like an earlier one. Of the first: its drift by epoch and its likeness to templates, means over its filters.
@@ -352,5 +449,9 @@ def filters_measured(trained: Trained) -> dict[str, Any]:
     }
 
 
-FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps, optimised]
-MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {"filters": filters_measured, "optimised": optimised_measured}
+FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps, optimised, layers]
+MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {
+    "filters": filters_measured,
+    "optimised": optimised_measured,
+    "layers": layers_measured,
+}
