@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from filterlab.errors import DataError
 from filterlab.tracking import spool
 from filterlab.tracking.reader import read_spool
 from filterlab.tracking.spool import Sent, Spool, Writer
+from filterlab.tracking.steps import Steps
 
 OFFLINE = Settings(backend="offline")
 
@@ -27,6 +29,32 @@ def kept(tmp_path: Path) -> Spool:
             run.log_metrics({"loss": 1 / (step + 1), "odd": float("nan")}, step=step)
         run.log_artifact(tmp_path / "a.txt", folder="texts")
     return Spool(tmp_path / "spool" / ("1" * 32))
+
+
+def test_what_a_run_remembers_of_its_points_stays_small() -> None:
+    """Whatever their order they are known, and a million of them take 8 MB."""
+    draw, steps, known = random.Random(0), Steps(), set()
+    for _ in range(2000):
+        point = draw.choice("ab"), draw.randrange(500)
+        assert (point in steps) == (point in known)
+        steps.add([point])
+        known.add(point)
+    steps.add(("loss", step) for step in range(100_000))
+    assert len(steps.of["loss"]) == 100_000 and sys.getsizeof(steps.of["loss"]) < 1_000_000
+
+
+def test_the_end_is_found_without_the_rest(kept: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How a run has ended, and how much is left, is asked at moments that leave no time to read a million records."""
+    monkeypatch.setattr(Spool, "read", lambda *given: pytest.fail("read"))
+    assert kept.ended() == "FINISHED" and kept.lines_left("there") == 8
+    kept.save_sent(Sent(to="there", offset=kept.records.stat().st_size))
+    assert (kept.lines_left("there"), kept.lines_left("elsewhere")) == (0, 8)
+    with kept.records.open("ab") as file:
+        file.write(b"broken off")
+    assert kept.ended() == "FINISHED"
+    with kept.records.open("ab") as file:
+        file.write(b"\n")
+    assert kept.ended() == ""
 
 
 def test_what_was_logged_is_read_back(kept: Spool) -> None:

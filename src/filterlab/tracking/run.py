@@ -313,7 +313,7 @@ class Run(NullRun):
         assert self._sender
         if not going_on:
             self._sender.kill()  # it may wait for a server that never answers, or for a database that is locked
-        if left := self._spool.left(str(self._store)):
+        if self._spool.exists() and (left := self._spool.lines_left(str(self._store))):
             by = (
                 "they are being sent still; what is left then, `filterlab sync` sends"
                 if going_on

@@ -17,7 +17,6 @@ import shutil
 import threading
 import time
 import zlib
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -26,11 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 from filterlab import files, seal
 from filterlab.errors import DataError, UserError
+from filterlab.tracking.steps import Steps
 
 if TYPE_CHECKING:
     import numpy as np
 
 FOLDER = Path("spool")
+LAST = 4096  # bytes in which the last record is looked for: a run's end takes some 80
 BEGIN = ("create", "attach")  # the records that say which run the ones after them are of
 
 
@@ -134,6 +135,13 @@ class Spool:
         sent = self.sent()
         return sum(1 for _ in self.read(sent.offset if to in ("", sent.to) else 0))
 
+    def lines_left(self, to: str) -> int:
+        """As `left`, for a moment that leaves no time: unread, of a million records, in less than a second."""
+        sent = self.sent()
+        with self.records.open("rb") as file:
+            file.seek(sent.offset if to == sent.to else 0)
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
     def meant_for(self) -> tuple[str, str, str]:
         """The experiment, tracking.backend and the server's address that its run began with."""
         first = next(self.read(), None)
@@ -142,9 +150,19 @@ class Spool:
         return first.arguments["experiment"], first.arguments["backend"], first.arguments["server"]
 
     def ended(self) -> str:
-        """The status by which the run has ended; empty while it has not."""
-        last = next(iter(deque(self.read(), maxlen=1)), None)
-        return str(last.arguments["status"] or "FINISHED") if last and last.method == "end" else ""
+        """The status by which the run has ended; empty while it has not. Of all records only the last one is looked at."""
+        if not self.exists():
+            return ""
+        with self.records.open("rb") as file:
+            first = max(0, file.seek(0, os.SEEK_END) - LAST)
+            file.seek(first)
+            whole = file.read().rpartition(b"\n")[0]
+        start = whole.rfind(b"\n") + 1
+        try:
+            last = Record(**_parse(whole[start:], start=first + start), end=0)
+        except (ValueError, TypeError):  # longer than an end is, or damaged, which is said where it is sent
+            return ""
+        return str(last.arguments["status"] or "FINISHED") if last.method == "end" else ""
 
     @contextmanager
     def held(self, by: str) -> Iterator[None]:
@@ -182,11 +200,11 @@ class Writer:
     """The one that adds records to a spool; open it in `spool.held("writer")`.
 
     Attributes:
-        logged: (name, step) of each metric that the spool has already: a training that goes on logs some again.
+        logged: what the spool has points of already: a training that goes on logs some again.
     """
 
     spool: Spool
-    logged: set[tuple[str, int]] = field(default_factory=set)
+    logged: Steps = field(default_factory=Steps)
     if_new: bool = False
 
     def __post_init__(self) -> None:
@@ -195,7 +213,7 @@ class Writer:
         for record in self.spool.read():
             whole = record.end
             if record.method == "log_metrics":
-                self.logged |= {(name, step) for name, _, step in record.arguments["points"]}
+                self.logged.add((name, step) for name, _, step in record.arguments["points"])
         with files.blaming(self.spool.folder, verb="write"):
             (self.spool.folder / "files").mkdir(parents=True, exist_ok=True)
             self.file = self.spool.records.open("ab", buffering=0)
@@ -225,7 +243,7 @@ class Writer:
         points = [(name, float(number), step) for name, number in metrics.items() if not once or (name, step) not in self.logged]
         if points:
             self.add("log_metrics", points=points)
-            self.logged |= {(name, step) for name, _, step in points}
+            self.logged.add((name, step) for name, _, step in points)
 
     def keep(self, path: Path, *, linked: bool = False) -> str:
         """Keep a file's content; gives its SHA-256. Raises DataError: it can't be read or written.

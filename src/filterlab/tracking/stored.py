@@ -22,6 +22,7 @@ from filterlab.errors import TrackingError
 from filterlab.tracking.client import Client
 from filterlab.tracking.logged_model import LoggedModel
 from filterlab.tracking.spool import Record, Spool
+from filterlab.tracking.steps import Steps
 from filterlab.tracking.store import ERROR, IDENTITY, MODELS, RESTORED
 
 BATCH = 1000  # metrics that MLflow takes in one call
@@ -42,7 +43,7 @@ class StoredRun:
         self.client, self.spool = client, kept
         self.mlflow, self.experiment = client.mlflow, client.experiment
         self.id, self.new = "", False
-        self.logged: set[tuple[str, int]] = set()  # (name, step) that the store has of an earlier sending
+        self.logged = Steps()  # of the points that the store has of an earlier sending
         self.model: LoggedModel | None = None
 
     def apply(self, record: Record) -> None:
@@ -107,7 +108,7 @@ class StoredRun:
         if ERROR in data.tags:  # of the process before
             self.mlflow.delete_tag(self.id, ERROR)
         for name in data.metrics:
-            self.logged |= {(name, point.step) for point in self.mlflow.get_metric_history(self.id, name)}
+            self.logged.add((name, point.step) for point in self.mlflow.get_metric_history(self.id, name))
 
     def attach(self, *, run_id: str) -> None:
         if self.client.exists(run_id):

@@ -42,7 +42,7 @@ def sampled(writer: Writer) -> Iterator[None]:
     """For the time of the block samples go to the spool, by a thread; of a run that goes on they are counted on."""
     ended = threading.Event()
     seconds = float(os.environ.get("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", SECONDS))
-    first = max((step + 1 for name, step in writer.logged if name.startswith("system/")), default=0)
+    first = max((steps[-1] + 1 for name, steps in writer.logged.of.items() if name.startswith("system/")), default=0)
 
     def run() -> None:
         psutil.cpu_percent()
