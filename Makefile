@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup pipeline lecture notebook test coverage lint bench faults pictures ui server clean lock
+.PHONY: help setup pipeline lecture notebook test coverage lint bench gpu faults pictures ui server clean lock
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -83,10 +83,14 @@ lint: $(ready) ## formatting, style, types, the direction of imports
 	mypy
 	lint-imports
 
-bench: $(ready) ## measure; writes docs/benchmarks.md, benchmarks_sweeps.md and benchmarks_tracking.md there
+bench: $(ready) ## measure; writes docs/benchmarks*.md
 	@python benchmarks/run.py
 	python benchmarks/sweeps.py
 	python benchmarks/tracking.py
+	python benchmarks/images.py
+
+gpu: $(ready) ## prove it on a GPU: tests, then measure (ten minutes); writes docs/benchmarks_gpu.md
+	@python benchmarks/gpu.py
 
 # Counts of a real trial; the suite has them small, with the same seeds.
 faults: export FILTERLAB_KILLS ?= 100

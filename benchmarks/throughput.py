@@ -62,12 +62,17 @@ def network(config: schema.Config, card: Card) -> Predictor:
 
 
 @own_algorithms()
-def bare_loop(predictor: Predictor, train: LabelledImages, validation: LabelledImages, config: schema.Config) -> float:
+def bare_loop(
+    predictor: Predictor, train: LabelledImages, validation: LabelledImages, config: schema.Config, *, device: str = "cpu"
+) -> float:
     """Seconds for EPOCHS epochs, validation after each; with deterministic algorithms, as `fit` chooses them."""
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     settings = config.trainer
-    predictor.to(memory_format=torch.channels_last)
-    tensors = [(torch.from_numpy(part.images), torch.from_numpy(part.labels).long()) for part in (train, validation)]
+    predictor.to(device, memory_format=torch.channels_last)
+    tensors = [
+        (torch.from_numpy(part.images).to(device), torch.from_numpy(part.labels).long().to(device))
+        for part in (train, validation)
+    ]
     epoch = 0
     batches = Batches(*tensors[0], batch_size=settings.batch_size, seed=0, epoch=lambda: epoch, vary=config.augment.build())
     chosen = config.optimizer.build(predictor.parameters())
@@ -78,7 +83,7 @@ def bare_loop(predictor: Predictor, train: LabelledImages, validation: LabelledI
     for epoch in range(EPOCHS):  # noqa: B007 - read by the batches
         predictor.train()
         for images, labels in batches:
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with torch.autocast(device, torch.bfloat16, enabled=half):
                 loss = F.cross_entropy(predictor(images), labels, label_smoothing=settings.label_smoothing)
             chosen.zero_grad()
             loss.backward()
@@ -86,7 +91,9 @@ def bare_loop(predictor: Predictor, train: LabelledImages, validation: LabelledI
             schedule.step()
         predictor.eval()
         hits = 0
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
             for images, labels in Batches(*tensors[1], batch_size=4 * settings.batch_size):
                 hits += int((predictor(images).argmax(dim=1) == labels).sum())
+    if device == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - started

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from filterlab.data.datamodule import has_room
 from filterlab.errors import UserError
 from filterlab.stages.train import train
 from filterlab.training import devices
+from filterlab.training import fit as fitting
+from filterlab.training.classifier import Classifier
 
 DDP = ["trainer=ddp", "trainer.devices=2"]
 SHELL = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_JOB_NAME": "sh"}  # of salloc -n 4
@@ -81,3 +85,105 @@ def test_arguments_of_lightnings_trainer_in_the_environment_are_refused(
     monkeypatch.setenv("PL_TRAINER_LIMIT_TRAIN_BATCHES", "1")
     with pytest.raises(UserError, match="unset PL_TRAINER_LIMIT_TRAIN_BATCHES; what a training does is in the sections trainer"):
         devices.check(make_training().config.trainer)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """card(capability, fault): there is a GPU, of which PyTorch is told so much."""
+
+    def put(capability: tuple[int, int], fault: str = "") -> None:
+        def zeros(*_: object, **__: object) -> None:
+            if fault:
+                raise RuntimeError(fault)
+
+        found = {"is_available": True, "device_count": 1, "get_device_name": "Tesla", "get_device_capability": capability}
+        for name, value in found.items():
+            monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90", "sm_120"])
+        monkeypatch.setattr(torch, "zeros", zeros)
+
+    return put
+
+
+def test_a_card_that_this_pytorch_is_not_built_for_and_one_that_is_busy(make_training: Callable, card: Callable) -> None:
+    settings = make_training("trainer=gpu").config.trainer
+    card((6, 1))
+    with pytest.raises(
+        UserError, match=r"GPU 0 \(Tesla\) has compute capability 6\.1, .* built for sm_75 sm_90 sm_120: trainer=cpu"
+    ):
+        devices.check_gpus(settings)
+    card((9, 0), "CUDA error: CUDA-capable device(s) is/are busy or unavailable\nCUDA kernel errors might be")
+    with pytest.raises(UserError, match=r"GPU 0 \(Tesla\) can't be used: CUDA error: .* busy or unavailable; `nvidia-smi`"):
+        devices.check_gpus(settings)
+    card((12, 0))
+    devices.check_gpus(settings)
+    devices.check_gpus(make_training("trainer=cpu").config.trainer)
+
+
+def test_what_a_card_alone_has_and_what_a_compiler_makes(
+    make_training: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"trainer\.precision is tf32, which only GPUs have"):
+        make_training("trainer=cpu", "trainer.precision=tf32")(tmp_path)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match=r"trainer.compile needs a C\+\+ compiler, and there is no no-such-compiler here"):
+        make_training("trainer.compile=true")(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_memory_left_names_the_size_to_try(make_training: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def step(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB")
+
+    monkeypatch.setattr(Classifier, "training_step", step)
+    expected = r"no memory for a step of 64 images of 1x8x8 .*Tried to allocate 2.00 GiB\): .* trainer\.batch_size=32$"
+    with pytest.raises(UserError, match=expected):
+        make_training("trainer.batch_size=64")(tmp_path)
+
+
+def test_float32_is_float32_within_a_training_alone(
+    make_training: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PyTorch's own choice is TF32 for convolutions on a GPU."""
+    seen = []
+    step = Classifier.training_step
+
+    def watched(*given: Any) -> torch.Tensor:
+        seen.append(precisions())
+        return step(*given)
+
+    def precisions() -> list[str]:
+        return [place.fp32_precision for place in fitting.MULTIPLIES]
+
+    monkeypatch.setattr(Classifier, "training_step", watched)
+    before = precisions()
+    make_training("trainer.max_epochs=1")(tmp_path)
+    assert {*map(tuple, seen)} == {("ieee", "ieee")} and precisions() == before != ["ieee", "ieee"]
+
+
+def test_compiled_it_learns_the_same_under_the_same_names(
+    make_training: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """(What is traced runs as it is: to make machine code of it takes half a minute.)"""
+    compile_as_chosen, asked = torch.compile, []
+
+    def compile_for_a_test(function: Callable, **how: Any) -> Callable:
+        asked.append(how)
+        return compile_as_chosen(function, backend="eager", dynamic=how["dynamic"])
+
+    monkeypatch.setattr(torch, "compile", compile_for_a_test)
+    plain, compiled = (
+        make_training("trainer.max_epochs=1", "trainer.batch_size=50", f"trainer.compile={how}")(tmp_path / how)
+        for how in ("false", "true")
+    )
+    expected = plain.predictor.state_dict()
+    found = compiled.predictor.state_dict()
+    assert [*found] == [*expected] and asked == [{"mode": "reduce-overhead", "dynamic": False}]
+    assert all(torch.allclose(found[name], expected[name], atol=1e-4) for name in expected)
+    assert compiled.epochs[1].metrics == pytest.approx(plain.epochs[1].metrics, rel=1e-3)
+
+
+def test_half_of_a_card_is_for_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (20, 100))
+    assert [has_room(torch.device("cuda"), size) for size in (10, 11)] == [True, False]
+    assert has_room(torch.device("cpu"), 1 << 60)

@@ -131,7 +131,10 @@ class Trainer(Section):
     accelerator: str = value("where to compute; auto takes a GPU if there is one", choices=["auto", "cpu", "gpu"])
     devices: int = value("how many processes or GPUs", ge=1, le=1024)
     strategy: str = value("auto is one process; ddp one per device", choices=["auto", "ddp"])
-    precision: str = value("auto is bf16 where the processor has it in hardware, else 32", choices=["auto", "32", "bf16"])
+    precision: str = value(
+        "auto is bf16 where the processor has it in hardware, else 32; tf32 is a GPU's", choices=["auto", "32", "tf32", "bf16"]
+    )
+    compile: bool = value("by torch.compile: some minute at the start, and faster steps on a GPU that waits for its program")
     channels_last: bool = value("memory layout of images and filters; faster convolutions")
     threads: int = value("CPU threads; 0 is one per core", ge=0, le=1024)
     max_epochs: int = value("passes over the training images, at most", ge=1, le=1_000_000)

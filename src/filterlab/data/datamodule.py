@@ -1,4 +1,4 @@
-"""Images in memory, batches as slices: what Lightning iterates over."""
+"""Batches as slices of the images, on the device that trains: what Lightning iterates over."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,9 @@ Batch = tuple[torch.Tensor, torch.Tensor]  # images (N, C, H, W) uint8, labels (
 
 
 class Batches:
-    """An epoch of batches, cut from tensors in memory; each rank of `world` takes its share of each batch.
+    """An epoch of batches, on the device where the labels are; each rank of `world` takes its share of each batch.
+
+    Images that lie elsewhere come to it batch by batch, while it computes with those before.
 
     Without an `epoch` the order is the file's. With one, it is drawn anew for each epoch from (seed, epoch), so that a
     training that is resumed at an epoch sees what it would have seen. Within an epoch, `state_dict` is where this rank's share
@@ -36,7 +38,7 @@ class Batches:
         self.images, self.labels, self.batch_size = images, labels, batch_size
         self.seed, self.epoch, self.vary = seed, epoch, vary
         self.rank, self.world = rank, world
-        self.cut, self.draws = 0, torch.Generator(images.device)  # batches so far; what varies them, as far as it is drawn from
+        self.cut, self.draws = 0, torch.Generator(labels.device)  # batches so far; what varies them, as far as it is drawn from
         self.resumed: dict[str, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class Batches:
         return len(self.images) - index * self.batch_size if index == len(self) - 1 else self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        n, device = len(self.images), self.images.device
+        n, device, home = len(self.images), self.labels.device, self.images.device
         resumed, self.resumed = self.resumed, {}
         order = torch.arange(n)
         if self.epoch is not None:
@@ -65,15 +67,17 @@ class Batches:
             order = torch.randperm(n, generator=draw)
         if resumed and resumed["device"] == device.type:  # another one's generator draws other numbers
             self.draws.set_state(resumed["draws"])
-        order = order.to(device)
+        order, rows = order.to(device), order.to(home)
         for index in range(resumed.get("cut", 0), len(self)):
             first = index * self.batch_size
-            share = order[first : first + self.size(index)][self.rank :: self.world]
-            images = self.images[share]
+            whole = slice(first, first + self.size(index))
+            images = self.images[rows[whole][self.rank :: self.world]]
+            if home != device:
+                images = images.pin_memory().to(device, non_blocking=True)
             if self.epoch is not None and self.vary is not None:
                 images = self.vary(images, self.draws)
             self.cut = index + 1
-            yield images, self.labels[share]
+            yield images, self.labels[order[whole][self.rank :: self.world]]
 
 
 def generator(*key: int, device: torch.device | str) -> torch.Generator:
@@ -95,8 +99,13 @@ def mix(*key: int) -> int:
     return state >> 1
 
 
+def has_room(device: torch.device, size: int) -> bool:
+    """Whether images of `size` bytes stay on the device: on a GPU, in half of what is free, since the network needs the rest."""
+    return device.type != "cuda" or 2 * size <= torch.cuda.mem_get_info(device)[0]
+
+
 class ImageData(pl.LightningDataModule):
-    """Training and validation images, on the device that trains."""
+    """Training and validation images: on the device that trains, or where it has no room for them, mapped or in memory."""
 
     def __init__(self, train: LabelledImages, validation: LabelledImages, *, config: schema.Config):
         super().__init__()
@@ -105,10 +114,11 @@ class ImageData(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         device = self.trainer.strategy.root_device
-        self.tensors = {
-            part: (torch.from_numpy(arrays.images).to(device), torch.from_numpy(arrays.labels).to(device, torch.int64))
-            for part, arrays in self.parts.items()
-        }
+        self.tensors = {}
+        for part, arrays in self.parts.items():
+            images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
+            place = device if has_room(device, images.nbytes) else images.device
+            self.tensors[part] = images.to(place), labels.to(device, torch.int64)
 
     def train_dataloader(self) -> Batches:
         images, labels = self.tensors["train"]

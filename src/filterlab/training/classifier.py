@@ -1,6 +1,7 @@
 """The LightningModule: a network, its loss, and the counts that metrics are made of."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -24,13 +25,15 @@ class Classifier(pl.LightningModule):
         super().__init__()
         self.predictor = predictor
         self.config = config
+        # Of the function, and not of the module: the names of its weights stay as they are. A GPU repeats recorded graphs.
+        compiled = torch.compile(predictor.forward, mode="reduce-overhead", dynamic=False) if config.trainer.compile else None
+        self.compute: Callable[[torch.Tensor], torch.Tensor] = compiled or predictor.forward
         self.sums: dict[str, torch.Tensor] = {}  # part -> (3,) float64: loss, hits, examples
         self.metrics: dict[str, float] = {}  # of the last epoch
         self.resumed: dict[str, Any] = {}  # of the checkpoint that the training goes on from: what is this rank's own
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.predictor(images)
-        return logits
+        return self.compute(images)
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         images, labels = batch
@@ -48,7 +51,7 @@ class Classifier(pl.LightningModule):
         """Add a batch's loss, hits and size to the epoch's, on the device: nothing waits for it."""
         loss = F.cross_entropy(logits, labels, reduction="sum")
         hits = (logits.argmax(dim=1) == labels).sum()
-        self.sums[part] += torch.stack([loss, hits, hits.new_tensor(len(labels))]).double()
+        self.sums[part] += torch.stack([loss, hits, hits.new_full((), len(labels))]).double()
 
     def start(self, part: str) -> None:
         self.sums[part] = torch.zeros(3, dtype=torch.float64, device=self.device)

@@ -1,6 +1,7 @@
 """Whether a training can be what its configuration says on this machine, and which process of a training this is."""
 
 import os
+import shutil
 
 from filterlab.config import schema
 from filterlab.errors import UserError
@@ -35,6 +36,41 @@ def check(settings: schema.Trainer) -> None:
             f"{gpus} GPU{'' if gpus == 1 else 's'} here: trainer=auto takes one if there is one, trainer=cpu takes none, "
             "and with trainer.accelerator=cpu, trainer=ddp trains in processes on the CPU"
         )
+
+
+def on_gpu(settings: schema.Trainer) -> bool:
+    import torch
+
+    return settings.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def check_gpus(settings: schema.Trainer) -> None:
+    """Raises UserError: a GPU that the training would take can't be used, precision or compiler ask for what is not here."""
+    if settings.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
+        raise UserError(
+            f"trainer.compile needs a C++ compiler, and there is no {compiler} here: apt-get install g++, or leave it"
+        )
+    if not on_gpu(settings):
+        if settings.precision == "tf32":
+            raise UserError("trainer.precision is tf32, which only GPUs have, and this trains on the CPU: 32 or bf16")
+        return
+    import torch
+
+    built = torch.cuda.get_arch_list()
+    for card in range(settings.devices):
+        name, (major, minor) = torch.cuda.get_device_name(card), torch.cuda.get_device_capability(card)
+        if not any(int(arch.split("_")[1].rstrip("af")) // 10 == major for arch in built):
+            raise UserError(
+                f"GPU {card} ({name}) has compute capability {major}.{minor}, and this PyTorch is built for {' '.join(built)}: "
+                "trainer=cpu trains without it"
+            )
+        try:
+            torch.zeros(1, device=f"cuda:{card}")
+        except RuntimeError as error:  # busy, as where another process has it for itself, or out of memory
+            raise UserError(
+                f"GPU {card} ({name}) can't be used: {str(error).splitlines()[0]}; `nvidia-smi` shows who has it, "
+                "CUDA_VISIBLE_DEVICES names another, and trainer=cpu trains without one"
+            ) from error
 
 
 def tasks() -> int:

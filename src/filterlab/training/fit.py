@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,14 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from filterlab.config import schema
 from filterlab.data.arrays import LabelledImages
 from filterlab.data.datamodule import ImageData
+from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
 from filterlab.training import bucket, checkpoints, devices
 from filterlab.training.classifier import Classifier
 from filterlab.training.history import Epoch, History
+
+_BACKENDS: Any = torch.backends  # modules with properties, which mypy doesn't see
+MULTIPLIES = [_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Fitted:
         predictor: with the weights of the best epoch, in float32 on the CPU, in eval mode.
         epochs: number 0 (before training), then one a finished epoch.
         best_epoch: counted from 1; the first one with the best value of the monitored metric.
-        precision: that was used, "bf16" or "32".
+        precision: that was used, "bf16", "tf32" or "32".
         device: that was used, e.g. "cpu" or "cuda"; "cuda, then cpu" where it went on on another one.
         threads: of the CPU that were used.
         seconds: spent in the finished epochs (training, validation, checkpoints), before interruptions too.
@@ -60,7 +64,7 @@ class Fitted:
 @contextmanager
 def own_algorithms() -> Iterator[None]:
     """Gives PyTorch back as it was, its number of threads too: Lightning leaves deterministic algorithms chosen for all that this
-    process does later.
+    process does later, and so with the precision of float32 on a GPU, where PyTorch by itself rounds to TF32 in convolutions.
 
     With them, PyTorch fills memory with NaN wherever something is to be written next, so that a read before that shows. It
     changes no bits of what is computed, and costs time: it is off here.
@@ -68,6 +72,7 @@ def own_algorithms() -> Iterator[None]:
     chosen, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic  # a module with a property, which mypy doesn't see
     threads = torch.get_num_threads()
+    precisions = [place.fp32_precision for place in MULTIPLIES]
     filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     try:
         yield
@@ -75,6 +80,13 @@ def own_algorithms() -> Iterator[None]:
         torch.use_deterministic_algorithms(chosen, warn_only=warns)
         memory.fill_uninitialized_memory = filled
         torch.set_num_threads(threads)
+        set_float32(precisions)
+
+
+def set_float32(precisions: Iterable[str]) -> None:
+    """How float32 is multiplied on a GPU, "ieee" or "tf32", by matrix products and by convolutions."""
+    for place, precision in zip(MULTIPLIES, precisions, strict=True):
+        place.fp32_precision = precision
 
 
 @own_algorithms()
@@ -110,6 +122,7 @@ def fit(
     """
     settings = config.trainer
     devices.check(settings)
+    devices.check_gpus(settings)
     quiet()
     if settings.channels_last:
         predictor.to(memory_format=torch.channels_last)
@@ -123,6 +136,7 @@ def fit(
     if last:
         machine.load_state_dict(checkpoints.read(last)["callbacks"][machine.state_key])
     torch.set_num_threads(machine.threads)
+    set_float32(["tf32" if machine.precision == "tf32" else "ieee"] * 2)
     stop = Patience(settings.monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True)
     classifier = Classifier(predictor, config=config)
     trainer = pl.Trainer(
@@ -132,7 +146,7 @@ def fit(
         precision="bf16-mixed" if machine.precision == "bf16" else "32-true",
         max_epochs=settings.max_epochs,
         # Some operations, max pooling's gradient among them, have no deterministic form on a GPU.
-        deterministic="warn" if torch.cuda.is_available() and settings.accelerator != "cpu" else True,
+        deterministic="warn" if devices.on_gpu(settings) else True,
         logger=False,
         callbacks=[history, clock, machine, stop, kept, *callbacks, *progress_bar()],
         enable_progress_bar=bool(progress_bar()),
@@ -157,6 +171,12 @@ def fit(
                 ckpt_path=str(last) if last else None,
                 weights_only=True,
             )
+    except torch.OutOfMemoryError as error:
+        size = settings.batch_size
+        raise UserError(
+            f"the GPU has no memory for a step of {size} images of {'x'.join(map(str, predictor.shape))} with this network "
+            f"({str(error).partition('. GPU')[0]}): take fewer at a time, e.g. trainer.batch_size={max(1, size // 2)}"
+        ) from error
     except SystemExit as ended:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
         if trainer.received_sigterm:
             raise SystemExit(128 + signal.SIGTERM) from None
@@ -255,7 +275,7 @@ def resolve_precision(settings: schema.Trainer) -> str:
     """The precision that `auto` means on this machine: "bf16" where the hardware multiplies it, else "32"."""
     if settings.precision != "auto":
         return settings.precision
-    if settings.accelerator != "cpu" and torch.cuda.is_available():
+    if devices.on_gpu(settings):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
     return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "32"
 

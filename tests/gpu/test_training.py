@@ -1,0 +1,149 @@
+"""Training on a GPU: what it learns, its bits, its precision, its memory, and where its data are."""
+
+import os
+import statistics
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from filterlab.errors import UserError
+from filterlab.training import fit as fitting
+
+pytestmark = pytest.mark.gpu
+ROOT = Path(__file__).parents[2]
+CPU = 99.55  # %, mean of three seeds on the test set: docs/benchmarks.md
+FEW = ["trainer.max_epochs=2", "trainer.patience=2"]
+
+
+def bits(fitted: Any) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in fitted.predictor.state_dict().items()}
+
+
+def accuracy(fitted: Any, test: Any) -> float:
+    from filterlab.evaluation.predict import predict
+
+    return 100 * float((predict(fitted.predictor, test.images).argmax(axis=1) == test.labels).mean())
+
+
+def test_the_default_learns_what_it_learns_on_a_cpu(train: Callable, images: Any) -> None:
+    fitted = [train(f"seed={seed}") for seed in range(3)]
+    assert [each.device for each in fitted] == ["cuda"] * 3
+    found = [accuracy(each, images[3]) for each in fitted]
+    assert abs(statistics.mean(found) - CPU) <= 0.1, found
+
+
+@pytest.mark.parametrize("precision", ["32", "tf32", "bf16"])
+def test_the_same_seed_gives_the_same_bits(train: Callable, precision: str) -> None:
+    first, again, other = (train(f"seed={seed}", f"trainer.precision={precision}", *FEW, few=10_000) for seed in (0, 0, 1))
+    assert bits(first) == bits(again) != bits(other)
+
+
+def float32() -> set[str]:
+    return {place.fp32_precision for place in fitting.MULTIPLIES}
+
+
+class Seen(Callback):
+    """The type of what the first layer gives, and how float32 is multiplied."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            layer = next(module for module in pl_module.modules() if isinstance(module, torch.nn.Conv2d))
+            layer.register_forward_hook(lambda _, __, given: setattr(self, "type", given.dtype))
+            self.float32 = float32()
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [
+        ("32", (torch.float32, {"ieee"})),
+        ("tf32", (torch.float32, {"tf32"})),
+        ("bf16", (torch.bfloat16, {"ieee"})),
+    ],
+)
+def test_it_computes_as_chosen(train: Callable, precision: str, expected: Any) -> None:
+    before = float32()
+    seen = Seen()
+    fitted = train(f"trainer.precision={precision}", "trainer.max_epochs=1", few=2_000, callbacks=[seen])
+    assert (seen.type, seen.float32) == expected and fitted.precision == precision
+    assert float32() == before
+
+
+class Kill(Callback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", [5, 39, 40, 57])
+def test_what_was_broken_off_goes_on_to_the_same_bits(train: Callable, step: int) -> None:
+    """(An epoch is 40 batches; a checkpoint after each of them that the disk keeps up with.)"""
+    settings = [*FEW, "trainer.checkpoint_seconds=0", "model.dropout=0.3"]
+    whole = train(*settings, few=10_000)
+    with pytest.raises(KeyboardInterrupt):
+        train(*settings, few=10_000, folder="broken", callbacks=[Kill(step)])
+    assert bits(train(*settings, few=10_000, folder="broken")) == bits(whole)
+
+
+class Copies(Callback):
+    """Counts the copies between the card and the host in steps 5 to 5 + `steps` of an epoch."""
+
+    def __init__(self, steps: int):
+        self.steps = steps
+        kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        self.profiler = torch.profiler.profile(activities=kinds)
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 5:
+            self.profiler.start()
+        if batch_idx == 5 + self.steps:
+            self.profiler.stop()
+            events = self.profiler.events()
+            assert events is not None
+            self.found = {event.name for event in events if event.name.startswith(("Memcpy DtoH", "Memcpy HtoD"))}
+
+
+@pytest.mark.parametrize("augment", ["none", "shift", "affine", "photo"])
+def test_images_and_their_variations_stay_on_the_card(train: Callable, augment: str) -> None:
+    copies = Copies(steps=20)
+    train("trainer.max_epochs=1", f"augment={augment}", few=10_000, callbacks=[copies])
+    assert copies.found == set()
+
+
+def test_images_that_the_card_has_no_room_for_come_batch_by_batch(train: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filterlab.data import datamodule
+
+    held = train(*FEW, few=5_000)
+    monkeypatch.setattr(datamodule, "has_room", lambda device, size: False)
+    assert bits(train(*FEW, few=5_000)) == bits(held)
+
+
+def test_no_memory_left_is_one_sentence(train: Callable) -> None:
+    free, _ = torch.cuda.mem_get_info()
+    filled = torch.empty(max(0, free - (1 << 30)), dtype=torch.uint8, device="cuda")
+    with pytest.raises(UserError, match=r"no memory for a step of 32768 images.*trainer\.batch_size=16384"):
+        train("trainer.batch_size=32768", "trainer.max_epochs=1")
+    del filled
+
+
+def test_a_card_that_is_hidden_is_one_sentence() -> None:
+    command = ["filterlab", "train", "trainer=gpu", "data=mnist", "tracking=off"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and "PyTorch finds 0 GPUs here" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_what_was_trained_on_a_card_is_read_without_one(train: Callable, images: Any) -> None:
+    fitted = train(*FEW, few=10_000)
+    assert all(tensor.device.type == "cpu" and tensor.is_contiguous() for tensor in fitted.predictor.state_dict().values())
+    alone = fitted.predictor(torch.from_numpy(images[3].images[:100])).detach().numpy()
+    card = fitted.predictor.to("cuda")(torch.from_numpy(images[3].images[:100]).cuda()).detach().cpu().numpy()
+    assert np.abs(alone - card).max() < 0.05 and (alone.argmax(axis=1) == card.argmax(axis=1)).mean() > 0.98
