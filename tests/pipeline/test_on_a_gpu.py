@@ -34,7 +34,7 @@ def models(project: Any, sweep: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "launcher", [["joblib", "hydra.launcher.n_jobs=4"], pytest.param(["slurm", "hydra.launcher.gres=gpu:1"], id="slurm")]
+    "launcher", [["joblib", "hydra.launcher.n_jobs=4"], pytest.param(["slurm", "hydra.launcher.gpus_per_node=1"], id="slurm")]
 )
 def test_several_at_once_come_to_the_bits_of_one_after_another(project: Any, launcher: list[str]) -> None:
     """(SLURM: where it is installed, and knows of the card.)"""
