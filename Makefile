@@ -114,7 +114,7 @@ server: $(ready) ## MLflow for a team, on the database in FILTERLAB_STORE (docs/
 	@filterlab server
 
 clean: ## remove what was made, but for the history (mlflow.db, mlartifacts, runs, checkpoints) and DVC's cache
-	rm -rf .venv data/raw data/processed data/partial data/sets models results/figures results/evaluation results/views.json results/report.html results/play.html \
+	rm -rf .venv data/raw data/processed data/partial data/sets models results/figures results/evaluation results/views.json results/report.html results/play.html results/tiles \
 		results/lecture/lecture.html results/lecture/[01]* results/lecture-quick results/lecture-by-hand results/curves.csv build src/*.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache \
 		.hypothesis .import_linter_cache
 

@@ -100,9 +100,11 @@ def test_every_architecture(name: str, tmp_path: Path) -> None:
     links = Links(page)
     assert all(link.startswith(("data:", "#")) or link == "play.html" for link in links.found), links.found
     assert "script" not in links.tags and "@import" not in page and "url(" not in page
-    pictures = [path for path in written if path.endswith(".png")]
+    pictures = [path for path in written if path.startswith("results/figures/") and path.endswith(".png")]
     weights = [path for path in pictures if re.search(r"/filters/(?!by_epoch|development)", path)]
     network = artifact.load(tmp_path / "models").network
+    tiles = [Path(path).stem for path in written if path.startswith("results/tiles/")]
+    assert len(tiles) >= 2 and all(f'"{name}":"data:image/png' in written["results/play.html"].decode() for name in tiles)
     assert len(weights) == max(1, sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())), "every convolution's"
     shown = links.tags.count("img")
     assert shown == len([link for link in links.found if link.startswith("data:image")])

@@ -19,6 +19,7 @@ from filterlab.data.own import mnist
 from filterlab.models import registry
 from filterlab.pages import play
 from filterlab.pages.play import Pictures
+from filterlab.visualization.tiles import png
 
 CONF = Path(__file__).parents[2] / "conf"
 NETWORKS = {path.stem: [f"model={path.stem}"] for path in sorted((CONF / "model").glob("*.yaml"))}
@@ -52,7 +53,7 @@ class Made:
     html: str
 
 
-def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0) -> Made:
+def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0, tiles: dict[str, Path] | None = None) -> Made:
     """A network with weights and statistics drawn at random, and its page."""
     config = compose.compose(CONF, [*NETWORKS[model], "data=mnist", "tracking=off"])
     network = registry.build(config.model, channels=channels, height=side, width=side, classes=10, seed=seed).eval()
@@ -74,6 +75,7 @@ def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0) -> Mad
         },
         examples=examples,
         mistakes=examples.first(2),
+        tiles=tiles or {},
         epochs=np.stack([first - 0.1, first]),
         chosen=1,
     )
@@ -296,6 +298,17 @@ def test_it_runs_in_a_frame_that_allows_scripts_alone_and_without_workers(opened
     assert frame.locator("#scores .best").count() == 1
     assert faults == []
     page.close()
+
+
+def test_a_filter_is_shown_with_what_it_looks_for(opened: Any, tmp_path: Path) -> None:
+    colors = np.arange(32 * 9, dtype=np.float32).reshape(32, 9, 1, 1, 1) % 255
+    (tmp_path / "tiles.png").write_bytes(png(np.broadcast_to(colors, (32, 9, 1, 5, 5))))
+    page = opened(make("cnn", tiles={"conv1.patches": tmp_path / "tiles.png"}).html)
+    page.locator(".column").nth(2).locator(".tile").nth(3).click()  # the filter's map after ReLU
+    channel = page.evaluate("state.place.channel")
+    expect(page.locator(".looks")).to_have_count(1)
+    row = page.evaluate("[...document.querySelector('.looks').getContext('2d').getImageData(0, 20, 9 * 59 - 4, 1).data]")
+    assert row[80 :: 4 * 59] == [(9 * channel + k) % 255 for k in range(9)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

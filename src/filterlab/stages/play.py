@@ -17,6 +17,8 @@ from filterlab.runs import logging
 from filterlab.tracking import NullRun
 from filterlab.training import curves
 
+TILES = Path("results/tiles")  # what visualize made of each channel; without them, a run's page goes without
+
 
 def run(root: Path) -> None:
     """Write results/play.html; add it to the run.
@@ -49,6 +51,7 @@ def render(config: schema.Config, *, data: Path, out: Path) -> str:
         description=description,
         examples=examples(parts["validation"], classes=len(classes)),
         mistakes=mistakes(out, classes),
+        tiles={path.stem: path for path in sorted((out / TILES).glob("*.png"))},
         epochs=history if len(history) > 1 else None,
         chosen=int(table["epoch"][table["chosen"].index(1)]),
     )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FOLDERS = ["training", "filters", "feature_maps", "optimised", "layers"]  # in results/figures/, which DVC keeps
 NUMBERS = Path("results/views.json")
+TILES = Path("results/tiles")  # LAYER.patches.png and LAYER.optimised.png, a row a channel; see visualization.tiles
 LAYERS = 6  # of a deep network, evenly spaced, for which images are optimised
 COMPARED = 8  # layers, evenly spaced
 IMAGES = 10  # drawn on their way through the network at most, one a class
@@ -88,9 +89,7 @@ class Trained:
         """What a unit of each layer sees; of a dense layer, the whole image."""
         from filterlab.visualization import receptive
 
-        _, height, width = self.predictor.shape
-        whole = (receptive.Span(size=height), receptive.Span(size=width))
-        return dict.fromkeys(self.layers, whole) | receptive.windows(self.plan)
+        return dict.fromkeys(self.layers, whole_image(self.predictor)) | receptive.windows(self.plan)
 
     @cached_property
     def strongest(self) -> "dict[str, Strongest]":
@@ -239,6 +238,8 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
         if not any(key.startswith(f"{name}/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
             files.write(out / f"results/figures/{name}/none.txt", f"{config.model.name} has none: see {NUMBERS.name}\n")
     files.write(out / NUMBERS, json.dumps(numbers, indent=2) + "\n")
+    for name, content in tiles(trained):
+        files.write(out / TILES / f"{name}.png", content)
     for key, path in png.write_all(drawn, out / "results/figures").items():
         record.log_image(key, path)
     for name in FOLDERS:
@@ -327,6 +328,14 @@ def filters(trained: Trained) -> Drawn:
             yield "filters/development", drawn
 
 
+def whole_image(predictor: "Predictor") -> "Window":
+    """What a unit sees that sees all."""
+    from filterlab.visualization.receptive import Span
+
+    _, height, width = predictor.shape
+    return Span(size=height), Span(size=width)
+
+
 def typical(images: LabelledImages) -> np.ndarray:
     """The first image of the middle one of the classes that there are."""
     present = np.unique(images.labels)
@@ -368,6 +377,19 @@ def optimised(trained: Trained) -> Drawn:
     sure = np.diagonal(sure / sure.sum(axis=1, keepdims=True))
     drawn = maximise.draw_classes(trained.of_classes, surest, sure, names=trained.drawable, subject=trained.subject)
     yield "optimised/classes", drawn
+
+
+def tiles(trained: Trained) -> Iterator[tuple[str, bytes]]:
+    """What the page in which the network runs shows of each channel: the training patches that it answers most, and its image."""
+    from filterlab.visualization import patches
+    from filterlab.visualization.tiles import png
+
+    last = trained.plan.layers[-1].name
+    for name, found in trained.strongest.items():
+        window = trained.windows.get(name) or whole_image(trained.predictor)
+        yield f"{name}.patches", png(patches.crop(trained.train.images, found, window))
+    for name, images in {**trained.optimised, last: trained.of_classes}.items():
+        yield f"{name}.optimised", png(255 * images.images[:, None])
 
 
 def optimised_measured(trained: Trained) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from filterlab.pages import page
 
 SCRIPTS = ["picture", "engine", "maps", "inspector", "play", "tour"]  # after network.js, which the worker gets, too
 WEIGHTS = 10_000_000  # bytes of weights at most, for a page below 15 MB: base64 takes four thirds
+TILES = 3_000_000  # bytes of what the channels look for; what is more is left out
 PICTURES = 1_000_000  # bytes of examples, of mistakes, and of the first layer by epoch, at most each
 EXAMPLES = 20
 LEARNED = ["weight", "bias", "running_mean", "running_var"]
@@ -39,13 +40,15 @@ def render(
     description: Mapping[str, Any],
     examples: Pictures,
     mistakes: Pictures,
+    tiles: Mapping[str, Path] | None = None,
     epochs: np.ndarray | None = None,
     chosen: int = 0,
 ) -> str:
     """The page, one file that asks for nothing else; the same text for the same network and pictures.
 
     weights: float32 by their names in the torch network, e.g. conv1.weight; description: model.json's, of the data and the
-    scaling; epochs: (1 + epochs, *weight), the first layer's weight by epoch, and which of them is the network's: `chosen`.
+    scaling; tiles: PNGs by their names, LAYER.patches and LAYER.optimised, a row a channel; epochs: (1 + epochs, *weight), the
+    first layer's weight by epoch, and which of them is the network's: `chosen`.
 
     Where the weights would make the file larger than 15 MB, they are rounded to 16 bits; where that is too much still, the page
     says so and shows the layers alone. Raises ShapeError as `shapes.layers`.
@@ -80,6 +83,9 @@ def render(
         "epochs": [{"epoch": epoch, "weight": packed(weight, kind)} for epoch, weight in history],
         "chosen": chosen,
         "examples": listed(examples, limit=EXAMPLES),
+        "tiles": {name: page.uri(path, maker="filterlab visualize") for name, path in within(tiles or {}).items()}
+        if fits
+        else {},
         "mistakes": listed(mistakes, limit=len(mistakes.labels)),
     }
     folder = Path(__file__).parent
@@ -107,6 +113,16 @@ def thinned(epochs: np.ndarray, chosen: int) -> list[tuple[int, np.ndarray]]:
     room = max(2, PICTURES // epochs[0].nbytes)
     kept = {*np.linspace(0, len(epochs) - 1, min(room, len(epochs))).round().astype(int).tolist(), chosen}
     return [(epoch, epochs[epoch]) for epoch in sorted(kept)]
+
+
+def within(tiles: Mapping[str, Path]) -> dict[str, Path]:
+    """As many as there is room for, the smallest first."""
+    found, room = {}, TILES
+    for name, path in sorted(tiles.items(), key=lambda tile: (tile[1].stat().st_size, tile[0])):
+        room -= path.stat().st_size
+        if room >= 0:
+            found[name] = path
+    return found
 
 
 def listed(pictures: Pictures, *, limit: int) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class Inspector {
     const title = make("h3", {}, `${layer.name}, ${isVector(maps) ? "unit" : "map"} ${place.channel + 1}${at}: `, make("output", {}, written(value)));
     const word = WORDS[layer.kind === "pool" ? `pool_${layer.settings.of}` : layer.kind] ?? WORDS[layer.settings.function] ?? "";
     const work = this[layer.kind]?.(layer, place, below, value) ?? [];
-    this.element.replaceChildren(title, make("p", {}, word), ...work, ...this.then(layer, place, outputs), ...extras);
+    this.element.replaceChildren(title, make("p", {}, word), ...work, ...this.then(layer, place, outputs));
+    title.after(...extras);
   }
 
   // What the layers after it make of this pixel, as long as they work on each pixel by itself.

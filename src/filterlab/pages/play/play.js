@@ -44,6 +44,8 @@ function pictures({ count, pixels, labels, notes }) {
 const examples = pictures(content.examples);
 const mistakes = pictures(content.mistakes);
 
+const tiles = Object.fromEntries(Object.entries(content.tiles).map(([name, src]) => [name, Object.assign(new Image(), { src })]));
+
 const blank = () => emptyMaps(channels, height, width);
 const state = {
   picture: blank(), // pixels in [0, 1], before parts of it are covered
@@ -173,8 +175,30 @@ function showPixel(place) {
   $("#off-name").textContent = `Switch filter ${place.channel + 1} of ${lead} off`;
   $("#swap").parentElement.hidden = layer.kind !== "activation";
   $("#swap").value = layer.settings.function ?? "relu";
-  inspector.show(place, state.outputs, []);
+  inspector.show(place, state.outputs, looksFor(lead, place.channel));
   columns.mark([{ layer: place.layer, channel: place.channel, className: "here" }]);
+}
+
+// What a filter looks for: the training patches that it answers most, and an image made to excite it.
+function looksFor(lead, channel) {
+  const words = { patches: "What it answers most, of all training images", optimised: "An image made to excite it" };
+  const figures = Object.entries(words).map(([kind, caption]) => {
+    const picture = tiles[`${lead}.${kind}`];
+    if (!picture) return null;
+    const canvas = make("canvas", { className: "looks" });
+    picture.decode().then(() => {
+      const high = picture.height / state.outputs[lead].channels;
+      const wide = picture.width % high ? picture.width : high; // squares, or all of them in one
+      const count = picture.width / wide;
+      const zoom = Math.max(1, Math.round(56 / high));
+      Object.assign(canvas, { width: (wide * zoom + 4) * count - 4, height: high * zoom });
+      const draw = canvas.getContext("2d");
+      draw.imageSmoothingEnabled = false;
+      for (let k = 0; k < count; k++) draw.drawImage(picture, k * wide, channel * high, wide, high, k * (wide * zoom + 4), 0, wide * zoom, high * zoom);
+    });
+    return make("figure", {}, canvas, make("figcaption", {}, caption));
+  });
+  return figures.some(Boolean) ? [make("div", { className: "looks-for" }, ...figures)] : [];
 }
 
 function showSoftmax(k) {
