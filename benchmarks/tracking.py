@@ -1,11 +1,13 @@
 """`make bench`: what tracking costs a training, in docs/benchmarks_tracking.md: with its store healthy, slow, silent, gone.
 
-The same small training with each of them, in turns, and its pace as a ratio of that with tracking off; how long it takes from
-SIGTERM to its end; and what a trial of a sweep leaves. Real processes and a real MLflow server, some ten minutes on two cores.
+The same small training with each of them, in turns, and its pace as a ratio of that with tracking off in the same turn: by the
+clock, and by the processor time that the training's process takes, which other work on the machine changes less. Each is ended
+by SIGTERM. Then how a sender starts, what a run remembers, and what a trial of a sweep leaves. Some ten minutes on two cores.
 """
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from run import BIN, ENVIRONMENT, ROOT, machine, project
 from tables import spread, table
@@ -23,11 +28,11 @@ sys.path.append(str(ROOT / "tests"))
 from faulty import Faulty, faulty
 
 OUT = ROOT / "docs/benchmarks_tracking.md"
-ROUNDS = 5
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+FIRST, LAST = 3, 33  # epochs between which the pace is measured
 STORES = ["off", "local", "healthy server", "slow server (2 s a request)", "silent server", "server gone", "offline"]
 MODES = {"slow server (2 s a request)": "slow", "silent server": "silent", "server gone": "dropped"}
-TRAINING = ["data=digits", "trainer=cpu", "trainer.max_epochs=60", "trainer.patience=60", "model=tutorial_cnn"]
-ENDLESS = ["trainer.max_epochs=1000", "trainer.patience=1000"]
+TRAINING = ["data=digits", "trainer=cpu", "model=tutorial_cnn", "trainer.max_epochs=1000", "trainer.patience=1000"]
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
@@ -35,18 +40,21 @@ def main() -> None:
     with project() as root, server(root) as between:
         for stage in ("compose", "download", "preprocess"):
             subprocess.run([BIN / "filterlab", "stage", stage], cwd=root, env=ENVIRONMENT, check=True, capture_output=True)
-        paces, ends, memory = measure(root, between)
+        measured = measure(root, between)
         rows = []
-        for store in STORES:
-            ratios = [pace / off for pace, off in zip(paces[store], paces["off"], strict=True)]
-            rows.append([store, spread(ratios, ".3f"), spread(ends[store], ".1f"), f"{max(memory[store]):.0f}"])
-        header = ["store", f"pace, ratio to off ({ROUNDS} rounds)", "SIGTERM to exit, s", "peak memory, MiB"]
+        for store, turns in measured.items():
+            pairs = list(zip(turns, measured["off"], strict=True))
+            ratios = [spread([getattr(off, name) / getattr(own, name) for own, off in pairs], ".3f") for name in ("cpu", "wall")]
+            rows.append([store, *ratios, spread([own.end for own in turns], ".1f"), f"{max(own.memory for own in turns):.0f}"])
+        paces = [f"pace by {what}, ratio to off ({ROUNDS} rounds)" for what in ("processor time", "the clock")]
         text = "\n\n".join(
             [
                 "# What tracking costs\n\nWritten by `make bench`, every figure measured in one run of it.",
                 machine(),
-                table(header, rows),
+                table(["store", *paces, "SIGTERM to exit, s", "peak memory, MiB"], rows),
                 "Bars: a pace of at least 0.98, an end within 3 s.",
+                "## What waits\n\n" + waiting(),
+                "## How a sender starts\n\n" + starts(),
                 "## What a trial leaves\n\n" + leaves(root),
             ]
         )
@@ -89,24 +97,27 @@ def wait_for(port: int) -> None:
     raise TimeoutError("the MLflow server does not start")
 
 
-def measure(root: Path, between: Faulty) -> tuple[dict[str, list[float]], dict[str, list[float]], dict[str, list[float]]]:
-    """By store and round: images a second, seconds from SIGTERM in mid-training to the end, the training's memory in MiB."""
-    paces: dict[str, list[float]] = {store: [] for store in STORES}
-    ends: dict[str, list[float]] = {store: [] for store in STORES}
-    memory: dict[str, list[float]] = {store: [] for store in STORES}
+@dataclass(frozen=True)
+class Turn:
+    """One training: seconds of its processor and of the clock for the epochs, and from SIGTERM to its end; its memory in MiB."""
+
+    cpu: float
+    wall: float
+    end: float
+    memory: float
+
+
+def measure(root: Path, between: Faulty) -> dict[str, list[Turn]]:
+    """By store, a training for each round."""
+    measured: dict[str, list[Turn]] = {store: [] for store in STORES}
     for turn in range(ROUNDS):
-        for store in STORES:
+        for number, store in enumerate(STORES):
             between.mode = MODES.get(store, "")
-            words = [*TRAINING, f"seed={turn}", *tracking(store, between.uri)]
-            folder = root / "runs" / f"{store.split()[0]}_{turn}"
-            subprocess.run(command(words, folder), cwd=root, env=ENVIRONMENT, check=True, capture_output=True)
-            facts = json.loads((folder / "results/run.json").read_text())
-            paces[store].append(facts["images_per_second"])
-            memory[store].append(facts["peak_memory_mib"])
-            # A seed of its own: the same training would go on from the one that was ended before, and be ended while it starts.
-            alone = [*words, f"seed={1000 + turn * len(STORES) + STORES.index(store)}", *ENDLESS]
-            ends[store].append(end(root, alone, folder.with_suffix(".ended")))
-    return paces, ends, memory
+            # A seed of its own: the same training would go on from the one that was ended before.
+            words = [*TRAINING, f"seed={turn * len(STORES) + number}", *tracking(store, between.uri)]
+            measured[store].append(train(root, words, root / "runs" / f"{store.split()[0]}_{turn}"))
+            print(store, measured[store][-1], flush=True)
+    return measured
 
 
 def tracking(store: str, uri: str) -> list[str]:
@@ -119,19 +130,99 @@ def command(words: list[str], folder: Path) -> list[str]:
     return [str(BIN / "filterlab"), "train", *words, f"hydra.run.dir={folder}"]
 
 
-def end(root: Path, words: list[str], folder: Path) -> float:
+def train(root: Path, words: list[str], folder: Path) -> Turn:
     with subprocess.Popen(
         command(words, folder), cwd=root, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         assert process.stdout is not None
+        seen: dict[int, tuple[float, float]] = {}
         for line in process.stdout:
-            if line.startswith(b"epoch    3/"):
-                break
+            if (found := re.match(rb"epoch +(\d+)/", line)) and (epoch := int(found[1])) in (FIRST, LAST):
+                times = psutil.Process(process.pid).cpu_times()  # without its children's
+                seen[epoch] = times.user + times.system, time.monotonic()
+                if epoch == LAST:
+                    break
+        status = Path(f"/proc/{process.pid}/status").read_text()
         process.send_signal(signal.SIGTERM)
         started = time.monotonic()
         process.communicate()
         assert process.returncode == 128 + signal.SIGTERM, process.returncode
-        return time.monotonic() - started
+        (cpu, wall), (end_cpu, end_wall) = seen[FIRST], seen[LAST]
+        memory = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 2**10
+        return Turn(end_cpu - cpu, end_wall - wall, time.monotonic() - started, memory)
+
+
+WAITING = """
+import resource, sys
+from pathlib import Path
+import psutil
+from filterlab import tracking
+from filterlab.tracking.sync import Target
+number, root = int(sys.argv[1]), Path(sys.argv[2])
+with tracking.start(Target("server", "http://127.0.0.1:9", "waiting"), root=root, name="n", tags={}) as run:
+    before = psutil.Process().memory_info().rss
+    for step in range(number):
+        run.log_metrics({"loss": 1.0, "rate": 0.1}, step=step)
+    grown = psutil.Process().memory_info().rss - before
+    sender = max((each.memory_info().rss for each in psutil.Process().children(recursive=True)), default=0)
+print(f"{grown / 2**20:.0f} {sender / 2**20:.0f} {sum(path.stat().st_size for path in root.rglob('records')) / 1e6:.0f}")
+"""
+
+
+def waiting() -> str:
+    """What a run and its sender take where nothing is sent."""
+    rows = []
+    for number in (10_000, 100_000, 500_000):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [sys.executable, "-P", "-c", WAITING, str(number), folder]
+            done = subprocess.run(words, env=ENVIRONMENT, check=True, capture_output=True, text=True)
+            rows.append([f"{2 * number:,}", *done.stdout.split()])
+    return table(["points that wait", "the run has grown by, MiB", "its sender takes, MiB", "the spool, MB"], rows)
+
+
+# Both have imported the sender's modules before they fork it; each is asked for three, one after the other.
+STARTS = {
+    "preloaded.py": """
+from filterlab.tracking import senders
+def start():
+    return senders.connect(database=False)
+""",
+    "the standard library's forkserver": """
+import multiprocessing
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["filterlab.tracking.session"])
+def start():
+    ours, theirs = context.Pipe()
+    context.Process(target=theirs.send, args=(0,)).start()
+    return ours
+""",
+}
+ASKED = """
+import time
+if __name__ == "__main__":
+    for _ in range(3):
+        begun = time.monotonic()
+        connection = start()
+        returned = time.monotonic()
+        connection.recv()
+        print(f"{returned - begun:.2f} s, {time.monotonic() - begun:.2f} s")
+"""
+
+
+def starts() -> str:
+    rows = []
+    for name, text in STARTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "program.py"
+            program.write_text(text + ASKED)
+            done = subprocess.run([sys.executable, program], env=ENVIRONMENT, check=True, capture_output=True, text=True)
+            rows.append([name, *done.stdout.splitlines()])
+    said = (
+        "Until the training goes on, and until the sender answers. A forkserver has the first wait until it has imported MLflow, "
+        "which preloaded.py does while the training imports torch; and the standard library ends, or waits for, such a "
+        "process where the training ends, which a sender outlives."
+    )
+    return table(["", "first", "second", "third"], rows) + "\n\n" + said
 
 
 def leaves(root: Path) -> str:
