@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
 
 from filterlab.config import compose
@@ -73,6 +73,7 @@ def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0, tiles:
             "mean": 0.13,
             "std": 0.31,
         },
+        rule="mnist" if channels == 1 else "pad",
         examples=examples,
         mistakes=examples.first(2),
         tiles=tiles or {},
@@ -325,3 +326,19 @@ def test_a_network_in_colour(opened: Any) -> None:
     draw(page, SEVEN)
     assert np.array(page.evaluate("Array.from(covered().values)")).shape == (3 * 32 * 32,)
     assert np.isfinite(logits(page)).all()
+
+
+def test_a_picture_of_ones_own_and_what_is_none(opened: Any, cnn: Made, tmp_path: Path) -> None:
+    photograph = Image.new("RGB", (640, 480), (240, 238, 225))
+    pen = ImageDraw.Draw(photograph)
+    pen.line([(300, 90), (420, 90), (330, 380)], fill=(20, 30, 90), width=22)
+    photograph.save(tmp_path / "<i>seven.png")
+    (tmp_path / "text.png").write_text("no picture")
+    page = opened(cnn.html)
+    page.set_input_files("#file", tmp_path / "<i>seven.png")
+    expect(page.locator("#about")).to_have_text("Your own picture, <i>seven.png.")
+    ink = 255 - np.asarray(photograph.convert("L"))
+    found, whole = given(page).numpy()[0, 0] * 255, mnist.to_image(np.where(ink > 60, ink, 0))
+    assert np.abs(found - whole).mean() < 6 and found.max() == 255, "but for how the browser makes it small"
+    page.set_input_files("#file", tmp_path / "text.png")
+    expect(page.locator("#about")).to_have_text("text.png is no picture that this browser can read.")

@@ -38,6 +38,7 @@ def render(
     weights: Mapping[str, np.ndarray],
     *,
     description: Mapping[str, Any],
+    rule: str,
     examples: Pictures,
     mistakes: Pictures,
     tiles: Mapping[str, Path] | None = None,
@@ -46,9 +47,11 @@ def render(
 ) -> str:
     """The page, one file that asks for nothing else; the same text for the same network and pictures.
 
-    weights: float32 by their names in the torch network, e.g. conv1.weight; description: model.json's, of the data and the
-    scaling; tiles: PNGs by their names, LAYER.patches and LAYER.optimised, a row a channel; epochs: (1 + epochs, *weight), the
-    first layer's weight by epoch, and which of them is the network's: `chosen`.
+    weights: float32 by their names in the torch network, e.g. conv1.weight
+    description: model.json's, of the data and the scaling
+    rule: how a picture is brought to their size, mnist or another
+    tiles: PNGs by their names, LAYER.patches and LAYER.optimised, a row a channel
+    epochs: (1 + epochs, *weight), the first layer's weight by epoch, and which of them is the network's: `chosen`
 
     Where the weights would make the file larger than 15 MB, they are rounded to 16 bits; where that is too much still, the page
     says so and shows the layers alone. Raises ShapeError as `shapes.layers`.
@@ -64,6 +67,7 @@ def render(
     content = {
         "data": data["name"],
         "model": model.name,
+        "rule": rule,
         "classes": data["classes"],
         **size,
         "mean": np.atleast_1d(description["mean"]).tolist(),

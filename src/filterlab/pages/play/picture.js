@@ -136,12 +136,23 @@ function placeOf(digit, height, width) {
   return [place(height, down / total, digit.height), place(width, across / total, digit.width)];
 }
 
+// A photograph's ink, simply: what differs from the ground, which most of its edge is. (`filterlab predict` looks closer: shadows,
+// lines, several digits.)
+function inkOf(gray) {
+  const { height, width, values } = gray;
+  const edge = [...values.filter((_, p) => p % width === 0 || p % width === width - 1 || p < width || p >= width * (height - 1))];
+  const ground = edge.sort((a, b) => a - b)[Math.floor(edge.length / 2)];
+  const away = values.map((value) => (ground > 127 ? ground - value : value - ground));
+  const most = away.reduce((a, b) => Math.max(a, b), 1);
+  return { height, width, values: away.map((value) => (value < 0.2 * most ? 0 : (255 * value) / most)) };
+}
+
 // Where one draws. `drawn` is called with the picture that the network is to be given, pixels in [0, 1].
 class Pad {
-  // dark: whether pictures of this kind are light on dark.
-  constructor(canvas, { channels, height, width, dark, drawn }) {
+  // dark: whether pictures of this kind are light on dark; ruled: whether what is drawn goes through MNIST's rule.
+  constructor(canvas, { channels, height, width, dark, ruled, drawn }) {
     this.zoom = Math.max(1, Math.floor(280 / Math.max(height, width)));
-    Object.assign(this, { canvas, channels, height, width, drawn, free: true, last: null, due: null });
+    Object.assign(this, { canvas, channels, height, width, ruled, drawn, holds: "drawing", last: null, due: null });
     Object.assign(canvas, { width: width * this.zoom, height: height * this.zoom });
     this.paint = canvas.getContext("2d", { willReadFrequently: true });
     this.ground = dark ? "#000" : "#fff";
@@ -156,7 +167,7 @@ class Pad {
   clear() {
     this.paint.fillStyle = this.ground;
     this.paint.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.free = true; // what is drawn on an empty pad goes through the rule; what is drawn on a picture stays where it is
+    this.holds = "drawing"; // goes through the rule; what is drawn on a picture of the data set stays where it is
   }
 
   // A picture that is there already.
@@ -165,7 +176,7 @@ class Pad {
     paintPicture(small, image);
     this.paint.imageSmoothingEnabled = false;
     this.paint.drawImage(small, 0, 0, this.canvas.width, this.canvas.height);
-    this.free = false;
+    this.holds = "picture";
   }
 
   place(event) {
@@ -217,10 +228,13 @@ class Pad {
     const { canvas, channels, height, width, zoom } = this;
     const { data } = this.paint.getImageData(0, 0, canvas.width, canvas.height);
     const made = { channels, height, width, values: new Float32Array(channels * height * width) };
-    if (this.free && channels === 1 && this.ground === "#000") {
-      const ink = plane(canvas.height, canvas.width);
-      for (let p = 0; p < ink.values.length; p++) ink.values[p] = data[4 * p];
-      made.values.set(digitOf(ink, height, width).values.map((value) => value / 255));
+    if (this.ruled && this.holds !== "picture") {
+      const gray = plane(canvas.height, canvas.width);
+      for (let p = 0; p < gray.values.length; p++) {
+        gray.values[p] = 0.299 * data[4 * p] + 0.587 * data[4 * p + 1] + 0.114 * data[4 * p + 2];
+      }
+      const digit = digitOf(this.holds === "photograph" ? inkOf(gray) : gray, height, width);
+      made.values.set(digit.values.map((value) => value / 255));
       return made;
     }
     for (let c = 0; c < channels; c++) {
@@ -237,14 +251,18 @@ class Pad {
     return made;
   }
 
-  // A picture from a file, in the middle, its shape kept.
+  // A picture from a file, in the middle, its shape kept; around it the colour of its corner, or black.
   take(bitmap) {
     this.clear();
+    this.paint.fillStyle = this.ruled ? "#fff" : "#000";
+    this.paint.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.paint.imageSmoothingQuality = "high";
+    if (this.ruled) this.paint.drawImage(bitmap, 0, 0, 1, 1, 0, 0, this.canvas.width, this.canvas.height);
     const factor = Math.min(this.canvas.width / bitmap.width, this.canvas.height / bitmap.height);
     const [wide, high] = [bitmap.width * factor, bitmap.height * factor];
     this.paint.imageSmoothingEnabled = true;
     this.paint.drawImage(bitmap, (this.canvas.width - wide) / 2, (this.canvas.height - high) / 2, wide, high);
-    this.free = false;
+    this.holds = "photograph";
     return this.image();
   }
 }

@@ -374,7 +374,7 @@ $("#all").addEventListener("change", (event) => {
 
 // --- the picture
 
-const pad = new Pad($("#pad"), { channels, height, width, dark: content.mean.reduce((a, b) => a + b) / content.mean.length < 0.5, drawn: (image) => setPicture(image, "Your own drawing.") });
+const pad = new Pad($("#pad"), { channels, height, width, dark: content.rule === "mnist" || content.mean.reduce((a, b) => a + b) / content.mean.length < 0.5, ruled: content.rule === "mnist", drawn: (image) => setPicture(image, "Your own drawing.") });
 
 function setPicture(image, about) {
   Object.assign(state, { picture: image, about });
