@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -134,6 +135,46 @@ def test_a_file_that_is_never_written_to_again_takes_up_room_once(
     (stored,) = root.glob("mlartifacts/*/models/*/artifacts/data/models/model.safetensors")
     assert stored.samefile(given["folder"] / "model.safetensors") == linked
     check(root, sender.sent.run, b"own")
+
+
+def test_logged_again_the_runs_own_file_is_not_written_to(
+    root: Path, given: dict[str, Any], sender_of: Callable[[Spool], Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender was killed when the store had the file as a link already; the next one copies anew, and is killed within."""
+    spool = spooled(root, given | {"linked": True})
+    monkeypatch.setattr(MlflowClient, "finalize_logged_model", killed := Mock(side_effect=Killed))
+    with pytest.raises(Killed):
+        sender_of(spool).deliver()
+    upload = MlflowClient.log_model_artifacts
+
+    def half(client: MlflowClient, model_id: str, local: str) -> None:
+        for path in Path(local).rglob("model.safetensors"):
+            path.write_bytes(b"half")
+        upload(client, model_id, local)
+        raise Killed
+
+    monkeypatch.setattr(MlflowClient, "log_model_artifacts", half)
+    with pytest.raises(Killed):
+        sender_of(spool).deliver()
+    assert killed.called and (given["folder"] / "model.safetensors").read_bytes() == b"own"
+
+
+def test_code_that_models_have_in_common_is_stored_once(
+    root: Path, given: dict[str, Any], sender_of: Callable[[Spool], Sender]
+) -> None:
+    other = given | {"code": {"loader.py": f"{LOADER}# another".encode()}}
+    for each, identity in [(given, "a" * 32), (given, "b" * 32), (other, "c" * 32), (other, "d" * 32), (given, "e" * 32)]:
+        if identity == "d" * 32:  # a damaged one is nobody's
+            (_, damaged) = sorted(root.glob("mlartifacts/*/code/*"), key=lambda path: path.stat().st_size)
+            damaged.unlink()
+            damaged.write_bytes(b"bits fell over")
+        sender_of(spooled(root, each, identity)).deliver()
+    stored = [path.stat().st_ino for path in root.glob("mlartifacts/*/models/*/artifacts/code/loader.py")]
+    assert len(stored) == 5 and len(set(stored)) == 3
+    assert {path.read_text() for path in root.glob("mlartifacts/*/models/*/artifacts/code/loader.py")} == {
+        LOADER,
+        f"{LOADER}# another",
+    }
 
 
 class Killed(BaseException):

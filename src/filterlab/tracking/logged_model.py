@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from filterlab.errors import TrackingError
 
 GOOD = (LoggedModelStatus.READY, LoggedModelStatus.PENDING)
+CODE = "code"  # folder in an experiment's of a local store: what its models, of all trials of a sweep say, have in common
 TAG = "filterlab.sha256."  # and a file's name: of the model and of its run
 
 
@@ -70,6 +72,8 @@ class LoggedModel:
     ) -> None:
         """kept: the spool's own files by name, which a store on the same disk gets as links."""
         # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
+        here = made.artifact_location.startswith("file:")
+        arrived = Path(local_file_uri_to_path(made.artifact_location) if here else "")
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 local = Path(scratch) / "model"
@@ -86,12 +90,15 @@ class LoggedModel:
                 )
                 data = described.flavors["python_function"]["data"]
                 self.compare(local / data, f"the copy of {folder}")
+                if here:  # what a sender that was killed left may be linked already: written over, the run's own would be too
+                    shutil.rmtree(arrived, ignore_errors=True)
                 self.client.log_model_artifacts(made.model_id, str(local))
-            if made.artifact_location.startswith("file:"):
-                arrived = Path(local_file_uri_to_path(made.artifact_location))
+            if here:
                 self.compare(arrived / data, f"what arrived in {arrived}")
                 for name, own in kept.items():
                     link(own, arrived / data / name)
+                for path in code:
+                    share(arrived / "code" / Path(path).name, arrived.parents[2] / CODE)
         except TrackingError:
             self.client.delete_logged_model(made.model_id)
             raise
@@ -123,7 +130,21 @@ class LoggedModel:
 def link(own: Path, copy: Path) -> None:
     """Make a copy another name of the file itself, where both are on one disk."""
     new = copy.with_name(f".{copy.name}")
+    if copy.samefile(own):  # to rename one name over another of the same file does nothing, and leaves both
+        return
     new.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another disk, or one without links: it stays a copy
         new.hardlink_to(own)
         new.replace(copy)
+
+
+def share(copy: Path, folder: Path) -> None:
+    """Make it another name of the file of the same content in `folder`, which it becomes where there is none."""
+    content = copy.read_bytes()
+    shared = folder / hashlib.sha256(content).hexdigest()
+    with contextlib.suppress(OSError):  # a disk without links: it stays a copy
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            shared.hardlink_to(copy)
+        if shared.read_bytes() == content:
+            link(shared, copy)
