@@ -101,7 +101,7 @@ faults: $(ready) ## kills, outages and damaged files in their full counts (an ho
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/test_damage.py tests/config/test_mutations.py \
 		tests/tracking tests/server tests/stages/test_train.py tests/training/test_within_epoch.py tests/training/test_checkpoints.py
 
-pictures: $(ready) ## make README's pictures anew: the pipeline's filters, MLflow's pages (needs Chromium)
+pictures: $(ready) ## make README's pictures anew: the filters, the page to play with, MLflow's pages (needs Chromium)
 	@filterlab pipeline
 	cp results/figures/filters/by_epoch.png docs/images/filters_by_epoch.png
 	FILTERLAB_SCREENSHOTS=$(CURDIR)/docs/images python -m pytest -q tests/ui/test_mlflow_ui.py

@@ -23,15 +23,16 @@ def test_they_were_made_from_what_is_here() -> None:
     assert recorded == found
 
 
-@pytest.mark.parametrize("path", ["dvc.lock", *pictures.SHOWN])
+@pytest.mark.parametrize("path", ["dvc.lock", *pictures.SHOWN, *pictures.SHOWN_PLAY])
 def test_what_shows_is_noticed(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another model, another way to draw, another page: each makes some picture stale."""
-    before = {name: pictures.sources(name) for name in (pictures.FILTERS, "ui_runs.png")}
-    for name in ("dvc.lock", "requirements.lock", *pictures.SHOWN):
+    before = {name: pictures.sources(name) for name in (pictures.FILTERS, pictures.PLAY, "ui_runs.png")}
+    for name in ("dvc.lock", "requirements.lock", *pictures.SHOWN, *pictures.SHOWN_PLAY):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         text = (pictures.ROOT / name).read_text()
         changed = re.sub(r"(path: models\n.*\n.*md5: )\w+", rf"\g<1>{32 * '0'}.dir", text) if name == "dvc.lock" else text + "\n"
         (tmp_path / name).write_text(changed if name == path else text)
     monkeypatch.setattr(pictures, "ROOT", tmp_path)
     after = {name: pictures.sources(name) for name in before}
-    assert [name for name in before if before[name] != after[name]] == [pictures.FILTERS if path == "dvc.lock" else "ui_runs.png"]
+    stale = pictures.FILTERS if path == "dvc.lock" else pictures.PLAY if path in pictures.SHOWN_PLAY else "ui_runs.png"
+    assert [name for name in before if before[name] != after[name]] == [stale]

@@ -6,9 +6,9 @@ const STRONGEST = 4; // maps below whose products are written out at once; the o
 // A number for reading: its minus is a minus.
 function written(number) {
   const size = Math.abs(number);
-  const digits = size >= 100 ? 0 : size >= 0.095 ? 2 : size >= 0.0095 ? 3 : 4;
-  const text = size === 0 ? "0" : size < 0.00005 ? "≈0" : size.toFixed(digits);
-  return number < 0 && size >= 0.00005 ? `−${text}` : text;
+  const digits = size >= 100 ? 0 : size >= 0.095 ? 2 : 3;
+  const text = size === 0 ? "0" : size < 0.0005 ? "≈0" : size.toFixed(digits);
+  return number < 0 && size >= 0.0005 ? `−${text}` : text;
 }
 
 // A table of numbers on their colours. each(k): further properties of the k-th cell.
@@ -56,9 +56,10 @@ class Inspector {
     const value = mapOf(maps, place.channel)[place.y * maps.width + place.x];
     const at = isVector(maps) ? "" : `, row ${place.y + 1}, column ${place.x + 1}`;
     const title = make("h3", {}, `${layer.name}, ${isVector(maps) ? "unit" : "map"} ${place.channel + 1}${at}: `, make("output", {}, written(value)));
+    const scale = layer === this.network.layers[0] ? " The picture's pixels are scaled: their mean is taken away, and their spread becomes 1." : "";
     const word = WORDS[layer.kind === "pool" ? `pool_${layer.settings.of}` : layer.kind] ?? WORDS[layer.settings.function] ?? "";
     const work = this[layer.kind]?.(layer, place, below, value) ?? [];
-    this.element.replaceChildren(title, make("p", {}, word), ...work, ...this.then(layer, place, outputs));
+    this.element.replaceChildren(title, make("p", {}, word + scale), ...work, ...this.then(layer, place, outputs));
     title.after(...extras);
   }
 
@@ -101,7 +102,7 @@ class Inspector {
     const scales = [patch, weights, products].map(largest);
     const source = inputsOf(this.network, layer)[0];
     const rowOf = (part) => {
-      const label = `${source ? `${source.name}, map` : "image, channel"} ${first + part.c + 1}`;
+      const label = source ? `${source.name}, map ${first + part.c + 1}` : `picture${channels > 1 ? `, channel ${part.c + 1}` : ""}, scaled`;
       const each = (k) => this.editable(layer, "weight", start + part.c * size + k, `weight ${k + 1} for ${label}`);
       const signed = source ? isSigned(this.network, source) : true;
       return make("div", { className: "product" },

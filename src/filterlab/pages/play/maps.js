@@ -2,8 +2,8 @@
 // The network as a picture: every layer a column of maps.
 
 const CHOSEN = 8; // maps of a layer that are shown, unless all are
-const RED = [178, 24, 43];
-const BLUE = [33, 102, 172];
+const SIGNS = { light: { below: [33, 102, 172], zero: [247, 247, 247], above: [178, 24, 43] } };
+SIGNS.dark = { below: [84, 166, 240], zero: [34, 39, 46], above: [244, 82, 82] };
 
 // An element with its properties and children: text is text, whatever is in it.
 function make(tag, properties = {}, ...children) {
@@ -21,8 +21,8 @@ function make(tag, properties = {}, ...children) {
 function color(value, scale, signed) {
   const share = scale ? Math.max(-1, Math.min(1, value / scale)) : 0;
   if (!signed) return [1, 1, 1].map(() => Math.round(255 * Math.max(0, share) ** 0.7));
-  const zero = matchMedia("(prefers-color-scheme: dark)").matches ? 40 : 247;
-  return (share < 0 ? BLUE : RED).map((full) => Math.round(zero + (full - zero) * Math.abs(share) ** 0.8));
+  const { below, zero, above } = SIGNS[matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"];
+  return (share < 0 ? below : above).map((full, k) => Math.round(zero[k] + (full - zero[k]) * Math.abs(share) ** 0.8));
 }
 
 // All colours, worked out once: a map has many pixels.
