@@ -212,16 +212,20 @@ def test_names_of_sweeps_stay_below_runs(train: Callable[..., str], tmp_path: Pa
 def test_it_ends_with_what_came_out_and_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "runs/now"
-    place = {"run_id": "abc", "experiment_id": "7", "server": "http://here:1"}
+    run_id = "abcdef01" * 4
+    result = {"best/validation/accuracy": 0.98125, "metrics": {"best_epoch": 3, "epochs": 4}, "run_id": run_id}
+    place = {"run_id": run_id, "experiment_id": "7", "server": "http://here:1"}
     seal.write(out / facts.RUN, {**place, "models": folder_md5(out / "models")})
     printed = {}
     for overrides in (["tracking=off"], ["tracking=server", "tracking.uri=http://here:1"]):
         config = compose.compose(ROOT / "conf", overrides)
-        printed[config.tracking.backend] = command.summary(config, out, {"best/validation/accuracy": 0.98125}).splitlines()
-    lines = ["", "  validation  accuracy 98.12% (the best epoch's)", "  folder      runs/now"]
+        printed[config.tracking.backend] = command.summary(config, out, result).splitlines()
+    lines = ["", "  validation  accuracy 98.12%  (epoch 3 of 4, the best by validation)", "  folder      runs/now"]
+    lines += ["  model       runs/now/models/model.safetensors"]
     assert printed["off"] == lines
-    page = "http://here:1/#/experiments/7/runs/abc?workflowType=machine_learning"
-    assert printed["server"] == [*lines, f"  MLflow      {page}"]
+    page = f"http://here:1/#/experiments/7/runs/{run_id}?workflowType=machine_learning"
+    then = "filterlab visualize abcdef01; on the test set: filterlab evaluate abcdef01"
+    assert printed["server"] == [*lines, f"  run         {run_id}", f"  MLflow      {page}", f"  next        {then}"]
 
 
 def test_help(train: Callable[..., str]) -> None:

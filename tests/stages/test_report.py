@@ -24,6 +24,7 @@ from filterlab.errors import DataError, UserError
 from filterlab.evaluation import summary
 from filterlab.models import artifact, registry
 from filterlab.repository import folder_md5
+from filterlab.runs import facts
 from filterlab.stages import evaluate, play, report, visualize
 from filterlab.visualization import maximise
 
@@ -75,7 +76,8 @@ def make(root: Path, overrides: list[str], *, conf: Path = CONF) -> schema.Confi
 def run(root: Path) -> dict[str, bytes]:
     for stage in (evaluate, visualize, play, report):
         stage.run(root)
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted((root / "results").rglob("*")) if path.is_file()}
+    found = [path for path in sorted((root / "results").rglob("*")) if path.is_file() and path != root / facts.SECONDS]
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
 
 
 class Links(HTMLParser):
@@ -99,7 +101,7 @@ def test_every_architecture(name: str, tmp_path: Path) -> None:
     page = written["results/report.html"].decode()
     links = Links(page)
     assert all(link.startswith(("data:", "#")) or link == "play.html" for link in links.found), links.found
-    assert "script" not in links.tags and "@import" not in page and "url(" not in page
+    assert links.tags.count("script") == 1 and "fetch" not in page and "@import" not in page and "url(" not in page
     pictures = [path for path in written if path.startswith("results/figures/") and path.endswith(".png")]
     weights = [path for path in pictures if re.search(r"/filters/(?!by_epoch|development)", path)]
     network = artifact.load(tmp_path / "models").network
@@ -107,8 +109,11 @@ def test_every_architecture(name: str, tmp_path: Path) -> None:
     assert len(tiles) >= 2 and all(f'"{name}":"data:image/png' in written["results/play.html"].decode() for name in tiles)
     assert len(weights) == max(1, sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())), "every convolution's"
     shown = links.tags.count("img")
+    assert len(re.findall(r'<img src="data:image/png;base64,[^"]+" width="\d+" height="\d+"', page)) == shown
     assert shown == len([link for link in links.found if link.startswith("data:image")])
-    assert shown == len(pictures) - max(0, len(weights) - report.FILTERS)
+    assert shown == len(pictures) - max(0, len(weights) - report.FILTERS) - 1, "the curves are drawn by the page"
+    assert page.count("<polyline") == 4 and page.count("<h2>") > 8 and "<small>fashion_mnist" not in page
+    assert "taught to be unsure" in page and "best that it could say of a training image was\n91 %" in page
     assert (f"({len(weights) - report.FILTERS} more in results/figures/filters/)" in page) == (name == "resnet")
     assert sum(path.startswith("results/figures/feature_maps/") for path in pictures) == (0 if name in ("softmax", "mlp") else 10)
     assert "fashion_mnist" in page and f"validation images the network had {62.5:.2f} %" in " ".join(page.split())

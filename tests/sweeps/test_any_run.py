@@ -56,6 +56,9 @@ def test_a_training_by_hand_is_measured_drawn_and_told_of(project: Any, by_hand:
     page = (out / "results/report.html").read_text()
     (logged,) = (project.root / "mlartifacts").glob(f"*/{by_hand}/artifacts/report.html")
     assert logged.read_text() == page and "data:image/png" in page
+    commit = project.tags(by_hand)["mlflow.source.git.commit"]
+    for said in (by_hand, commit, project.tags(by_hand)["filterlab.processor"], "<th>train</th>", "<th>evaluate</th>"):
+        assert said in page
     assert [*(project.root / "results").rglob("*")] == results, "the pipeline's are left alone"
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def measured(root: Path, chosen: Trained, letter: str) -> Compared:
         known = note.exists() and seal.read(note, remedy="remove it") == of_run.measured_on(chosen, data)
         if not known:
             print(f"run {letter}, {chosen.name}, is measured on the test set, and marked as measured on it", flush=True)
-            of_run.add(root, chosen, of_run.measure)
+            of_run.add(root, chosen, "evaluate")
     card = arrays.Card.load(data / "test" / arrays.CARD)
     metrics = results.metrics(chosen.out)
     return Compared(letter, chosen, metrics, predictions(chosen.out, card.classes, metrics), data, card.digest)
@@ -140,16 +140,23 @@ def about(compared: Compared, place: int, learned: Mapping[str, list[float]]) ->
 
 def differing(configs: Sequence[schema.Config]) -> list[tuple[str, list[str]]]:
     """The keys whose values differ, and the values; where the history lives, and where data are fetched from, is left out."""
-    trees = [dict(document.leaves(asdict(config))) for config in configs]
+    trees = [dict(flat(asdict(config))) for config in configs]
     keys = [key for key in dict.fromkeys(itertools.chain(*trees)) if not key.startswith(("tracking.", "data.mirrors"))]
     rows = [(key, [written(tree[key]) if key in tree else "" for tree in trees]) for key in keys]
     return [(key, values) for key, values in rows if len(set(values)) > 1]
 
 
+def flat(tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values; what a list of layers says of each, too, by the layer's place in it, from 1."""
+    for key, leaf in document.leaves(tree):
+        if isinstance(leaf, list) and leaf and isinstance(leaf[0], dict):
+            for place, each in enumerate(leaf, start=1):
+                yield from document.leaves(each, f"{key}.{place}.")
+        else:
+            yield key, leaf
+
+
 def written(leaf: Any) -> str:
-    """Of a list of layers, what they are, one a line."""
-    if isinstance(leaf, list) and leaf and isinstance(leaf[0], dict):
-        return "\n".join(", ".join(f"{name} {value}" for name, value in each.items()) for each in leaf)
     return "none" if leaf == [] else table.short_value(str(leaf))
 
 

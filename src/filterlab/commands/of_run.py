@@ -8,7 +8,7 @@ from filterlab.data import arrays
 from filterlab.errors import UserError
 from filterlab.evaluation import results
 from filterlab.repository import folder_md5
-from filterlab.runs import folder
+from filterlab.runs import facts, folder
 from filterlab.stages import evaluate, play, report, visualize
 from filterlab.sweeps import trained
 from filterlab.sweeps.trained import Trained
@@ -20,10 +20,9 @@ MEASURED = Path("results/measured.json")
 def run(root: Path, verb: str, *, run: str, sweep: str) -> None:
     """Do it, add it to the run, and print where it lies. Raises UserError: see `trained.bring`; the data are others, or gone."""
     chosen = trained.bring(root, run=run, sweep=sweep)
-    make, made = VERBS[verb]
     with folder.alone(chosen.out):
-        add(root, chosen, make)
-    lines = {"run": f"{chosen.run.id} ({chosen.run.name})", verb: str((chosen.out / made).relative_to(root))}
+        add(root, chosen, verb)
+    lines = {"run": f"{chosen.run.id} ({chosen.run.name})", verb: str((chosen.out / VERBS[verb][1]).relative_to(root))}
     if verb == "evaluate":
         measured = results.metrics(chosen.out)
         low, high = measured["accuracy_low"], measured["accuracy_high"]
@@ -31,10 +30,11 @@ def run(root: Path, verb: str, *, run: str, sweep: str) -> None:
     print(console.facts(lines))
 
 
-def add(root: Path, chosen: Trained, make: Callable[[Path, Trained, NullRun], None]) -> None:
+def add(root: Path, chosen: Trained, verb: str) -> None:
     """Do it within the run, to which it is added."""
-    with tracking.resume(chosen.settings, root=root, run_id=chosen.run.id, restore=lambda _: None) as record:
-        make(root, chosen, record)
+    resumed = tracking.resume(chosen.settings, root=root, run_id=chosen.run.id, restore=lambda _: None)
+    with resumed as record, facts.timed(chosen.out, verb, record):
+        VERBS[verb][0](root, chosen, record)
 
 
 def measure(root: Path, chosen: Trained, record: NullRun) -> None:
@@ -57,7 +57,8 @@ def tell(root: Path, chosen: Trained, record: NullRun) -> None:
     check_measured(chosen)
     if not (chosen.out / "results/figures/training").exists():
         draw(root, chosen, record)
-    report.add(chosen.config, record, out=chosen.out, maker=f"filterlab visualize {chosen.run.id[:8]}")
+    maker, data = f"filterlab visualize {chosen.run.id[:8]}", trained.find_data(root, chosen)
+    report.add(chosen.config, record, data=data, out=chosen.out, ran=trained.ran(chosen.run), maker=maker)
 
 
 def let_play(root: Path, chosen: Trained, record: NullRun) -> None:

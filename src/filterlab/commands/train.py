@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from filterlab import console, files, garbage
 from filterlab.config import compose, resolved, schema
 from filterlab.errors import ConfigError, UserError, explain
+from filterlab.models import folder as models
 from filterlab.repository import find_root
 from filterlab.runs import facts, folder
 from filterlab.stages.train import train
@@ -160,12 +161,17 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 def summary(config: schema.Config, out: Path, result: Mapping[str, Any]) -> str:
     """What came out, in a few lines for a terminal."""
     root = Path.cwd()
+    epoch = f"epoch {result['metrics']['best_epoch']:.0f} of {result['metrics']['epochs']:.0f}, the best by validation"
+    place = out.relative_to(root) if out.is_relative_to(root) else out
     lines = {
-        "validation": f"accuracy {result['best/validation/accuracy']:.2%} (the best epoch's)",
-        "folder": str(out.relative_to(root) if out.is_relative_to(root) else out),
+        "validation": f"accuracy {result['best/validation/accuracy']:.2%}  ({epoch})",
+        "folder": str(place),
+        "model": str(place / "models" / models.WEIGHTS),
     }
     if config.tracking.backend != "off":
-        lines["MLflow"] = facts.address(config.tracking, root=root, out=out)
+        run = result["run_id"]
+        lines |= {"run": run, "MLflow": facts.address(config.tracking, root=root, out=out)}
+        lines["next"] = f"filterlab visualize {run[:8]}; on the test set: filterlab evaluate {run[:8]}"
     return console.facts(lines)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filterlab.config import resolved
 from filterlab.doctor.finding import Finding
+from filterlab.training import devices
 
 GIGABYTE = 1e9
 ROOM, SCRATCH = 1.0, 0.2  # gigabytes that are little for the repository, and for temporary files
@@ -24,10 +25,7 @@ PATIENCE = 10.0  # seconds that nvidia-smi may take
 
 
 def check_processor(root: Path) -> Iterator[Finding]:
-    about = Path("/proc/cpuinfo").read_text(errors="replace") if Path("/proc/cpuinfo").exists() else ""
-    model = re.search(r"^model name\s*:\s*(.*)$", about, re.MULTILINE)
-    bf16 = "with bf16" if re.search(r"\b(avx512_bf16|amx_tile)\b", about) else "without bf16"
-    yield Finding(f"{model[1].strip() if model else os.uname().machine}, {counted(os.cpu_count() or 1, 'core')}, {bf16}")
+    yield Finding(devices.processor())
 
 
 def check_threads(root: Path) -> Iterator[Finding]:

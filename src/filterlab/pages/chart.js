@@ -1,7 +1,7 @@
 // The values at the epoch below the pointer; the arrow keys go from epoch to epoch.
 for (const figure of document.querySelectorAll("figure.chart")) {
   const told = JSON.parse(figure.dataset.told), svg = figure.querySelector("svg"), cursor = svg.querySelector(".cursor");
-  const shown = [...figure.querySelectorAll(".told b")];
+  const shown = [...figure.querySelectorAll(".told strong")];
   const at = () => Number(shown[0].textContent) - 1;
   const show = (epoch) => {
     const place = Math.max(0, Math.min(told.x.length - 1, epoch));

@@ -45,3 +45,8 @@ def picture(content: bytes) -> dict[str, Any]:
     """A PNG as a data URI with its width and height, by which a page has room for it before it is shown."""
     width, height = struct.unpack(">II", content[16:24])
     return {"uri": "data:image/png;base64," + base64.b64encode(content).decode("ascii"), "width": width, "height": height}
+
+
+def image(path: Path, *, maker: str) -> dict[str, Any]:
+    """A PNG file as `picture` gives it. Raises DataError as `read` does."""
+    return picture(content(path, maker=maker))

@@ -1,6 +1,8 @@
 """results/run.json: the MLflow run of the training that made models/, and what no rerun repeats (times, memory, device)."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from filterlab.repository import folder_md5
 from filterlab.tracking import NullRun, spool, store
 
 RUN = Path("results/run.json")
+SECONDS = Path("results/seconds.json")  # of the stages after it
+TOLD = {"run_id": "run", "commit": "commit", "processor": "machine", "device": "device", "precision": "precision"}
 
 
 def write(out: Path, run: NullRun, *, measured: Mapping[str, Any]) -> None:
@@ -62,3 +66,43 @@ def page(server: str, experiment: str, run: str) -> str:
     generative AI.
     """
     return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+
+
+def read(out: Path) -> dict[str, Any]:
+    """What results/run.json holds; nothing, where it is of another model than is in `out`, which DVC has brought."""
+    if not (out / RUN).exists():
+        return {}
+    record = seal.read(out / RUN, remedy="remove it, and the run is found by the model that it trained")
+    return record if record.get("models") == folder_md5(out / "models") else {}
+
+
+def told(ran: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What no rerun repeats, but for the times, for a page."""
+    rows = [(name, str(ran[key])) for key, name in TOLD.items() if ran.get(key)]
+    if ran.get("dirty") == "true":
+        rows = [(name, f"{said}, and code that was never committed") if name == "commit" else (name, said) for name, said in rows]
+    if "images_per_second" in ran:
+        rows.append(("speed", f"{ran['images_per_second']:,.0f} images/s in training"))
+    if "peak_memory_mib" in ran:
+        rows.append(("memory", f"{ran['peak_memory_mib']:,} MiB at most"))
+    return rows
+
+
+def times(out: Path, ran: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Seconds that the training took, and each of the stages after it."""
+    training = [("train", float(ran["seconds"]))] if "seconds" in ran else []
+    return training + [(stage, float(taken)) for stage, taken in _seconds(out).items()] if ran else []
+
+
+@contextmanager
+def timed(out: Path, stage: str, run: NullRun) -> Iterator[None]:
+    """Note how long the block takes, where it ends well: in the run, and beside the results in `out`."""
+    begun = time.monotonic()
+    yield
+    taken = round(time.monotonic() - begun, 2)
+    run.log_metrics({f"seconds/{stage}": taken})
+    seal.write(out / SECONDS, {**_seconds(out), stage: taken})
+
+
+def _seconds(out: Path) -> dict[str, Any]:
+    return seal.read(out / SECONDS, remedy="remove it") if (out / SECONDS).exists() else {}

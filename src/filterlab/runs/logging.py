@@ -20,7 +20,7 @@ from filterlab.repository import folder_md5
 from filterlab.runs import facts
 from filterlab.runs.description import describe
 from filterlab.tracking.store import MODELS
-from filterlab.training import curves
+from filterlab.training import curves, devices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CONFIG = "filterlab.config"  # the tag of a training's `resolved.key`
 DATA = "filterlab.data"  # the tag of the data set that a run learned from: its digest
+PROCESSOR = "filterlab.processor"  # the tag of what the machine of a training computes with
 TESTED = "filterlab.test_set"  # the tag of a run that was measured on the test set: the digest of that
 THREADS = "filterlab.threads"  # of the CPU: their number decides the order of sums, and so the last bits
 LONG = ["data.mirrors", "data.files", "data.classes"]  # in the configuration's artifact; too long for a table's column
@@ -112,6 +113,7 @@ def log_outcome(
     """
     run.log_metrics(outcome(fitted))
     run.set_tags({"device": fitted.device, "precision": fitted.precision, "filterlab.state": fitted.state})
+    run.set_tags({PROCESSOR: devices.processor()})
     if fitted.device == "cpu":
         run.set_tags({THREADS: fitted.threads})
     kept = {name: digest for name, digest in digests.items() if not (trial and name == folder.FIRST_LAYERS)}

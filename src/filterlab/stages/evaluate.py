@@ -13,7 +13,7 @@ from filterlab.config import resolved, schema
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import results
-from filterlab.runs import logging
+from filterlab.runs import facts, logging
 from filterlab.tracking import NullRun
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(root: Path) -> None:
     figure has a key that it can't have, or the disk is full.
     """
     config = resolved.load(root)
-    with logging.resumed(config, root) as record:
+    with logging.resumed(config, root) as record, facts.timed(root, "evaluate", record):
         add(config, record, data=root / "data/processed", out=root)
 
 

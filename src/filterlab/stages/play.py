@@ -13,7 +13,7 @@ from filterlab.evaluation import results
 from filterlab.models import folder
 from filterlab.pages import play
 from filterlab.pages.play import Pictures
-from filterlab.runs import logging
+from filterlab.runs import facts, logging
 from filterlab.tracking import NullRun
 from filterlab.training import curves
 
@@ -26,7 +26,7 @@ def run(root: Path) -> None:
     Raises DataError: the model, the data, the curves or what evaluate wrote are missing or damaged, or the page can't be written.
     """
     config = resolved.load(root)
-    with logging.resumed(config, root) as record:
+    with logging.resumed(config, root) as record, facts.timed(root, "play", record):
         add(config, record, data=root / "data/processed", out=root)
 
 

@@ -1,17 +1,22 @@
 """One page that shows what was done and what came of it: offline, one file, nothing linked outside itself."""
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from filterlab import files
 from filterlab.config import resolved, schema
+from filterlab.data.arrays import CARD, Card
 from filterlab.evaluation import results
-from filterlab.models import shapes
+from filterlab.models import folder, shapes
 from filterlab.pages import page
-from filterlab.runs import logging
+from filterlab.pages.chart import Line, chart
+from filterlab.runs import facts, logging
 from filterlab.tracking import NullRun
 from filterlab.training import curves
 
+PAGE = Path("results/report.html")
 MAKER = "dvc repro report"  # makes what the pipeline's report needs, too
 FILTERS = 6  # layers whose weights are on the page at most; a deep network has a hundred
 
@@ -22,36 +27,61 @@ def run(root: Path) -> None:
     Raises DataError: something that the page shows is missing or damaged, or the page can't be written.
     """
     config = resolved.load(root)
-    with logging.resumed(config, root) as record:
-        add(config, record, out=root)
+    with logging.resumed(config, root) as record, facts.timed(root, "report", record):
+        data, path = root / "data/processed", root / PAGE
+        files.write(path, render(config, data=data, out=root))
+        with tempfile.TemporaryDirectory() as scratch:  # DVC's page is the same after each rerun, and knows no times
+            whole = Path(scratch) / path.name
+            files.write(whole, render(config, data=data, out=root, ran=facts.read(root)))
+            record.log_artifact(whole)
 
 
-def add(config: schema.Config, record: NullRun, *, out: Path, maker: str = MAKER) -> None:
-    """The same for any run: `out` holds its models/ and its results/, which `maker` makes. Raises DataError as `run` does."""
-    path = out / "results/report.html"
-    files.write(path, render(config, out, maker=maker))
-    record.log_artifact(path)
+def add(config: schema.Config, record: NullRun, *, data: Path, out: Path, ran: Mapping[str, Any], maker: str) -> None:
+    """The same for any run: `out` holds its models/ and its results/, which `maker` makes. `data` holds train/.
+
+    ran: what no rerun repeats, as results/run.json has it. Raises DataError as `run` does.
+    """
+    files.write(out / PAGE, render(config, data=data, out=out, ran=ran, maker=maker))
+    record.log_artifact(out / PAGE)
 
 
-def render(config: schema.Config, out: Path, *, maker: str = MAKER) -> str:
+def render(config: schema.Config, *, data: Path, out: Path, ran: Mapping[str, Any] | None = None, maker: str = MAKER) -> str:
     """The page; the same text for the same results."""
-    data = config.data
+    section = config.data
+    size = {name: getattr(section, name) for name in ("channels", "height", "width")}
     table = curves.read(out)
     kept = table["chosen"].index(1)
-    layers = shapes.layers(config.model, channels=data.channels, height=data.height, width=data.width, classes=len(data.classes))
+    layers = shapes.layers(config.model, **size, classes=len(section.classes))
+    times = facts.times(out, ran or {})
     return page.render(
         "report.html.jinja",
         config=config,
         resolved=page.read(out / resolved.RESOLVED, maker=maker),
         metrics=results.metrics(out),
         per_class=results.per_class(out),
-        numbered=numbered(data.classes),
+        numbered=numbered(section.classes),
         epochs=len(table["epoch"]),
         kept={name: column[kept] for name, column in table.items()},
+        charts=[draw(what, table, kept=kept) for what in ("accuracy", "loss")],
         layers=layers,
         parameters=shapes.parameter_count(layers),
         figures=figures(out / "results/figures", layers, maker=maker),
+        known=[
+            ("data", f"{section.name}, digest {Card.load(data / 'train' / CARD).digest[:12]}"),
+            ("model", f"{folder.WEIGHTS}, SHA-256 {folder.describe(out / 'models')['files'][folder.WEIGHTS][:12]}"),
+            ("configuration", f"{resolved.key(config)}, seed {config.seed}"),
+        ],
+        ran=facts.told(ran or {}),
+        times=times,
+        played=ran is None or (out / "results/play.html").exists(),  # the pipeline makes both
+        longest=max((seconds for _, seconds in times), default=1.0),
     )
+
+
+def draw(what: str, table: Mapping[str, list[float]], *, kept: int) -> dict[str, Any]:
+    """The curves of accuracy or loss; `kept`: the place of the epoch whose weights are the network's."""
+    lines = [Line("validation", table[f"validation/{what}"]), Line("training", table[f"train/{what}"], color=1)]
+    return chart(what.capitalize(), lines, share=what == "accuracy", marked=kept + 1)
 
 
 def numbered(classes: list[str]) -> bool:
@@ -63,7 +93,7 @@ def numbered(classes: list[str]) -> bool:
     return drawable(classes) != classes
 
 
-def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dict[str, Any]:
+def figures(place: Path, layers: list[shapes.LayerShape], *, maker: str) -> dict[str, Any]:
     """The pictures as data URIs, by the section they stand in; lists for the sections whose number depends on the network.
 
     What else there is stands in a section of its own, with its name.
@@ -71,37 +101,38 @@ def figures(folder: Path, layers: list[shapes.LayerShape], *, maker: str) -> dic
     """
     order = [layer.name for layer in layers]
     weights = sorted(
-        (path for path in folder.glob("filters/*.png") if path.stem in order), key=lambda path: order.index(path.stem)
+        (path for path in place.glob("filters/*.png") if path.stem in order), key=lambda path: order.index(path.stem)
     )
-    maps = [path for path in folder.glob("feature_maps/class_*.png") if path.stem.removeprefix("class_").isdecimal()]
+    maps = [path for path in place.glob("feature_maps/class_*.png") if path.stem.removeprefix("class_").isdecimal()]
     # A sweep's training has neither, and where filters are no pictures there is no development.
-    by_epoch, development = (folder / f"filters/{name}.png" for name in ("by_epoch", "development"))
-    single = ["training/examples", "training/curves", "layers/compared", "layers/embedding"]
+    by_epoch, development = (place / f"filters/{name}.png" for name in ("by_epoch", "development"))
+    single = ["training/examples", "layers/compared", "layers/embedding"]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
-    optimised = [folder / f"optimised/{name}.png" for name in ["classes", *order]]
+    optimised = [place / f"optimised/{name}.png" for name in ["classes", *order]]
     optimised = [path for path in optimised if path.exists()]
-    others = {*folder.glob("*/*.png")} - {
+    others = {*place.glob("*/*.png")} - {
         *weights,
         *maps,
         *optimised,
         by_epoch,
         development,
-        *(folder / f"{name}.png" for name in single),
+        place / "training/curves.png",  # which the page draws itself
+        *(place / f"{name}.png" for name in single),
     }
     drawn = len(weights)
     if drawn > FILTERS:
         from filterlab.visualization.style import spaced  # brings matplotlib, which only such a network has to wait for
 
-        weights = [weights[place] for place in spaced(drawn, limit=FILTERS)]
+        weights = [weights[number] for number in spaced(drawn, limit=FILTERS)]
     return {
-        **{name.rpartition("/")[2]: page.uri(folder / f"{name}.png", maker=maker) for name in single},
-        "others": [(path.stem.replace("_", " "), page.uri(path, maker=maker)) for path in sorted(others)],
-        "by_epoch": page.uri(by_epoch, maker=maker) if by_epoch.exists() else "",
-        "optimised": [page.uri(path, maker=maker) for path in optimised],
-        "development": page.uri(development, maker=maker) if development.exists() else "",
-        "filters": [page.uri(path, maker=maker) for path in weights],
+        **{name.rpartition("/")[2]: page.image(place / f"{name}.png", maker=maker) for name in single},
+        "others": [(path.stem.replace("_", " "), page.image(path, maker=maker)) for path in sorted(others)],
+        "by_epoch": page.image(by_epoch, maker=maker) if by_epoch.exists() else None,
+        "optimised": [page.image(path, maker=maker) for path in optimised],
+        "development": page.image(development, maker=maker) if development.exists() else "",
+        "filters": [page.image(path, maker=maker) for path in weights],
         "filters_left_out": drawn - len(weights),
         "feature_maps": [
-            page.uri(path, maker=maker) for path in sorted(maps, key=lambda path: int(path.stem.removeprefix("class_")))
+            page.image(path, maker=maker) for path in sorted(maps, key=lambda path: int(path.stem.removeprefix("class_")))
         ],
     }

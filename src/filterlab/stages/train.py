@@ -79,6 +79,7 @@ def train(
     tags = provenance.tags(root) if tags is None else tags
     card, training, validation = images or load(config, root)
     main = devices.is_main(config.trainer)
+    commit = tags.get("mlflow.source.git.commit", "")
     code, sweep = tags["filterlab.code"], tags.get("filterlab.sweep", "")
     tags = {**tags, **process.tags(), logging.DATA: card.digest, logging.CONFIG: resolved.key(config)}
     unfinished = Unfinished(root, config, data=card.digest, code=code, sweep=sweep)
@@ -123,7 +124,7 @@ def train(
                     record.set_tags({"filterlab.dirty": "true"})
                     print("NOTE: the code was edited while this training ran: its run is marked as dirty, and can't be promoted")
         if main:  # last of all: where it is, the training is finished
-            facts.write(out, record, measured=costs(fitted))
+            facts.write(out, record, measured=costs(fitted) | {"commit": commit, "dirty": tags.get("filterlab.dirty", "true")})
     by_epoch = [epoch.metrics for epoch in fitted.epochs[1:]]
     validated = [name for name in by_epoch[-1] if name.startswith("validation/")]
     return {
@@ -165,4 +166,5 @@ def costs(fitted: "Fitted") -> dict[str, Any]:
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10),  # Linux counts in KiB
         "device": fitted.device,
         "precision": fitted.precision,
+        "processor": devices.processor(),
     }

@@ -18,7 +18,7 @@ from filterlab.data import arrays, progress
 from filterlab.data.arrays import LabelledImages
 from filterlab.models import shapes
 from filterlab.models.plan import Model, Plan
-from filterlab.runs import logging
+from filterlab.runs import facts, logging
 from filterlab.tracking import NullRun
 from filterlab.training import curves
 
@@ -215,7 +215,7 @@ def run(root: Path) -> None:
     Raises UserError: the model, the data or the curves are missing or damaged, or a figure has a key that it can't have.
     """
     config = resolved.load(root)
-    with logging.resumed(config, root) as record:
+    with logging.resumed(config, root) as record, facts.timed(root, "visualize", record):
         add(config, record, data=root / "data/processed", out=root)
 
 

@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filterlab import files, seal, tables, tracking
 from filterlab.config import compose, resolved, schema
 from filterlab.errors import DataError, UserError
 from filterlab.models import folder
+from filterlab.runs.logging import PROCESSOR
 from filterlab.sweeps import promotion
 from filterlab.sweeps import sweep as sweeps
 from filterlab.tracking import Found, Reader
@@ -132,3 +134,12 @@ def find_data(root: Path, trained: Trained) -> Path:
 
     promotion.check_data(root, trained.run, trained.config)
     return ready.find(trained.config.data, root)
+
+
+def ran(run: Found) -> dict[str, Any]:
+    """What no rerun repeats, as results/run.json has it, from what the run has logged."""
+    tags = {"commit": "mlflow.source.git.commit", "dirty": "filterlab.dirty", "processor": PROCESSOR}
+    metrics = {"seconds": "training/seconds", "images_per_second": "training/images_per_second"}
+    found: dict[str, Any] = {name: run.tags[tag] for name, tag in tags.items() if tag in run.tags}
+    found |= {name: run.tags[name] for name in ("device", "precision") if name in run.tags}
+    return {"run_id": run.id, **found, **{name: run.metrics[metric] for name, metric in metrics.items() if metric in run.metrics}}

@@ -1,7 +1,9 @@
 """Whether a training can be what its configuration says on this machine, and which process of a training this is."""
 
 import os
+import re
 import shutil
+from pathlib import Path
 
 from filterlab.config import schema
 from filterlab.errors import UserError
@@ -86,3 +88,12 @@ def started_by_slurm(settings: schema.Trainer) -> bool:
 def is_main(settings: schema.Trainer) -> bool:
     """Whether this is the process that writes the results; a training on one device has no other."""
     return settings.devices == 1 or int(os.environ.get(RANK, "0")) == 0
+
+
+def processor() -> str:
+    """What this machine computes with, e.g. "AMD EPYC 9V74 80-Core Processor, 2 cores, with bf16"."""
+    about = Path("/proc/cpuinfo").read_text(errors="replace") if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"^model name\s*:\s*(.*)$", about, re.MULTILINE)
+    cores, bf16 = os.cpu_count() or 1, re.search(r"\b(avx512_bf16|amx_tile)\b", about)
+    name = model[1].strip() if model else os.uname().machine
+    return f"{name}, {cores} core{'s' * (cores > 1)}, {'with' if bf16 else 'without'} bf16"
