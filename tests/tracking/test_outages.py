@@ -1,6 +1,7 @@
 """Servers that fail in the middle of a run: what logs does not wait, nothing is lost, nothing is there twice."""
 
 import dataclasses
+import errno
 import os
 import shutil
 import signal
@@ -193,6 +194,30 @@ def test_a_server_that_has_failed_one_stage_is_not_waited_for_by_the_next(
     sync.sync([], settings, home=tmp_path, to="", watch=False)
     assert check(server, f"stages {mode}", POINTS).data.metrics.keys() >= {"evaluate", "report"}
     assert not (tmp_path / "spool").exists()
+
+
+def test_what_is_left_of_another_run_and_fails_ends_no_sender(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a full disk, say: the run's own records are sent."""
+    left = tmp_path / "spool" / ("f" * 32)
+    with tracking.start(Settings(backend="offline"), root=tmp_path, name="left", tags={}, identity=left.name) as run:
+        log(run, picture, 0)
+    ours, theirs = Pipe()
+    kept = Spool(tmp_path / "spool" / ("e" * 32))
+    with tracking.start(Settings(backend="offline"), root=tmp_path, name="own", tags={}, identity=kept.folder.name):
+        pass
+    sender = session.Session(theirs, kept.folder, {"place": "there", "folder": str(tmp_path)})
+    sent = []
+
+    def deliver(sender: Sender) -> None:
+        sent.append(sender.spool.folder.name)
+        if sender.spool.folder == left:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Sender, "deliver", deliver)
+    assert sender.try_to_deliver() and sender.try_to_deliver()
+    assert sent == [kept.folder.name, left.name, kept.folder.name] and not ours.poll()
 
 
 def test_eight_runs_while_their_server_is_killed_and_started(server, tmp_path: Path, picture: Path) -> None:

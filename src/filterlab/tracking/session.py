@@ -76,8 +76,8 @@ class Session:
         except Exception as error:  # whatever mlflow, its store or its network raises: the spool keeps what it could not take
             place, folder = self.sender.opened["place"], self.sender.opened["folder"]
             failure, self.wait = client.message(error, place=place, folder=folder), min(2 * self.wait, WAIT[1])
-            if say and not self.failure and not self.doubted:
-                self.say(failure, WAITING)
+            if say and not self.failure:
+                self.say(failure, *([] if self.doubted else [WAITING]))
             self.failure = failure
             return False
         if say and len(self.sender.refused) > self.said:
@@ -102,12 +102,17 @@ class Session:
         """One of the spools of this repository, for this store, that an earlier run has left behind."""
         while self.others:
             other = self.others.pop()
-            with contextlib.suppress(UserError), other.held("sender"), other.held("writer"):
-                if other.exists() and other.meant_for() == self.sender.spool.meant_for():
-                    sender = Sender(other.folder, self.sender.opened)
-                    sender.deliver()
-                    sender.remove_if_done(held=True)
-                    return
+            try:
+                with other.held("sender"), other.held("writer"):
+                    if other.exists() and other.meant_for() == self.sender.spool.meant_for():
+                        sender = Sender(other.folder, self.sender.opened)
+                        sender.deliver()
+                        sender.remove_if_done(held=True)
+                        return
+            except UserError:  # busy, or damaged
+                continue
+            except Exception:  # whatever the store raises: it may not take more of this run either, which says so then
+                return
 
     def last(self) -> None:
         """The run's process is gone. Where it could not say how the run ended, it was killed."""
