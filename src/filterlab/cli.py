@@ -115,7 +115,9 @@ def dispatch(arguments: list[str]) -> None:
     sync.add_argument("--watch", action="store_true", help="go on, and send what comes; Ctrl-C ends it")
     promote = verbs.add_parser("promote", help="make a run's choices the parameters of the next dvc repro")
     promote.add_argument("run", nargs="?", default="", help="its id, or how it begins")
-    promote.add_argument("--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy")
+    promote.add_argument(
+        "--best", default="", metavar="METRIC", help="the best of a sweep by a validation metric, e.g. accuracy, macro_f1"
+    )
     promote.add_argument("--sweep", default="", metavar="NAME", help="the sweep whose best is meant")
     for name, says in (
         ("evaluate", "measure a run's network on the test set, by which the run is marked"),

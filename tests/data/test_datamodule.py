@@ -2,11 +2,13 @@
 
 import itertools
 
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
 
-from filterlab.data.datamodule import Batches, mix
+from filterlab.data.datamodule import Batches, balanced_order, class_weights, generator, mix
 
 
 def batches(n: int, **kwargs: object) -> Batches:
@@ -42,6 +44,54 @@ def test_each_example_once_in_an_epoch(sizes: tuple[int, int, int], shuffled: bo
     assert n < 2 * world or batch_size < 2 * world or min(counts) >= 2, "as batch norm of 1x1 maps needs"
     everything = torch.cat([labels for rank in ranks for labels in rank])
     assert torch.equal(everything.sort().values, torch.arange(n))
+
+
+@given(
+    counts=st.lists(st.integers(0, 40), min_size=2, max_size=6).filter(lambda counts: sum(map(bool, counts)) > 1),
+    world=st.integers(1, 3),
+    epoch=st.integers(0, 3),
+)
+def test_balanced_epochs_have_as_many_of_each_class(counts: list[int], world: int, epoch: int) -> None:
+    """And of a class each image as often; over all ranks, and the same where it goes on within the epoch."""
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    n = len(labels)
+    images = torch.arange(n).view(n, 1, 1, 1)
+
+    def share(rank: int) -> Batches:
+        given = {"batch_size": 7, "epoch": lambda: epoch, "balanced": True, "rank": rank, "world": world}
+        return Batches(images, labels, seed=3, **given)
+
+    ranks = [[*share(rank)] for rank in range(world)]
+    drawn = torch.cat([torch.cat([part[0] for part in batches]) for batches in ranks]).flatten()
+    assert len(drawn) == n
+    by_class = [torch.bincount(labels[drawn], minlength=len(counts))[label] for label, count in enumerate(counts) if count]
+    assert max(by_class) - min(by_class) <= 1
+    by_image = torch.bincount(drawn, minlength=n)
+    for label, count in enumerate(counts):
+        assert not count or by_image[labels == label].max() - by_image[labels == label].min() <= 1
+    if len(ranks[0]) > 1:
+        again = share(0)
+        again.load_state_dict({"cut": 1, "draws": torch.Generator().get_state(), "device": "cpu"})
+        assert [part[0].flatten().tolist() for part in again] == [part[0].flatten().tolist() for part in ranks[0][1:]]
+
+
+def test_balanced_epochs_differ_and_repeat() -> None:
+    labels = torch.tensor([0] * 30 + [1] * 3)
+    orders = [
+        balanced_order(labels, generator(seed, epoch, 0, device="cpu")).tolist()
+        for seed, epoch in [(0, 0), (0, 0), (0, 1), (1, 0)]
+    ]
+    assert orders[0] == orders[1] and orders[0] not in orders[2:] and orders[2] != orders[3]
+
+
+@given(counts=st.lists(st.integers(0, 40), min_size=2, max_size=6).filter(any))
+def test_class_weights_are_scikit_learns(counts: list[int]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    present = np.flatnonzero(counts)
+    expected = compute_class_weight("balanced", classes=present, y=labels)
+    found = class_weights(torch.from_numpy(labels), classes=len(counts))
+    np.testing.assert_allclose(found[present], expected, rtol=1e-6)
+    assert not found[np.equal(counts, 0)].any()
 
 
 def test_a_last_batch_of_less_than_two_images_a_rank_joins_the_one_before() -> None:

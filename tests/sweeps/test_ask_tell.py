@@ -315,6 +315,8 @@ def test_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
         ("validation/accuracy", "maximize"),
         ("best/validation/loss", "minimize"),
         ("validation/loss", "minimize"),
+        ("best/validation/balanced_accuracy", "maximize"),
+        ("validation/macro_f1", "maximize"),
     ],
 )
 def test_validation_metrics_choose(metric: str, direction: str) -> None:
@@ -331,8 +333,8 @@ def test_validation_metrics_choose(metric: str, direction: str) -> None:
         ("validation/test_accuracy", "no choice is made on the test set"),
         ("train/accuracy", "learnt by heart"),
         ("training/seconds", "learnt by heart"),
-        ("accuracy", "expected best/validation/accuracy or best/validation/loss"),
-        ("best/validation/macro_f1", "expected best/validation/accuracy or best/validation/loss"),
+        ("accuracy", "expected best/validation/ and one of accuracy, loss, balanced_accuracy, macro_f1"),
+        ("best/validation/f1", "expected best/validation/ and one of accuracy, loss"),
     ],
 )
 def test_what_no_choice_is_made_by(metric: str, complaint: str) -> None:

@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from filterlab import files
+from filterlab.config import schema
 from filterlab.errors import DataError
 from filterlab.models import folder
 from filterlab.training import curves
+from filterlab.training.history import Epoch
 
 HEADER = "epoch,lr,train/loss,train/accuracy,validation/loss,validation/accuracy,chosen\n"
 SOUND = HEADER + "1,0.1,1.5,0.5,nan,0.625,0\n2,0.1,1.0,0.75,1.5,0.5,1\n"
@@ -23,6 +26,16 @@ def test_columns_by_name(tmp_path: Path) -> None:
     assert list(found) == curves.COLUMNS
     assert (found["epoch"], found["train/accuracy"], found["chosen"]) == ([1, 2], [0.5, 0.75], [0, 1])
     assert str(found["validation/loss"]) == "[nan, 1.5]", "a loss that diverged is no damage"
+
+
+def test_the_metric_that_chose_has_a_column(tmp_path: Path) -> None:
+    numbers = dict(zip([*curves.COLUMNS[1:-1], "validation/balanced_accuracy", "validation/macro_f1"], range(7), strict=True))
+    epochs = [Epoch(number, {**numbers, "lr": number}, torch.zeros(1), []) for number in (1, 2)]
+    for monitor in schema.MONITORS:
+        curves.write(tmp_path, epochs, best_epoch=2, monitor=monitor)
+        written = (tmp_path / curves.CURVES).read_text().splitlines()
+        header, row = ("", "") if monitor in HEADER else (f",{monitor}", f",{numbers[monitor]}")
+        assert written == [HEADER.strip().replace(",chosen", f"{header},chosen"), f"1,1,1,2,3,4{row},0", f"2,2,1,2,3,4{row},1"]
 
 
 def test_another_number_is_seen(tmp_path: Path) -> None:

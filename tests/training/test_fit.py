@@ -9,11 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
+from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
+from filterlab.config import schema
+from filterlab.data.arrays import LabelledImages
 from filterlab.errors import DataError, UserError
+from filterlab.models import registry
 from filterlab.models.architectures.conv_net import ConvLayer, ConvNet
 from filterlab.models.architectures.softmax import Softmax
 from filterlab.training import checkpoints
@@ -21,16 +27,16 @@ from filterlab.training import fit as fitting
 from filterlab.training.history import Epoch
 
 
-@pytest.mark.parametrize("monitor", ["validation/accuracy", "validation/loss"])
+@pytest.mark.parametrize("monitor", schema.MONITORS)
 def test_the_first_best_epochs_weights_come_back_with_their_numbers(
     make_training: Callable, tmp_path: Path, monitor: str
 ) -> None:
     training = make_training(f"trainer.monitor={monitor}", "trainer.max_epochs=6", "trainer.patience=6", noise=150)
     fitted = training(tmp_path)
     curve = [epoch.metrics[monitor] for epoch in fitted.epochs[1:]]
-    best = max(curve) if monitor.endswith("accuracy") else min(curve)
+    best = min(curve) if monitor.endswith("loss") else max(curve)
     assert fitted.best_epoch == 1 + curve.index(best)
-    if monitor.endswith("accuracy"):
+    if monitor == "validation/accuracy":
         assert curve.count(best) > 1, "the test needs a tie"
     validation = training.validation
     with torch.inference_mode():
@@ -39,6 +45,9 @@ def test_the_first_best_epochs_weights_come_back_with_their_numbers(
     metrics = fitted.epochs[fitted.best_epoch].metrics
     assert metrics["validation/loss"] == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-6)
     assert metrics["validation/accuracy"] == pytest.approx(float((logits.argmax(dim=1) == labels).double().mean()), abs=1e-12)
+    predicted = logits.argmax(dim=1)
+    assert metrics["validation/balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-12)
+    assert metrics["validation/macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"), abs=1e-12)
     assert not fitted.predictor.training
     assert (fitted.precision, fitted.device) == ("32", "cpu")
     assert fitted.images == 6 * 203 and fitted.seconds > 0
@@ -96,6 +105,42 @@ def test_without_dropout_channels_last_changes_rounding_alone(make_training: Cal
             logits.append(predictor(torch.from_numpy(training.validation.images)))
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=1e-5)
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-5)
+
+
+def test_a_class_that_is_absent_from_validation_is_left_out_of_its_means(make_training: Callable, tmp_path: Path) -> None:
+    """scikit-learn's means over the classes that have examples; what is called the absent one counts as wrong."""
+    training = make_training("trainer.max_epochs=1", "trainer.monitor=validation/macro_f1")
+    kept = training.validation.labels < 2
+    training.validation = LabelledImages(training.validation.images[kept], training.validation.labels[kept])
+    fitted = training(tmp_path)
+    with torch.inference_mode():
+        predicted = fitted.predictor(torch.from_numpy(training.validation.images)).argmax(dim=1).numpy()
+    labels, metrics = training.validation.labels, fitted.epochs[1].metrics
+    assert 2 in predicted
+    recalls, f1 = (score(labels, predicted, average="macro", labels=[0, 1]) for score in (recall_score, f1_score))
+    assert metrics["validation/balanced_accuracy"] == pytest.approx(recalls, abs=1e-12)
+    assert metrics["validation/macro_f1"] == pytest.approx(f1, abs=1e-12)
+
+
+def test_classes_are_weighed_inversely_to_their_images(make_training: Callable, tmp_path: Path) -> None:
+    """A step on all images at once is that of the loss whose images weigh as scikit-learn's balanced weights say."""
+    given = ["optimizer=sgd", "optimizer.lr=0.5", "schedule=constant", "augment=none", "trainer.max_epochs=1"]
+    given += ["trainer.batch_size=203", "trainer.balance=weights", "trainer.label_smoothing=0.2", "optimizer.weight_decay=0"]
+    training = make_training(*given, model=Softmax("softmax"))
+    images, labels = training.train.images[training.train.labels < 2], training.train.labels[training.train.labels < 2]
+    rare = [*range(60), *np.flatnonzero(labels == 1)]
+    training.train = LabelledImages(images[rare], labels[rare])
+    labels = torch.from_numpy(training.train.labels).long()
+    fitted = training(tmp_path)
+    network = registry.build(training.model, channels=1, height=8, width=8, classes=3, seed=training.config.seed).double()
+    pixels = (torch.from_numpy(training.train.images).double() / 255 - 0.4) / 0.3
+    weights = torch.from_numpy(compute_class_weight("balanced", classes=np.arange(2), y=labels.numpy()))
+    losses = F.cross_entropy(network(pixels), labels, reduction="none", label_smoothing=0.2) * weights[labels]
+    losses.mean().backward()
+    assert not math.isclose(*weights.tolist()) and float(weights[labels].mean()) == pytest.approx(1)
+    for name, parameter in network.named_parameters():
+        stepped = parameter.detach() - 0.5 * (1 + 0.9) * parameter.grad  # Nesterov's first step
+        torch.testing.assert_close(fitted.predictor.network.state_dict()[name].double(), stepped, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [202, 101, 2])

@@ -93,6 +93,19 @@ def test_interrupted_at_every_batch_it_comes_to_the_same_bits(
     assert fitted.images == 2 * 203
 
 
+@pytest.mark.usefixtures("each_batch")
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_a_balanced_training_goes_on_within_its_epoch(
+    make_training: Callable, bits_of: Callable, tmp_path: Path, balance: str
+) -> None:
+    training = make_training(*SMALL, f"trainer.balance={balance}")
+    with contextlib.suppress(KeyboardInterrupt), at_step(18, interrupt):
+        training(tmp_path / "broken")
+    assert newest(tmp_path / "broken") == (1, 2)
+    bits = bits_of(training(tmp_path / "broken"))
+    assert bits == bits_of(training(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize(
     ("name", "number", "expected"),
     [

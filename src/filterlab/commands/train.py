@@ -161,7 +161,9 @@ def launch_sweep(root: Path, words: Sequence[str], given: Namespace, ours: Names
 def summary(config: schema.Config, out: Path, result: Mapping[str, Any]) -> str:
     """What came out, in a few lines for a terminal."""
     root = Path.cwd()
-    epoch = f"epoch {result['metrics']['best_epoch']:.0f} of {result['metrics']['epochs']:.0f}, the best by validation"
+    monitor, named = config.trainer.monitor, not config.trainer.monitor.endswith(("/accuracy", "/loss"))
+    by = f"'s {monitor.partition('/')[2].replace('_', ' ')}, {result[f'best/{monitor}']:.2%}" if named else ""
+    epoch = f"epoch {result['metrics']['best_epoch']:.0f} of {result['metrics']['epochs']:.0f}, the best by validation{by}"
     place = out.relative_to(root) if out.is_relative_to(root) else out
     lines = {
         "validation": f"accuracy {result['best/validation/accuracy']:.2%}  ({epoch})",

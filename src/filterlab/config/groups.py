@@ -53,7 +53,7 @@ def refused(override: Override) -> str | None:
     if fault := next(misplaced(override.value(), plain), None):
         return fault
     if plain == "hydra.sweeper.direction":
-        return f"{key}: hydra.sweeper.metric decides it: an accuracy is maximized, a loss minimized; leave it out"
+        return f"{key}: hydra.sweeper.metric decides it: a loss is minimized, all else maximized; leave it out"
     if re.fullmatch(r"\++hydra\.(launcher|sweeper)\.\w+", key):
         return f"{key}: a launcher and a sweeper have the settings they have, none is added; write {plain}=value"
     return None

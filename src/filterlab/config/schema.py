@@ -25,6 +25,7 @@ ROLES = [f"{part}_{what}" for part in ("train", "validation", "test") for what i
 TORCHVISION = ["CIFAR10", "CIFAR100", "Country211", "DTD", "EMNIST", "EuroSAT", "FGVCAircraft", "FashionMNIST", "Flowers102"]
 TORCHVISION += ["Food101", "GTSRB", "Imagenette", "KMNIST", "MNIST", "OxfordIIITPet", "PCAM", "QMNIST", "RenderedSST2", "SEMEION"]
 TORCHVISION += ["STL10", "SVHN", "StanfordCars", "USPS"]
+MONITORS = [f"validation/{name}" for name in ("accuracy", "loss", "balanced_accuracy", "macro_f1")]  # losses alone are minimized
 DIGITS = ("digits", "Digits")  # name and folder of scikit-learn's digits, the only data set whose files are made here
 
 
@@ -143,7 +144,7 @@ class Trainer(Section):
         "of the pixels: unit is [0, 1]; standard has mean 0, variance 1 over the training images", choices=["unit", "standard"]
     )
     label_smoothing: float = value("probability taken from the true class and spread over all", ge=0, lt=1)
-    monitor: str = value("the validation metric that chooses the epoch", choices=["validation/accuracy", "validation/loss"])
+    monitor: str = value("the validation metric that chooses the epoch", choices=MONITORS)
     patience: int = value("epochs without a better one before training stops; max_epochs or more never stops", ge=1, le=1_000_000)
     checkpoint_seconds: float = value(
         "seconds between two checkpoints within an epoch; every epoch ends with one; 0 is as often as the disk takes them",
@@ -152,6 +153,13 @@ class Trainer(Section):
     )
     checkpoints: str = value(
         "where they are kept: nothing is checkpoints/ here; a bucket keeps them off this machine", text="bucket"
+    )
+    balance: str = value(
+        "what rare classes are given: none; weights in the loss, inverse to the number of their images; or sampling: an epoch "
+        "has as many images of each class",
+        default="none",
+        later=True,
+        choices=["none", "weights", "sampling"],
     )
 
     def disagreements(self) -> Iterator[str]:

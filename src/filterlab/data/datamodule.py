@@ -21,6 +21,8 @@ class Batches:
     Without an `epoch` the order is the file's. With one, it is drawn anew for each epoch from (seed, epoch), so that a
     training that is resumed at an epoch sees what it would have seen. Within an epoch, `state_dict` is where this rank's share
     stands, and after `load_state_dict` the next iteration goes on from there.
+
+    balanced: an epoch has as many images of each class (see `balanced_order`) instead of each image once.
     """
 
     def __init__(
@@ -32,12 +34,13 @@ class Batches:
         seed: int = 0,
         epoch: Callable[[], int] | None = None,
         vary: Variation | None = None,
+        balanced: bool = False,
         rank: int = 0,
         world: int = 1,
     ):
         self.images, self.labels, self.batch_size = images, labels, batch_size
         self.seed, self.epoch, self.vary = seed, epoch, vary
-        self.rank, self.world = rank, world
+        self.balanced, self.rank, self.world = balanced, rank, world
         self.cut, self.draws = 0, torch.Generator(labels.device)  # batches so far; what varies them, as far as it is drawn from
         self.resumed: dict[str, Any] = {}
 
@@ -64,7 +67,7 @@ class Batches:
         if self.epoch is not None:
             draw = generator(self.seed, self.epoch(), 0, device="cpu")
             self.draws = generator(self.seed, self.epoch(), 1 + self.rank, device=device)
-            order = torch.randperm(n, generator=draw)
+            order = balanced_order(self.labels.cpu(), draw) if self.balanced else torch.randperm(n, generator=draw)
         if resumed and resumed["device"] == device.type:  # another one's generator draws other numbers
             self.draws.set_state(resumed["draws"])
         order, rows = order.to(device), order.to(home)
@@ -78,6 +81,27 @@ class Batches:
                 images = self.vary(images, self.draws)
             self.cut = index + 1
             yield images, self.labels[order[whole][self.rank :: self.world]]
+
+
+def balanced_order(labels: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """As many places as there are labels, in a random order: of each class as many, and within a class each image as often, but
+    for one more of some, which are drawn.
+    """
+    classes = labels.unique()
+    least, more = divmod(len(labels), len(classes))
+    chosen = []
+    for rank, label in zip(torch.randperm(len(classes), generator=draw).tolist(), classes, strict=True):
+        places = (labels == label).nonzero().flatten()
+        wanted = least + (rank < more)
+        rounds = [places[torch.randperm(len(places), generator=draw)] for _ in range(-(-wanted // len(places)))]
+        chosen.append(torch.cat(rounds)[:wanted])
+    return torch.cat(chosen)[torch.randperm(len(labels), generator=draw)]
+
+
+def class_weights(labels: torch.Tensor, *, classes: int) -> torch.Tensor:
+    """(classes,) float32: of each class inverse to the number of its images, whose mean weight is 1; 0 where there is none."""
+    counts = torch.bincount(labels, minlength=classes)
+    return torch.where(counts > 0, len(labels) / (counts * (counts > 0).sum()), 0).float()
 
 
 def generator(*key: int, device: torch.device | str) -> torch.Generator:
@@ -129,6 +153,7 @@ class ImageData(pl.LightningDataModule):
             seed=self.config.seed,
             epoch=lambda: self.trainer.current_epoch,
             vary=self.config.augment.build(),
+            balanced=self.config.trainer.balance == "sampling",
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )

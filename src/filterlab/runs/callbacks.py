@@ -7,6 +7,7 @@ from pathlib import Path
 from filterlab.config import schema
 from filterlab.data.arrays import Card
 from filterlab.tracking import NullRun
+from filterlab.training import curves
 from filterlab.training.history import Epoch, EpochCallback
 from filterlab.visualization import filters, png
 
@@ -79,6 +80,8 @@ class PrintMetrics(RunCallback):
                 f"{part}: loss {epoch.metrics[f'{part}/loss']:.4f}, accuracy {epoch.metrics[f'{part}/accuracy']:.2%}"
                 for part in ("train", "validation")
             ]
+            if (monitor := self.training.config.trainer.monitor) not in curves.COLUMNS:
+                parts[-1] += f", {monitor.partition('/')[2].replace('_', ' ')} {epoch.metrics[monitor]:.2%}"
             print(f"epoch {epoch.number:>{len(str(epochs))}}/{epochs}  " + "  ".join(parts), flush=True)
         return False
 

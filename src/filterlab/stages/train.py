@@ -145,7 +145,7 @@ def write(out: Path, fitted: "Fitted", *, config: schema.Config, card: dict[str,
 
     from filterlab.models import artifact
 
-    digest = curves.write(out, fitted.epochs[1:], best_epoch=fitted.best_epoch)
+    digest = curves.write(out, fitted.epochs[1:], best_epoch=fitted.best_epoch, monitor=config.trainer.monitor)
     return artifact.save(
         out / "models",
         fitted.predictor.network,

@@ -92,7 +92,7 @@ def compare_best(settings: Sequence[Setting]) -> Paired | None:
 def measure(metric: str) -> Measure:
     """How the metric is compared, written and drawn: best/validation/accuracy is the validation accuracy, in percent."""
     name = metric.removeprefix("best/").replace("/", " ").replace("_", " ")
-    return Measure(name, higher_is_better=not metric.endswith("loss"), share=metric.endswith("accuracy"))
+    return Measure(name, higher_is_better=not metric.endswith("loss"), share=metric.endswith(("accuracy", "macro_f1")))
 
 
 def describe_best(settings: Sequence[Setting], measure: Measure) -> str:

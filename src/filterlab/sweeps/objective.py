@@ -4,7 +4,7 @@ import re
 
 from filterlab.errors import ConfigError
 
-DIRECTIONS = {"accuracy": "maximize", "loss": "minimize"}
+DIRECTIONS = {"accuracy": "maximize", "loss": "minimize", "balanced_accuracy": "maximize", "macro_f1": "maximize"}
 
 
 def check_objective(metric: str) -> str:
@@ -13,7 +13,7 @@ def check_objective(metric: str) -> str:
     Raises ConfigError: the metric is not of the validation set.
     """
     if not re.fullmatch(rf"(best/)?validation/({'|'.join(DIRECTIONS)})", metric):
-        known = " or ".join(f"best/validation/{name}" for name in DIRECTIONS)
+        known = "best/validation/ and one of " + ", ".join(DIRECTIONS)
         raise ConfigError(
             [f"the metric is {metric!r}, expected {known}: no choice is made on the test set, nor on what was learnt by heart"]
         )

@@ -116,12 +116,13 @@ def bring_curves(store: Reader, run: Found, out: Path) -> None:
     described = folder.describe(out / "models")["files"].get(curves.CURVES.name, "")
     if is_file(out / curves.CURVES, described):
         return
-    logged, names = store.history(run), [name for name in curves.COLUMNS if name not in ("epoch", "chosen")]
+    logged, header = store.history(run), curves.names(run.params.get("trainer.monitor", "validation/accuracy"))
+    names = header[1:-1]
     columns: Mapping[str, Mapping[int, float]] = {name: logged.get(name, {}) for name in names}
     best = run.metrics.get("best_epoch")
     epochs = sorted(columns["validation/loss"])
     rows = [[epoch, *(columns[name].get(epoch, "") for name in names), int(epoch == best)] for epoch in epochs]
-    if tables.write(out / curves.CURVES, ["epoch", *names, "chosen"], rows) != described:
+    if tables.write(out / curves.CURVES, header, rows) != described:
         raise DataError(
             f"the metrics by epoch of run {run.id} ({run.name}) in the store are not those of its training: some were deleted or "
             "changed; bring the store back from a copy, or train it again"

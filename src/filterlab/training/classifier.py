@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from filterlab.config import schema
-from filterlab.data.datamodule import Batch, mix
+from filterlab.data.datamodule import Batch, class_weights, mix
 from filterlab.errors import UserError
 from filterlab.models.artifact import Predictor
 
@@ -18,7 +19,7 @@ class Classifier(pl.LightningModule):
     """Cross-entropy classification of images (N, C, H, W) uint8.
 
     Metrics weight each example equally, whatever the batches: sums are gathered and divided at the epoch's end.
-    train/loss and train/accuracy are those of the varied images, with dropout on, as the epoch goes.
+    train/loss and train/accuracy are those of the varied images, with dropout on, as the epoch goes, without weights of classes.
     """
 
     def __init__(self, predictor: Predictor, *, config: schema.Config):
@@ -28,7 +29,9 @@ class Classifier(pl.LightningModule):
         # Of the function, and not of the module: the names of its weights stay as they are. A GPU repeats recorded graphs.
         compiled = torch.compile(predictor.forward, mode="reduce-overhead", dynamic=False) if config.trainer.compile else None
         self.compute: Callable[[torch.Tensor], torch.Tensor] = compiled or predictor.forward
-        self.sums: dict[str, torch.Tensor] = {}  # part -> (3,) float64: loss, hits, examples
+        # part -> float64: loss, hits, examples; of validation for each class besides: hits, how often it was called, examples
+        self.sums: dict[str, torch.Tensor] = {}
+        self.weights: torch.Tensor | None = None  # of the classes in the loss
         self.metrics: dict[str, float] = {}  # of the last epoch
         self.resumed: dict[str, Any] = {}  # of the checkpoint that the training goes on from: what is this rank's own
 
@@ -39,9 +42,16 @@ class Classifier(pl.LightningModule):
         images, labels = batch
         logits = self(images)
         self.count("train", logits.detach(), labels)
-        loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.config.trainer.label_smoothing)
+        loss = self.loss(logits, labels)
         # The mean over the whole batch, also where the ranks' shares of it differ by an image: DDP averages over the ranks.
         return loss / self.trainer.train_dataloader.size(index) * self.trainer.world_size
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The sum over the images."""
+        smoothing = self.config.trainer.label_smoothing
+        if self.weights is None:
+            return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        return (F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing) * self.weights[labels]).sum()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         images, labels = batch
@@ -49,19 +59,35 @@ class Classifier(pl.LightningModule):
 
     def count(self, part: str, logits: torch.Tensor, labels: torch.Tensor) -> None:
         """Add a batch's loss, hits and size to the epoch's, on the device: nothing waits for it."""
-        loss = F.cross_entropy(logits, labels, reduction="sum")
-        hits = (logits.argmax(dim=1) == labels).sum()
-        self.sums[part] += torch.stack([loss, hits, hits.new_full((), len(labels))]).double()
+        loss, predicted = F.cross_entropy(logits, labels, reduction="sum"), logits.argmax(dim=1)
+        hits = (predicted == labels).sum()
+        sums = torch.stack([loss, hits, hits.new_full((), len(labels))]).double()
+        if part == "validation":
+            called, actual = (F.one_hot(each, logits.shape[1]) for each in (predicted, labels))
+            sums = torch.cat([sums, torch.stack([called * actual, called, actual]).sum(dim=1).flatten()])
+        self.sums[part] += sums
 
     def start(self, part: str) -> None:
-        self.sums[part] = torch.zeros(3, dtype=torch.float64, device=self.device)
+        of_classes = 3 * len(self.predictor.classes) if part == "validation" else 0
+        self.sums[part] = torch.zeros(3 + of_classes, dtype=torch.float64, device=self.device)
 
     def finish(self, part: str) -> None:
-        loss, hits, examples = self.trainer.strategy.reduce(self.sums[part], reduce_op="sum").tolist()
+        loss, hits, examples, *of_classes = self.trainer.strategy.reduce(self.sums[part], reduce_op="sum").tolist()
         numbers = {f"{part}/loss": loss / examples, f"{part}/accuracy": hits / examples}
+        if of_classes:  # a class without an example has no score, as in evaluation.metrics
+            count = len(of_classes) // 3
+            scored = [(of_classes[k], of_classes[count + k], of_classes[2 * count + k]) for k in range(count)]
+            recalls = [right / actual for right, _, actual in scored if actual]
+            scores = [2 * right / (called + actual) for right, called, actual in scored if actual]
+            numbers |= {f"{part}/balanced_accuracy": fmean(recalls), f"{part}/macro_f1": fmean(scores)}
         self.metrics |= numbers
         # For early stopping and checkpoints; Lightning keeps float32, and warns where ranks say numbers without sync_dist.
         self.log_dict(numbers, sync_dist=True)
+
+    def on_fit_start(self) -> None:
+        if self.config.trainer.balance == "weights":
+            _, labels = self.trainer.datamodule.tensors["train"]
+            self.weights = class_weights(labels, classes=len(self.predictor.classes))
 
     def on_train_start(self) -> None:
         if self.resumed:  # Lightning begins no epoch where a training goes on within one

@@ -16,10 +16,16 @@ CURVES = Path("results/curves.csv")
 COLUMNS = ["epoch", "lr", "train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "chosen"]
 
 
-def write(out: Path, epochs: "Sequence[Epoch]", *, best_epoch: int) -> str:
+def names(monitor: str) -> list[str]:
+    """The columns of a training whose epoch that metric chose."""
+    return COLUMNS if monitor in COLUMNS else [*COLUMNS[:-1], monitor, COLUMNS[-1]]
+
+
+def write(out: Path, epochs: "Sequence[Epoch]", *, best_epoch: int, monitor: str) -> str:
     """A row for each epoch of training. Gives the file's SHA-256 (hex). Raises DataError where it can't be written."""
-    rows = [[epoch.number, *epoch.metrics.values(), int(epoch.number == best_epoch)] for epoch in epochs]
-    return tables.write(out / CURVES, ["epoch", *epochs[0].metrics, "chosen"], rows)
+    header = names(monitor)
+    rows = [[epoch.number, *(epoch.metrics[name] for name in header[1:-1]), int(epoch.number == best_epoch)] for epoch in epochs]
+    return tables.write(out / CURVES, header, rows)
 
 
 def read(root: Path) -> dict[str, list[float]]:

@@ -281,7 +281,7 @@ def resolve_precision(settings: schema.Trainer) -> str:
 
 
 def direction(monitor: str) -> str:
-    return "max" if monitor.endswith("accuracy") else "min"
+    return "min" if monitor.endswith("loss") else "max"
 
 
 def progress_bar() -> list[Callback]:

@@ -17,7 +17,8 @@ class Epoch:
 
     Attributes:
         number: counts from 1; 0 is the network before training, which has neither metrics nor steps.
-        metrics: lr (of the last step) and, each a mean over all examples, loss and accuracy of train/ and validation/.
+        metrics: lr (of the last step) and, each a mean over all examples, loss and accuracy of train/ and validation/;
+            and of validation/, each a mean over the classes that have examples, balanced_accuracy and macro_f1.
         first_layer: see `first_layer`; without elements where it was not kept, see History.
         steps: (optimizer steps so far, loss and lr of that step), every STEPS steps.
     """

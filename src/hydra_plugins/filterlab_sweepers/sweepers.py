@@ -39,7 +39,7 @@ class OptunaConf(GridConf):
         pruner: which trainings are stopped early: median (worse than the median of those that are done, at the same
             epoch), halving (not among the best quarter), none.
         warmup: epochs in which no training is stopped.
-        metric: what is sought: the highest best/validation/accuracy or the lowest best/validation/loss.
+        metric: what is sought: the highest best/validation/accuracy, /balanced_accuracy or /macro_f1, or the lowest /loss.
     """
 
     n_trials: int = 20
