@@ -135,7 +135,6 @@ class Trainer(Section):
     precision: str = value(
         "auto is bf16 where the processor has it in hardware, else 32; tf32 is a GPU's", choices=["auto", "32", "tf32", "bf16"]
     )
-    compile: bool = value("by torch.compile: some minute at the start, and faster steps on a GPU that waits for its program")
     channels_last: bool = value("memory layout of images and filters; faster convolutions")
     threads: int = value("CPU threads; 0 is one per core", ge=0, le=1024)
     max_epochs: int = value("passes over the training images, at most", ge=1, le=1_000_000)
@@ -153,6 +152,11 @@ class Trainer(Section):
     )
     checkpoints: str = value(
         "where they are kept: nothing is checkpoints/ here; a bucket keeps them off this machine", text="bucket"
+    )
+    compile: bool = value(
+        "by torch.compile: some minute at the start, and faster steps on a GPU that waits for its program",
+        default=False,
+        later=True,
     )
     balance: str = value(
         "what rare classes are given: none; weights in the loss, inverse to the number of their images; or sampling: an epoch "
