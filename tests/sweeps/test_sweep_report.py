@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import math
 import time
@@ -43,7 +44,9 @@ def write(trials: list[Trial], folder: Path, *, metric: str = METRIC) -> list[st
     )
     assert all(path.parent == folder and path.stat().st_size for path in paths)
     assert sorted(folder.iterdir()) == sorted(paths)
-    return [path.name for path in paths]
+    *names, page = [path.name for path in paths]
+    assert page == "report.html"
+    return names
 
 
 def test_a_grid_over_seeds(tmp_path: Path) -> None:
@@ -63,6 +66,22 @@ def test_a_grid_over_seeds(tmp_path: Path) -> None:
     assert printed["paired"]["seeds"] == 4
     assert printed["paired"]["difference"] == pytest.approx(0.0085)
     assert printed["paired"]["distinguishable"]
+    page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
+    assert page.count("<img ") == page.count('src="data:image/png') == 3 and page.count("<polyline") == 3
+    assert "92.15 %<span>model=m2" in page and page.index(">run11<") < page.index(">run8<") < page.index(">run0<")
+
+
+def test_a_page_runs_nothing_that_a_trial_says(tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    write([dataclasses.replace(trial(0, {"model": evil}, 0.5, "failed"), error=evil), trial(1, {"model": evil}, 0.9)], tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page and page.count("&lt;img src=x onerror=alert(1)&gt;") >= 2
+
+
+def test_of_many_trials_a_page_shows_the_best(tmp_path: Path) -> None:
+    write(grid(2, 90), tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('<td class="left">done</td>') == report.SHOWN and "80 more are in" in page
 
 
 def test_by_loss_the_order_turns(tmp_path: Path) -> None:

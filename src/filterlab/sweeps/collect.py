@@ -57,7 +57,7 @@ def write_report(sweep: Sweep, *, root: Path) -> tuple[list[Trial], list[Path]]:
         folder=sweep.folder / "report",
     )
     summary = (sweep.folder / "report/summary.txt").read_text(encoding="utf-8")
-    print(f"\n{summary.rstrip()}\n\n  report  {(sweep.folder / 'report').relative_to(root)}/", flush=True)
+    print(f"\n{summary.rstrip()}\n\n  report  {(sweep.folder / 'report/report.html').relative_to(root)}", flush=True)
     return trials, paths
 
 

@@ -1,4 +1,4 @@
-"""The report of a sweep: tables of its trials and settings, its best two settings compared, and figures."""
+"""The report of a sweep: tables of its trials and settings, its best two settings compared, figures, and a page of all that."""
 
 import json
 import math
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS = 20  # settings of the summary
+SHOWN = 100  # trials of the page
 FIGURES = ("parallel", "swept_values", "curves", "filters")
+SAYS = {  # those of the page, which draws the curves itself
+    "parallel": ("All at once", "A line is a training: the values that it had, and at the right how good it was."),
+    "swept_values": ("Value by value", "A point is a training; what else it had differs, so that a value may only look good."),
+    "filters": ("First layers", "The filters with the largest weights of each setting's first training."),
+}
 
 
 def write(
@@ -34,7 +40,7 @@ def write(
     """Write the report of a sweep into `folder`, over an earlier one, and give the paths of what it consists of.
 
     trials.csv, settings.csv, comparison.json, summary.txt; then, of the trials that are done, as far as there is something to
-    draw: parallel.png, swept_values.png, curves.png and filters.png.
+    draw: parallel.png, swept_values.png, curves.png and filters.png; and report.html.
 
     Args:
         name: the sweep's.
@@ -58,7 +64,66 @@ def write(
         for stem, figure in draw_figures(settings, metric, first_layers, image_shape=image_shape, subject=subject):
             png.write(figure, folder / f"{stem}.png")
             paths.append(folder / f"{stem}.png")
-    return paths
+    drawn = [path for path in paths if path.stem in SAYS]
+    files.write(folder / "report.html", render(trials, settings, name=name, metric=metric, figures=drawn))
+    return [*paths, folder / "report.html"]
+
+
+def render(trials: Sequence[Trial], settings: Sequence[Setting], *, name: str, metric: str, figures: Sequence[Path]) -> str:
+    """The page; the same text for the same trials."""
+    from filterlab.pages import page
+
+    measure, best = table.measure(metric), settings[0].summary if settings and settings[0].values else None
+    keys, counts = table.swept_keys(trials), {status: sum(trial.status == status for trial in trials) for status in STATUSES}
+
+    def worse(trial: Trial) -> tuple[bool, float]:
+        value = trial.metrics.get(metric, math.nan)
+        return trial.status != "done", -float(measure.merit(value)) if math.isfinite(value) else math.inf
+
+    return page.render(
+        "sweep.html.jinja",
+        name=name,
+        measure=measure.name,
+        best=best
+        and {
+            "name": table.setting_names(settings)[0],
+            "mean": measure.show(best.mean),
+            "interval": "" if math.isnan(best.low) else f"{measure.show(best.low)} to {measure.show(best.high)}",
+        },
+        counts=[(status, number) for status, number in counts.items() if number],
+        words=table.describe_best(settings, measure),
+        settings=_cells(settings[:ROWS], measure) if settings else [],
+        left_out=max(0, len(settings) - ROWS),
+        curves=_curves(settings, measure),
+        figures=[(*SAYS[path.stem], page.image(path, maker=f"filterlab sweep collect {name}")) for path in figures],
+        keys=[table.short_keys(keys)[key] for key in keys],
+        trials=[
+            {
+                "cells": [table.short_value(trial.swept.get(key, "")) for key in keys],
+                "value": measure.show(trial.metrics[metric]) if metric in trial.metrics else "",
+                "epoch": f"{trial.metrics['best_epoch']:.0f}" if "best_epoch" in trial.metrics else "",
+                "status": trial.status,
+                "error": textwrap.shorten(trial.error, 120),
+                "run": trial.run_id[:8],
+            }
+            for trial in sorted(trials, key=worse)[:SHOWN]
+        ],
+        trials_left_out=max(0, len(trials) - SHOWN),
+        promoted=metric.rpartition("/")[2],
+    )
+
+
+def _curves(settings: Sequence[Setting], measure: Measure) -> dict[str, object] | None:
+    """Of the best settings the mean over their seeds, epoch by epoch, for as long as all of them trained."""
+    from filterlab.pages.chart import COLORS, Line, chart
+
+    named = zip(table.setting_names(settings), settings, strict=True)
+    found = [(name, [trial.curve for trial in setting.trials if trial.curve]) for name, setting in named]
+    lines = [
+        Line(name or "all", [sum(values) / len(values) for values in zip(*curves, strict=False)], color)
+        for color, (name, curves) in enumerate([each for each in found if each[1]][:COLORS])
+    ]
+    return chart(measure.name.capitalize(), lines, share=measure.share) if lines else None
 
 
 def comparison(settings: Sequence[Setting], metric: str) -> dict[str, object]:
