@@ -10,11 +10,13 @@ import jinja2
 
 from filterlab.errors import DataError
 
+FOLDER = Path(__file__).parent
+
 
 def render(template: str, *, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any) -> str:
     """The template of this folder, filled; what stands in `values` is text, and escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

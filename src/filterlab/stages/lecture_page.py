@@ -11,6 +11,8 @@ from filterlab.pages import page
 
 FINDINGS, COSTS = "findings.json", "costs.json"  # of each topic; costs, which no rerun repeats, where there are any
 
+HANDS = {2: "logistic", 3: "bump", 4: "composition", 10: "edge", 14: "size"}  # what the reader can move; pages/hands/hands.js
+
 
 def write(results: Path, *, quick: bool) -> None:
     """lecture.json and lecture.html in `results`. Raises DataError: a topic was not run; says which command runs it."""
@@ -23,7 +25,13 @@ def write(results: Path, *, quick: bool) -> None:
         if given["findings"]
     }
     files.write(results / "lecture.json", json.dumps(numbers, indent=2, ensure_ascii=False) + "\n")
-    text = page.render("lecture.html.jinja", filters={"math": math, "value": value, "code": code}, entries=entries, quick=quick)
+    text = page.render(
+        "lecture.html.jinja",
+        filters={"math": math, "value": value, "code": code},
+        entries=entries,
+        quick=quick,
+        hands=(page.FOLDER / "hands/hands.js").read_text(),
+    )
     files.write(results / "lecture.html", text)
     print(f"  results/{results.name}/lecture.html, lecture.json", flush=True)
 
@@ -39,6 +47,7 @@ def entry(topic: topics.Topic, results: Path, *, flag: str) -> dict[str, Any]:
         "topic": topic,
         "command": command,
         "findings": findings,
+        "hands": HANDS.get(topic.number),
         "costs": json.loads((folder / COSTS).read_text(encoding="utf-8"))["tables"] if (folder / COSTS).exists() else [],
         "figures": [(page.uri(folder / f"{name}.png", maker=command), says) for name, says in findings["figures"].items()],
     }

@@ -22,7 +22,7 @@ LECTURE = "src/filterlab/lecture"
 LOOK = f"{LECTURE}/lecture.mplstyle"
 TRAINING = "filterlab.training"  # a topic that imports it depends on these besides:
 TRAINED_FROM = ["conf/augment", "conf/model", "conf/optimizer", "conf/schedule", "conf/trainer", "data/raw/MNIST"]
-PAGE = [LECTURE, "src/filterlab/pages/lecture.html.jinja", "src/filterlab/pages/page.css", "src/filterlab/pages/page.py"]
+PAGE = [LECTURE, *(f"src/filterlab/pages/{name}" for name in ("hands", "lecture.html.jinja", "page.css", "page.py"))]
 PAGE += ["src/filterlab/stages/lecture_page.py"]
 # What topics import and no result depends on, and why.
 MNIST = "MNIST's files are a dependency, and are checked against their published digests"

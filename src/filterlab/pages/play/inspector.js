@@ -50,6 +50,7 @@ class Inspector {
 
   // place: {layer, channel, y, x}; extras: what the page adds about this filter.
   show(place, outputs, extras) {
+    this.outputs = outputs;
     const layer = this.network.layers.find((other) => other.name === place.layer);
     const maps = outputs[layer.name];
     const below = layer.inputs.length ? layer.inputs.map((name) => outputs[name]) : [outputs[inputsOf(this.network, layer)[0]?.name ?? "image"]];
@@ -196,15 +197,25 @@ class Inspector {
     const weights = layer.weight.subarray(channel * size, (channel + 1) * size);
     const products = below.values.map((number, k) => number * weights[k]);
     const order = Array.from(products.keys()).sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]));
-    const source = this.network.layers[this.network.layers.indexOf(layer) - 1];
     const rowOf = (k) => {
-      const weight = make("td", this.editable(layer, "weight", channel * size + k, `weight of ${source?.name ?? "pixel"} ${k + 1}`), written(weights[k]));
-      return make("tr", {}, make("td", {}, `${source?.name ?? ""} ${k + 1}`), make("td", {}, written(below.values[k])), make("td", {}, "×"), weight, make("td", {}, "="), make("td", {}, written(products[k])));
+      const from = this.sourceOf(layer, k);
+      const weight = make("td", this.editable(layer, "weight", channel * size + k, `weight of ${from}`), written(weights[k]));
+      return make("tr", {}, make("td", {}, from), make("td", {}, written(below.values[k])), make("td", {}, "×"), weight, make("td", {}, "="), make("td", {}, written(products[k])));
     };
     const table = (rows) => make("table", { className: "terms" }, make("tbody", {}, ...rows.map(rowOf)));
     const total = products.reduce((a, b) => a + b, 0);
     const rest = this.rest(order.slice(10), "products", (rows) => [table(rows)]);
     return [...this.template(layer, weights, products), table(order.slice(0, 10)), ...rest, make("p", { className: "sum" }, `All ${size} products together: ${written(total)}`), this.withBias(layer, channel, total, value)];
+  }
+
+  // Where the k-th number that a dense layer sees is from: a unit, or a pixel of maps that were laid out as a vector.
+  sourceOf(layer, k) {
+    const below = inputsOf(this.network, layer)[0];
+    if (below?.kind !== "flatten") return `${below?.name ?? "value"} ${k + 1}`;
+    const maps = inputsOf(this.network, below)[0];
+    const { height, width } = this.outputs[maps?.name ?? "image"];
+    const [c, y, x] = [Math.floor(k / (height * width)), Math.floor(k / width) % height, k % width];
+    return `${maps ? `${maps.name} map ${c + 1}` : "picture"}, row ${y + 1}, column ${x + 1}`;
   }
 
   // Where the unit looks at maps that were laid out as a vector, its weights can be laid out as maps again.

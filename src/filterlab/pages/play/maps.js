@@ -111,7 +111,7 @@ class Columns {
       return { channel, canvas, button };
     });
     const size = isVector(maps) ? `${maps.channels}` : `${maps.channels} × ${maps.height}×${maps.width}`;
-    const head = make("div", { className: "head" }, make("b", {}, layer.name), make("span", {}, describe(layer)), make("span", {}, size));
+    const head = make("div", { className: "head" }, make("b", {}, layer.name.replaceAll(".", ".\u200b")), make("span", {}, describe(layer)), make("span", {}, size));
     const body = make("div", { className: isVector(maps) ? "tiles units" : "tiles" }, ...tiles.map((tile) => tile.button));
     const more = channels.length < maps.channels ? `${channels.length} of ${maps.channels}` : "";
     const begins = ["conv", "dense", "pool", "global_max", "global_average"].includes(layer.kind);
