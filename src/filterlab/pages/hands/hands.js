@@ -33,7 +33,7 @@ function plot(svg, curves, points, { range = 6, low = 0, high = 1 }) {
   const across = (x) => ((x + range) / (2 * range)) * wide;
   const down = (y) => tall - 10 - ((y - low) / (high - low)) * (tall - 20);
   const line = (y) => Array.from({ length: 241 }, (_, k) => (k / 120 - 1) * range).map((x) => `${across(x).toFixed(1)},${down(y(x)).toFixed(1)}`).join(" ");
-  const grid = [low, (low + high) / 2, high].map((y) => `<line class="grid" x1="0" x2="${wide}" y1="${down(y)}" y2="${down(y)}"/><text x="4" y="${down(y) - 4}">${short(y)}</text>`);
+  const grid = [low, (low + high) / 2, high].map((y) => `<line class="grid" x1="0" x2="${wide}" y1="${down(y)}" y2="${down(y)}"/><text x="4" y="${down(y) + (y === high ? 14 : -4)}">${short(y)}</text>`);
   const axis = `<line class="grid" x1="${across(0)}" x2="${across(0)}" y1="0" y2="${tall}"/>`;
   const lines = curves.map(({ y, className }) => `<polyline class="${className}" points="${line(y)}"/>`);
   const dots = points.map(({ x, y }) => `<circle r="6" cx="${across(x)}" cy="${down(y)}"/>`);
