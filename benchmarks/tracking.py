@@ -32,7 +32,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 FIRST, LAST = 3, 33  # epochs between which the pace is measured
 STORES = ["off", "local", "healthy server", "slow server (2 s a request)", "silent server", "server gone", "offline"]
 MODES = {"slow server (2 s a request)": "slow", "silent server": "silent", "server gone": "dropped"}
-TRAINING = ["data=digits", "trainer=cpu", "model=lenet5", "trainer.max_epochs=1000", "trainer.patience=1000"]
+TRAINING = ["data=digits", "trainer=cpu", "trainer.threads=1", "model=lenet5", "trainer.max_epochs=1000", "trainer.patience=1000"]
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 

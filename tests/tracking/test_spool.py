@@ -13,8 +13,9 @@ from filterlab import tracking
 from filterlab.errors import DataError
 from filterlab.tracking import spool
 from filterlab.tracking.reader import read_spool
-from filterlab.tracking.spool import Sent, Spool, Writer
+from filterlab.tracking.spool import Sent, Spool
 from filterlab.tracking.steps import Steps
+from filterlab.tracking.writer import Writer
 
 OFFLINE = Settings(backend="offline")
 

@@ -15,8 +15,9 @@ from tracking_settings import Settings
 from filterlab import tracking
 from filterlab.commands import sync as command
 from filterlab.errors import DataError, UserError
-from filterlab.tracking import spool, sync
+from filterlab.tracking import sync
 from filterlab.tracking.spool import Spool
+from filterlab.tracking.writer import Writer
 
 OFFLINE = Settings(backend="offline", experiment="synced")
 
@@ -62,7 +63,7 @@ def test_from_a_copy_and_outside_of_a_repository(
 def test_what_was_interrupted_is_sent_and_goes_on(server, tmp_path: Path) -> None:
     kept = log(tmp_path, "first half", identity="d" * 32)
     assert kept.exists()
-    writer = spool.Writer(kept)  # a training that was killed, before it could say so
+    writer = Writer(kept)  # a training that was killed, before it could say so
     writer.add("create", name="first half", tags={}, identity="d" * 32, parent="")
     writer.add_metrics({"loss": 3.0}, step=3, once=True)
     writer.close()

@@ -18,8 +18,9 @@ from filterlab.errors import TrackingError, UserError
 from filterlab.repository import home
 from filterlab.tracking import spool, system
 from filterlab.tracking.senders import Asked, LateError
-from filterlab.tracking.spool import Spool, Writer
+from filterlab.tracking.spool import Spool
 from filterlab.tracking.store import ERROR, Settings, locate
+from filterlab.tracking.writer import Writer
 
 if TYPE_CHECKING:
     import numpy as np

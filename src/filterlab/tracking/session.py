@@ -12,6 +12,7 @@ from filterlab.errors import UserError
 from filterlab.tracking import client, spool
 from filterlab.tracking.sender import Sender
 from filterlab.tracking.spool import Spool
+from filterlab.tracking.writer import Writer
 
 LOOK = 0.2  # seconds between two looks for new records
 WAIT = (0.5, 10.0)  # seconds after a failure until the store is asked again: at first, and at most
@@ -132,7 +133,7 @@ def mark_killed(kept: Spool) -> None:
     """Say so in a spool whose writer was killed. Raises BusyError where it is being written to."""
     with kept.held("writer"):
         if kept.exists() and not kept.ended():
-            writer = spool.Writer(kept)
+            writer = Writer(kept)
             writer.add("end", status="KILLED")
             writer.flush()
             writer.close()

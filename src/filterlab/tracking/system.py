@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from filterlab.tracking.spool import Writer
+from filterlab.tracking.writer import Writer
 
 SECONDS = 5.0  # between two samples, unless MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL says it
 MEGABYTE = 1e6
