@@ -107,6 +107,7 @@ def figures(place: Path, layers: list[shapes.LayerShape], *, maker: str) -> dict
     # A sweep's training has neither, and where filters are no pictures there is no development.
     by_epoch, development = (place / f"filters/{name}.png" for name in ("by_epoch", "development"))
     single = ["training/examples", "layers/compared", "layers/embedding"]
+    single += [f"explained/{name}" for name in ("answers", "mistakes", "checks")]
     single += [f"evaluation/{name}" for name in ("confusion_matrix", "mistakes", "calibration", "per_class")]
     optimised = [place / f"optimised/{name}.png" for name in ["classes", *order]]
     optimised = [path for path in optimised if path.exists()]
@@ -125,7 +126,10 @@ def figures(place: Path, layers: list[shapes.LayerShape], *, maker: str) -> dict
 
         weights = [weights[number] for number in spaced(drawn, limit=FILTERS)]
     return {
-        **{name.rpartition("/")[2]: page.image(place / f"{name}.png", maker=maker) for name in single},
+        **{
+            (name if name == "explained/mistakes" else name.rpartition("/")[2]): page.image(place / f"{name}.png", maker=maker)
+            for name in single
+        },
         "others": [(path.stem.replace("_", " "), page.image(path, maker=maker)) for path in sorted(others)],
         "by_epoch": page.image(by_epoch, maker=maker) if by_epoch.exists() else None,
         "optimised": [page.image(path, maker=maker) for path in optimised],

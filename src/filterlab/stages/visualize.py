@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from filterlab.models.predictor import Predictor
+    from filterlab.visualization.attribution import Methods
     from filterlab.visualization.compared import Layers
     from filterlab.visualization.embedding import Embedding
     from filterlab.visualization.maximise import Optimised
     from filterlab.visualization.patches import Strongest
     from filterlab.visualization.receptive import Window
 
-FOLDERS = ["training", "filters", "feature_maps", "optimised", "layers"]  # in results/figures/, which DVC keeps
+FOLDERS = ["training", "filters", "feature_maps", "optimised", "explained", "layers"]  # in results/figures/, which DVC keeps
 NUMBERS = Path("results/views.json")
 TILES = Path("results/tiles")  # LAYER.patches.png and LAYER.optimised.png, a row a channel; see visualization.tiles
 LAYERS = 6  # of a deep network, evenly spaced, for which images are optimised
 COMPARED = 8  # layers, evenly spaced
+EXPLAINED = 10  # images at most, one a class
+MISTAKES = 6  # the surest on validation images
+CHECKED, SHUFFLED = 40, 10  # images on which maps are checked by deleting and inserting pixels, and by shuffling weights
 IMAGES = 10  # drawn on their way through the network at most, one a class
 Drawn = Iterator[tuple[str, "Figure"]]  # the key of each, below one of FOLDERS
 
@@ -208,6 +212,54 @@ class Trained:
                 vectors.append(outputs[below[0]].flatten(1).numpy() if below else batch.flatten(1).numpy() / 255)
         return rows, embedding.embed(np.concatenate(vectors), self.validation.labels[rows], seed=self.seed)
 
+    @cached_property
+    def methods(self) -> "Methods":
+        from filterlab.visualization import attribution
+
+        return attribution.methods(self.predictor, self.plan, ground=self.ground)
+
+    @cached_property
+    def surest(self) -> np.ndarray:
+        """Rows of the validation images that the network gets wrong, the surest first."""
+        sure = probabilities(self.validated).max(axis=1)
+        wrong = np.flatnonzero(self.validated.argmax(axis=1) != self.validation.labels)
+        return wrong[np.argsort(-sure[wrong], kind="stable")]
+
+    @cached_property
+    def checks(self) -> dict[str, Any]:
+        """images: how many; curves: by method and "random", deletion and insertion; sanity: by method and layer, see `alike`.
+
+        On validation images that the network gets right, drawn with the seed.
+        """
+        from filterlab.visualization import attribution
+
+        predictor, labels = self.predictor, self.validation.labels
+        draw = np.random.default_rng(self.seed)
+        right = draw.permutation(np.flatnonzero(self.validated.argmax(axis=1) == labels))
+        rows = np.sort((right if len(right) else draw.permutation(len(labels)))[:CHECKED])
+        images, classes = self.validation.images[rows], labels[rows]
+        maps: dict[str, np.ndarray] = {
+            name: attribution.explain(of, predictor, images, classes) for name, of in self.methods.methods.items()
+        }
+        maps["random"] = draw.random(next(iter(maps.values())).shape)
+        curves = {name: attribution.curves(predictor, images, classes, found, ground=self.ground) for name, found in maps.items()}
+        shuffled = attribution.randomised(predictor, self.plan, seed=self.seed, limit=LAYERS)
+        few, of_few = images[:SHUFFLED], classes[:SHUFFLED]
+        sanity = {
+            name: {
+                layer: attribution.alike(maps[name][:SHUFFLED], attribution.explain(of, other, few, of_few))
+                for layer, other in shuffled.items()
+            }
+            for name, of in self.methods.methods.items()
+        }
+        return {"images": len(rows), "curves": curves, "sanity": sanity}
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax of (N, K)."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
 
 def run(root: Path) -> None:
     """Write results/views.json and, in results/figures/, the FOLDERS; add them to the run.
@@ -372,9 +424,7 @@ def optimised(trained: Trained) -> Drawn:
         drawn = maximise.draw_channels(found, cut, strongest.activations[:, 0], name=name, subject=trained.subject)
         yield f"optimised/{name}", drawn
     surest = trained.train.images[trained.strongest[trained.plan.layers[-1].name].indices[:, 0]]
-    logits = predict(trained.predictor, surest).astype(np.float64)
-    sure = np.exp(logits - logits.max(axis=1, keepdims=True))
-    sure = np.diagonal(sure / sure.sum(axis=1, keepdims=True))
+    sure = np.diagonal(probabilities(predict(trained.predictor, surest)))
     drawn = maximise.draw_classes(trained.of_classes, surest, sure, names=trained.drawable, subject=trained.subject)
     yield "optimised/classes", drawn
 
@@ -400,6 +450,60 @@ def optimised_measured(trained: Trained) -> dict[str, Any]:
         layers[name] = {"channels": len(strongest), "above": float((found.activations > strongest).mean())}
     sure = trained.of_classes.activations
     return {"layers": layers, "classes": {"least_probability": float(sure.min()), "at_least_0.99": float((sure >= 0.99).mean())}}
+
+
+def explained(trained: Trained) -> Drawn:
+    """Why the network answers as it does: an image of each class, the surest mistakes, and checks of the maps."""
+    from filterlab.visualization import attribution, explained
+
+    validation, names, sure = trained.validation, trained.drawable, probabilities(trained.validated)
+    right = np.flatnonzero(trained.validated.argmax(axis=1) == validation.labels)
+    _, first = np.unique(validation.labels[right], return_index=True)
+    rows = right[first][:EXPLAINED]
+    wrong = trained.surest[:MISTAKES]
+
+    def cells(rows: np.ndarray, classes: np.ndarray, words: str) -> list[explained.Cell]:
+        if not len(rows):
+            return []
+        maps = {
+            name: attribution.explain(of, trained.predictor, validation.images[rows], classes)
+            for name, of in trained.methods.methods.items()
+        }
+        return [
+            explained.Cell(
+                validation.images[row], f"{words}{names[k]}, {sure[row, k]:.1%}", {name: found[i] for name, found in maps.items()}
+            )
+            for i, (row, k) in enumerate(zip(rows, classes, strict=True))
+        ]
+
+    subject = f"{trained.subject}, validation images"
+    answers = cells(rows, validation.labels[rows], "")
+    yield "explained/answers", explained.draw_explained(answers, title="Why this answer", subject=subject)
+    said = cells(wrong, trained.validated[wrong].argmax(axis=1), "said: ")
+    true = cells(wrong, validation.labels[wrong], "is: ")
+    both = [cell for pair in zip(said, true, strict=True) for cell in pair]
+    yield "explained/mistakes", explained.draw_explained(both, title="Why these mistakes, the surest ones", subject=subject)
+    yield "explained/checks", explained.draw_checks(**trained.checks, subject=trained.subject)
+
+
+def explained_measured(trained: Trained) -> dict[str, Any]:
+    """Areas under the curves of deletion (the lower, the better) and insertion (the higher), and the rank correlation of the maps
+    with those of shuffled weights, by layer down to which they are shuffled.
+    """
+    from filterlab.visualization.attribution import SHARES
+
+    return {
+        "images": trained.checks["images"],
+        "by_method": {
+            name: {
+                **{which: float(np.trapezoid(values, SHARES)) for which, values in found.items()},
+                **({"shuffled": trained.checks["sanity"][name]} if name != "random" else {}),
+            }
+            for name, found in trained.checks["curves"].items()
+        },
+        "does_not_apply": trained.methods.missing,
+        "mistakes_on_validation": len(trained.surest),
+    }
 
 
 def layers(trained: Trained) -> Drawn:
@@ -471,9 +575,10 @@ def filters_measured(trained: Trained) -> dict[str, Any]:
     }
 
 
-FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps, optimised, layers]
+FIGURES: list[Callable[[Trained], Drawn]] = [examples, learning_curves, filters, maps, optimised, explained, layers]
 MEASURED: dict[str, Callable[[Trained], dict[str, Any]]] = {
     "filters": filters_measured,
     "optimised": optimised_measured,
+    "explained": explained_measured,
     "layers": layers_measured,
 }
