@@ -7,6 +7,7 @@ Machines are shared, so that what is to be compared is measured in one run, in t
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -42,20 +43,19 @@ RECORDER = "mlflow.pyfunc, mlflow.store.tracking.sqlalchemy_store"
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds on the clock, seconds of processor (children included), and the largest process in MiB."""
+    """Seconds on the clock, seconds of processor (children included), the largest process in MiB, and what was printed."""
 
     wall: float
     cpu: float
     memory: float
+    printed: str
 
 
 def main() -> None:
     about = machine()
     with project() as root:
-        started, whole = (
-            start_up(root),
-            pipeline(root),
-        )  # before torch is imported here: a child's peak memory counts from its parent's
+        # before torch is imported here: a child's peak memory counts from its parent's
+        started, whole, drawn = start_up(root), pipeline(root), views(root)
         from throughput import throughput
 
         text = "\n\n".join(
@@ -64,6 +64,7 @@ def main() -> None:
                 about,
                 "## Start-up of each stage\n\n" + started,
                 "## The whole pipeline\n\n" + whole,
+                "## What every layer learned\n\n" + drawn,
                 "## Training throughput\n\n" + table(*throughput(root)) + "\n\nBar: a ratio of at least 0.95.",
                 "## Accuracy on MNIST's test set\n\n" + accuracy(root),
             ]
@@ -144,6 +145,16 @@ def pipeline(root: Path) -> str:
     return table(["", "measured", "bar"], rows)
 
 
+def views(root: Path) -> str:
+    """visualize on what the pipeline left, by view, as it prints it; a view's figures are written after all are drawn."""
+    whole = run([str(BIN / "filterlab"), "stage", "visualize"], root)
+    by_view = re.findall(r"(\w+) ([\d.]+) s", whole.printed.partition("views: ")[2].splitlines()[0])
+    rows = [[name.replace("_", " "), seconds, ""] for name, seconds in by_view if float(seconds) >= 0.1]
+    page = run([str(BIN / "filterlab"), "stage", "report"], root)
+    rows += [["all of visualize, imports and files too", f"{whole.wall:.1f}", "60"], ["report", f"{page.wall:.1f}", "10"]]
+    return table(["view", "wall, s", "bar"], rows) + f"\n\nPeak memory of visualize: {whole.memory:.0f} MiB."
+
+
 def accuracy(root: Path) -> str:
     """The default parameters and the fast experiment, three seeds each, through the pipeline as far as evaluate."""
     rows = []
@@ -177,12 +188,13 @@ def run(command: list[str], root: Path) -> Cost:
         environment = ENVIRONMENT | {"PYTHONPATH": str(root / "src")}  # the clone's own code, whatever is edited meanwhile
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=printed, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
+        printed.seek(0)
+        words = printed.read()
         if status:
-            printed.seek(0)
-            raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command, printed.read())
+            raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command, words)
     wall = time.perf_counter() - started
     print(f"{wall:7.1f} s  {' '.join(command)[:100]}", flush=True)
-    return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / 1024)
+    return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / 1024, printed=words)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from filterlab.visualization.style import INK, MARGIN, MUTED, bare, panel, sheet
 
-POINTS = 1_000  # images that are laid out at most
+POINTS = 600  # images that are laid out at most
 PERPLEXITY = 30.0
 NEAREST = 10
 

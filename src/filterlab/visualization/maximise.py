@@ -36,7 +36,7 @@ class Ascent:
 
 
 SHOWN = 40  # channels or classes in a figure at most
-OF_CHANNELS, OF_CLASSES = Ascent(steps=128, starts=3), Ascent(steps=256, starts=6)
+OF_CHANNELS, OF_CLASSES = Ascent(steps=128, starts=3), Ascent(steps=192, starts=4)
 
 
 class Reached(Exception):
