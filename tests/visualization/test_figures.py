@@ -96,6 +96,7 @@ CASES: dict[str, Callable[[], Figure]] = {
     "one epoch": lambda: filters.by_epoch(weights(2, 1, 3, 3, 3), name="conv1", chosen=1, subject=SUBJECT),
     "curves": lambda: curves.draw_curves(curve(20), subject=SUBJECT),
     "one epoch's curves": lambda: curves.draw_curves(curve(1), subject=SUBJECT),
+    "curves of a macro F1": lambda: curves.draw_curves({**curve(20), "validation/macro_f1": [0.25] * 20}, subject=SUBJECT),
     "confusion": lambda: confusion.draw_confusion(confused(10), classes=names(10), subject=SUBJECT),
     "no confusion": lambda: confusion.draw_confusion(confused(2), classes=["a", "b"], subject=SUBJECT),
     "100 classes": lambda: confusion.draw_confusion(confused(100), classes=names(100), subject=SUBJECT),

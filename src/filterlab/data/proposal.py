@@ -117,7 +117,7 @@ def doubts(counts: Counter[str], entries: list[Entry], seen: list[Seen], divisio
         facts["tiny"] = f"{some(tiny)}: fewer than {TINY} images"
     if max(counts.values()) >= 3 * min(counts.values()):
         most, least = counts.most_common()[0], counts.most_common()[-1]
-        facts["imbalance"] = f"{most[0]} has {most[1]:,}, {least[0]} {least[1]:,}: look at the macro means, not at the accuracy"
+        facts["imbalance"] = f"{most[0]} has {most[1]:,}, {least[0]} {least[1]:,}: `trainer.balance`, and the macro means"
     if copies := copied([entry.label for entry in entries], seen):
         facts["copies"] = copies
     if straddling := division.notes.get(STRADDLING):

@@ -9,12 +9,16 @@ from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, MUTED, ORANG
 
 
 def draw_curves(curves: Mapping[str, Sequence[float]], *, subject: str) -> Figure:
-    """curves: columns of results/curves.csv, one value an epoch: epoch, {train,validation}/{accuracy,loss}, chosen (0 or 1)."""
+    """curves: columns of results/curves.csv, one value an epoch: epoch, {train,validation}/{accuracy,loss}, chosen (0 or 1), and
+    perhaps another metric of validation, which chose.
+    """
     epochs = curves["epoch"]
     kept = list(curves["chosen"]).index(1)
+    shares = [name for name in curves if name.startswith("validation/") and not name.endswith("loss")]
+    kept_with = ", ".join(f"{name.replace('/', ' ').replace('_', ' ')} {curves[name][kept]:.2%}" for name in shares)
     drawn = sheet(
         "Training curves",
-        caption=f"{subject}. Kept: epoch {epochs[kept]:g}, validation accuracy {curves['validation/accuracy'][kept]:.2%}",
+        caption=f"{subject}. Kept: epoch {epochs[kept]:g}, {kept_with}",
         width=11.5,
         height=4.2,
     )
