@@ -35,9 +35,10 @@ IMPORTS = {  # what each stage can't do without, mlflow with its SQL store where
     "train": "pytorch_lightning, matplotlib.figure",
     "evaluate": "torch, matplotlib.figure",
     "visualize": "torch, matplotlib.figure",
+    "play": "hydra, jinja2, numpy",
     "report": "hydra, jinja2",
 }
-LOGS = {"train", "evaluate", "visualize", "report"}
+LOGS = {"train", "evaluate", "visualize", "play", "report"}
 RECORDER = "mlflow.pyfunc, mlflow.store.tracking.sqlalchemy_store"
 
 

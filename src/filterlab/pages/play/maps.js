@@ -3,6 +3,7 @@
 
 const CHOSEN = 8; // maps of a layer that are shown, unless all are
 const SIGNS = { light: { below: [33, 102, 172], zero: [247, 247, 247], above: [178, 24, 43] } };
+const DARK = matchMedia("(prefers-color-scheme: dark)");
 SIGNS.dark = { below: [84, 166, 240], zero: [34, 39, 46], above: [244, 82, 82] };
 
 // An element with its properties and children: text is text, whatever is in it.
@@ -21,17 +22,20 @@ function make(tag, properties = {}, ...children) {
 function color(value, scale, signed) {
   const share = scale ? Math.max(-1, Math.min(1, value / scale)) : 0;
   if (!signed) return [1, 1, 1].map(() => Math.round(255 * Math.max(0, share) ** 0.7));
-  const { below, zero, above } = SIGNS[matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"];
+  const { below, zero, above } = SIGNS[DARK.matches ? "dark" : "light"];
   return (share < 0 ? below : above).map((full, k) => Math.round(zero[k] + (full - zero[k]) * Math.abs(share) ** 0.8));
 }
 
 // All colours, worked out once: a map has many pixels.
+const PALETTES = new Map();
 function palette(signed) {
+  if (PALETTES.has(signed)) return PALETTES.get(signed);
   const colors = new Uint32Array(513);
   for (let k = 0; k < 513; k++) {
     const [red, green, blue] = color(k / 256 - 1, 1, signed);
     colors[k] = (255 << 24) | (blue << 16) | (green << 8) | red;
   }
+  PALETTES.set(signed, colors);
   return colors;
 }
 
@@ -82,7 +86,10 @@ class Columns {
       }
     });
     element.addEventListener("keydown", (event) => this.step(event));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.outputs && this.draw(this.outputs));
+    DARK.addEventListener("change", () => {
+      PALETTES.clear();
+      if (this.outputs) this.draw(this.outputs);
+    });
   }
 
   // Lay the columns out for maps of these sizes: which maps, is decided by how strongly they answer to this picture.
