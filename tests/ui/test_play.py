@@ -232,6 +232,8 @@ def test_every_number_of_a_pixel_is_written_out(opened: Any, cnn: Made) -> None:
     value = float(outputs[0][0, place["channel"], place["y"], place["x"]])
     assert float(page.locator("#work h3 output").inner_text().replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=0.006)
     assert page.locator("#work ol li").count() == 2, "batch norm and ReLU"
+    below = {(mark["layer"], mark["channel"]) for mark in page.evaluate("inspector.sources")}
+    assert len(below) == 4 and {layer for layer, _ in below} == {"act1"}
     for column, kind in enumerate(page.evaluate("columns.columns.map((column) => column.layer.kind)")):
         page.locator(".column").nth(column).locator(".tile").first.click()
         assert page.locator("#work h3 output").inner_text(), kind

@@ -50,7 +50,7 @@ class Inspector {
 
   // place: {layer, channel, y, x}; extras: what the page adds about this filter.
   show(place, outputs, extras) {
-    this.outputs = outputs;
+    Object.assign(this, { outputs, sources: [] });
     const layer = this.network.layers.find((other) => other.name === place.layer);
     const maps = outputs[layer.name];
     const below = layer.inputs.length ? layer.inputs.map((name) => outputs[name]) : [outputs[inputsOf(this.network, layer)[0]?.name ?? "image"]];
@@ -60,6 +60,7 @@ class Inspector {
     const scale = layer === this.network.layers[0] ? " The picture's pixels are scaled: their mean is taken away, and their spread becomes 1." : "";
     const word = WORDS[layer.kind === "pool" ? `pool_${layer.settings.of}` : layer.kind] ?? WORDS[layer.settings.function] ?? "";
     const work = this[layer.kind]?.(layer, place, below, value) ?? [];
+    if (!["conv", "dense"].includes(layer.kind)) this.sources = inputsOf(this.network, layer).map(({ name }) => ({ layer: name, channel: place.channel }));
     this.element.replaceChildren(title, make("p", {}, word + scale), ...work, ...this.then(layer, place, outputs));
     title.after(...extras);
   }
@@ -102,6 +103,7 @@ class Inspector {
     parts.sort((a, b) => Math.abs(b.sum) - Math.abs(a.sum));
     const scales = [patch, weights, products].map(largest);
     const source = inputsOf(this.network, layer)[0];
+    if (source) this.sources = parts.slice(0, STRONGEST).map((part) => ({ layer: source.name, channel: first + part.c }));
     const rowOf = (part) => {
       const label = source ? `${source.name}, map ${first + part.c + 1}` : `picture${channels > 1 ? `, channel ${part.c + 1}` : ""}, scaled`;
       const each = (k) => this.editable(layer, "weight", start + part.c * size + k, `weight ${k + 1} for ${label}`);
@@ -197,6 +199,8 @@ class Inspector {
     const weights = layer.weight.subarray(channel * size, (channel + 1) * size);
     const products = below.values.map((number, k) => number * weights[k]);
     const order = Array.from(products.keys()).sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]));
+    const source = inputsOf(this.network, layer)[0];
+    if (source && source.kind !== "flatten") this.sources = order.slice(0, STRONGEST).map((k) => ({ layer: source.name, channel: k }));
     const rowOf = (k) => {
       const from = this.sourceOf(layer, k);
       const weight = make("td", this.editable(layer, "weight", channel * size + k, `weight of ${from}`), written(weights[k]));

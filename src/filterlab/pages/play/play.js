@@ -176,7 +176,7 @@ function showPixel(place) {
   $("#swap").parentElement.hidden = layer.kind !== "activation";
   $("#swap").value = layer.settings.function ?? "relu";
   inspector.show(place, state.outputs, looksFor(lead, place.channel));
-  columns.mark([{ layer: place.layer, channel: place.channel, className: "here" }]);
+  columns.mark([{ layer: place.layer, channel: place.channel, className: "here" }, ...inspector.sources.map((source) => ({ ...source, className: "source" }))]);
 }
 
 // What a filter looks for: the training patches that it answers most, and an image made to excite it.

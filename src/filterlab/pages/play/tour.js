@@ -12,6 +12,7 @@ const TOUR = [
   [() => columns.columns.filter((column) => column.layer.kind === "conv")[1]?.element, "The next filters look at all these maps at once, so that strokes can be made of edges, and shapes of strokes."],
   [() => $("#scores"), "In the end each class has a score, and softmax makes shares of them."],
   [() => $("#columns"), "Click any map: below, one of its pixels is worked out, every product of it."],
+  [() => $("#columns"), "In blue frames are the maps below that count most for it."],
   [() => $("#epochs"), "With the slider, see the first layer's filters as they were when training began."],
   [() => $("#mistakes"), "Take one of its mistakes, look which maps are strong, and switch a filter off: does it say something else?"],
 ];
