@@ -84,7 +84,7 @@ def test_what_does_not_apply_is_said() -> None:
     assert [*found.methods] == ["occlusion", "integrated gradients"]
     assert found.missing == {
         "Grad-CAM": "no layer has maps of 4 x 4 or more",
-        "guided backpropagation": "it is defined for ReLU, which this network does not have",
+        "guided backpropagation": "it is defined where all activations are relu; this network has tanh",
     }
 
 

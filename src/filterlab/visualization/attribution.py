@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from filterlab.models.plan import Plan
 from filterlab.visualization.patches import recorded
@@ -42,10 +42,12 @@ def methods(predictor: "Predictor", plan: Plan, *, ground: NDArray[np.floating])
         found[f"Grad-CAM at {layer}"] = grad_cam(layer)
     else:
         missing["Grad-CAM"] = f"no layer has maps of {WORTH} x {WORTH} or more"
-    if any(isinstance(module, nn.ReLU) for module in predictor.modules()):
+    functions = {layer.settings["function"] for layer in plan.layers if layer.kind == "activation"} - {"identity"}
+    if functions == {"relu"}:
         found["guided backpropagation"] = guided_backpropagation
     else:
-        missing["guided backpropagation"] = "it is defined for ReLU, which this network does not have"
+        has = ", ".join(sorted(functions)) or "none"
+        missing["guided backpropagation"] = f"it is defined where all activations are relu; this network has {has}"
     return Methods(found, missing)
 
 

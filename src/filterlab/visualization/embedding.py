@@ -27,7 +27,7 @@ class Embedding:
 
 
 def embed(features: NDArray[np.floating], labels: NDArray[np.integer], *, seed: int) -> Embedding:
-    """features: (N, D), labels: (N,), N >= 4."""
+    """features: (N, D), labels: (N,). Of less than four images, who is next to whom is what PCA shows."""
     from sklearn.manifold import TSNE
 
     moved = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
@@ -40,15 +40,16 @@ def embed(features: NDArray[np.floating], labels: NDArray[np.integer], *, seed: 
     total = float((lengths**2).sum())
     spread = float(pca[:, 0].std())
     begin = (pca / spread * 1e-4 if spread > 0 else pca).astype(np.float32)
-    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init=begin, learning_rate="auto", random_state=seed, n_jobs=1).fit_transform(
-        moved.astype(np.float32)
-    )
+    near = pca
+    if len(features) >= 4:
+        perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+        layout = TSNE(perplexity=perplexity, init=begin, learning_rate="auto", random_state=seed, n_jobs=1)
+        near = layout.fit_transform(moved.astype(np.float32)).astype(np.float64)
     return Embedding(
         pca=pca,
-        tsne=tsne.astype(np.float64),
+        tsne=near,
         explained=float((lengths[:2] ** 2).sum()) / total if total > 0 else 0.0,
-        together={"full": together(moved, labels), "plane": together(tsne, labels)},
+        together={"full": together(moved, labels), "plane": together(near, labels)},
     )
 
 
