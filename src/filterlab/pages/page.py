@@ -50,5 +50,20 @@ def picture(content: bytes) -> dict[str, Any]:
 
 
 def image(path: Path, *, maker: str) -> dict[str, Any]:
-    """A PNG file as `picture` gives it. Raises DataError as `read` does."""
-    return picture(content(path, maker=maker))
+    """A PNG file as `picture` gives it, with the mask of the images in a figure, `tiles`. Raises DataError as `read` does."""
+    whole = content(path, maker=maker)
+    return picture(whole) | {"tiles": tiles(whole)}
+
+
+def tiles(png: bytes) -> str:
+    """The mask that visualization/png.py has put before the pixels, a PNG in base64; empty where there is none."""
+    place = 8
+    while place < len(png):
+        length, kind = struct.unpack(">I4s", png[place : place + 8])
+        if kind == b"IDAT":
+            break
+        name, _, said = png[place + 8 : place + 8 + length].partition(b"\0")
+        if kind == b"tEXt" and name == b"tiles":
+            return said.decode("ascii")
+        place += 12 + length
+    return ""

@@ -1,34 +1,65 @@
 """Figures as PNG files."""
 
+import base64
 import io
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import same_color, to_rgba_array
 from matplotlib.figure import Figure
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from filterlab import files
 from filterlab.errors import UserError
+from filterlab.visualization.style import FAINT, INK, MUTED
 
 SMALL = 72  # dots per inch
+TILES = "tiles"
+INKS = (255 * to_rgba_array(["black", INK, MUTED, FAINT])).round().astype(np.uint8)
 
 
 def write(figure: Figure, path: Path, *, small: bool = False) -> None:
     """A PNG, whole or not at all, the same bytes on every rerun. Raises DataError naming `path` and the reason.
 
+    Of a figure with images in it, where these are is in the file's text TILES: a page turns all but them around in the dark.
+
     small: in few pixels and 128 colors, a quarter of the size.
     """
     content = io.BytesIO()
-    # matplotlib would write its version
-    figure.savefig(content, format="png", dpi=SMALL if small else "figure", metadata={"Software": None})
     if small:
+        figure.savefig(content, format="png", dpi=SMALL)
         with Image.open(content) as drawn:
             palette = drawn.convert("RGB").quantize(128, method=Image.Quantize.MAXCOVERAGE)
         content = io.BytesIO()
         palette.save(content, "png", optimize=True)
+    else:
+        flat, tiles = drawn_on_white(figure)
+        text = PngInfo()
+        if any(axes.images for axes in figure.axes):
+            mask = io.BytesIO()
+            tiles.save(mask, "png", optimize=True)
+            text.add_text(TILES, base64.b64encode(mask.getvalue()).decode("ascii"))
+        flat.save(content, "png", pnginfo=text, dpi=(figure.dpi, figure.dpi))
     files.write(path, content.getvalue())
+
+
+def drawn_on_white(figure: Figure) -> tuple[Image.Image, Image.Image]:
+    """The figure, and a mask that is 0 where paper shows through, or ink is on it: drawn without paper, and laid on white."""
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        if same_color(patch.get_facecolor(), "white"):
+            patch.set_alpha(0)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    whole = Image.fromarray(pixels)
+    ink = np.isin(pixels.view(np.uint32)[..., 0], [color.view(np.uint32)[0] for color in INKS])
+    tiles = Image.fromarray((pixels[..., 3] == 255) & ~ink)
+    return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB"), tiles
 
 
 def write_all(figures: Mapping[str, Figure], folder: Path) -> dict[str, Path]:
