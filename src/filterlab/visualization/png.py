@@ -50,11 +50,14 @@ def write(figure: Figure, path: Path, *, small: bool = False) -> None:
 
 def drawn_on_white(figure: Figure) -> tuple[Image.Image, Image.Image]:
     """The figure, and a mask that is 0 where paper shows through, or ink is on it: drawn without paper, and laid on white."""
-    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
-        if same_color(patch.get_facecolor(), "white"):
-            patch.set_alpha(0)
+    patches = [figure.patch, *(axes.patch for axes in figure.axes)]
+    white = [patch for patch in patches if same_color(patch.get_facecolor(), "white")]
+    for patch in white:
+        patch.set_alpha(0)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
+    for patch in white:
+        patch.set_alpha(None)
     pixels = np.asarray(canvas.buffer_rgba())
     whole = Image.fromarray(pixels)
     ink = np.isin(pixels.view(np.uint32)[..., 0], [color.view(np.uint32)[0] for color in INKS])
