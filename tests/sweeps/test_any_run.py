@@ -57,7 +57,14 @@ def test_a_training_by_hand_is_measured_drawn_and_told_of(project: Any, by_hand:
     (logged,) = (project.root / "mlartifacts").glob(f"*/{by_hand}/artifacts/report.html")
     assert logged.read_text() == page and "data:image/png" in page
     commit = project.tags(by_hand)["mlflow.source.git.commit"]
-    for said in (by_hand, commit, project.tags(by_hand)["filterlab.processor"], "<th>train</th>", "<th>evaluate</th>"):
+    for said in (
+        by_hand,
+        commit,
+        project.tags(by_hand)["filterlab.processor"],
+        "<th>train</th>",
+        "<th>evaluate</th>",
+        f"filterlab promote {by_hand[:8]}",
+    ):
         assert said in page
     assert [*(project.root / "results").rglob("*")] == results, "the pipeline's are left alone"
 

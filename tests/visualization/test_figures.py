@@ -1,5 +1,6 @@
 """Every figure, for the smallest and for awkward inputs: drawn without a warning, named, and the same bytes twice."""
 
+import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from filterlab.evaluation import metrics
+from filterlab.pages.page import image
 from filterlab.visualization import calibration, confusion, curves, filters, gallery, per_class, strongest
 from filterlab.visualization.png import write
-from filterlab.visualization.style import spaced
+from filterlab.visualization.style import bare, panel, sheet, spaced
 
 SUBJECT = "fashion_mnist, conv_net"
 DRAW = np.random.default_rng(0)
@@ -206,3 +208,21 @@ def test_a_small_picture_shows_the_same_in_a_quarter_of_the_bytes(tmp_path: Path
             shown.append(np.asarray(drawn.convert("RGB").resize((200, 100), Image.Resampling.BOX), float))
     assert np.abs(shown[0] - shown[1]).mean() < 6  # of 255; letters are set on other pixels
     assert sizes[1] < sizes[0] / 3
+
+
+def test_a_picture_says_where_the_images_in_it_are(tmp_path: Path) -> None:
+    """All of an image's pixels, black and white ones too, and neither paper nor ink."""
+    figure = sheet("Title", caption="caption", width=4, height=2)
+    axes = panel(figure, left=1, bottom=0.5, width=1, height=1)
+    bare(axes)
+    axes.imshow(np.indices((2, 2)).sum(axis=0) % 2, cmap="gray", interpolation="nearest")
+    write(figure, tmp_path / "drawn.png")
+    with Image.open(tmp_path / "drawn.png") as drawn:
+        pixels, mask = np.asarray(drawn), Image.open(io.BytesIO(base64.b64decode(drawn.text["tiles"])))
+    assert image(tmp_path / "drawn.png", maker="")["tiles"] == drawn.text["tiles"]
+    inside = np.zeros(pixels.shape[:2], bool)
+    height = inside.shape[0]
+    inside[height - 180 : height - 60, 120:240] = True  # 120 dots an inch
+    assert (np.asarray(mask) != inside).sum() < 4 * 120, "but for its border"
+    assert (pixels[0, 0] == 255).all() and pixels[~inside].min() < 40, "paper is white, and there is ink"
+    assert figure.get_facecolor() == (1, 1, 1, 1)

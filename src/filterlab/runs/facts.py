@@ -91,7 +91,7 @@ def told(ran: Mapping[str, Any]) -> list[tuple[str, str]]:
 def times(out: Path, ran: Mapping[str, Any]) -> list[tuple[str, float]]:
     """Seconds that the training took, and each of the stages after it."""
     training = [("train", float(ran["seconds"]))] if "seconds" in ran else []
-    return training + [(stage, float(taken)) for stage, taken in _seconds(out).items()] if ran else []
+    return training + [(stage, float(taken)) for stage, taken in sorted(_seconds(out).items())] if ran else []
 
 
 @contextmanager

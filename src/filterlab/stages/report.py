@@ -72,6 +72,7 @@ def render(config: schema.Config, *, data: Path, out: Path, ran: Mapping[str, An
             ("configuration", f"{resolved.key(config)}, seed {config.seed}"),
         ],
         ran=facts.told(ran or {}),
+        other=ran["run_id"][:8] if ran and maker != MAKER else "",
         times=times,
         played=ran is None or (out / "results/play.html").exists(),  # the pipeline makes both
         longest=max((seconds for _, seconds in times), default=1.0),

@@ -20,7 +20,7 @@ from filterlab.visualization.style import FAINT, INK, MUTED
 
 SMALL = 72  # dots per inch
 TILES = "tiles"
-INKS = (255 * to_rgba_array(["black", INK, MUTED, FAINT])).round().astype(np.uint8)
+INKS = (255 * to_rgba_array([INK, MUTED, FAINT])).round().astype(np.uint8)
 
 
 def write(figure: Figure, path: Path, *, small: bool = False) -> None:
