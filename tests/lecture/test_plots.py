@@ -35,11 +35,12 @@ def test_panels_with_long_labels_lie_below_the_title_and_beside_each_other() -> 
 
 
 def test_bars_reach_the_ends_of_the_intervals() -> None:
-    groups = [[1.0, 2.0, 4.0], [5.0, 5.5]]
+    groups = [[1.0, 2.0, 4.0], [5.0, 5.5, 7.0]]
     means, ends = plots.means_and_bars(groups)
     for place, found in enumerate(map(summarize, groups)):
         assert means[place] == found.mean
         np.testing.assert_allclose([means[place] - ends[0, place], means[place] + ends[1, place]], [found.low, found.high])
+    assert plots.means_and_bars([[1.0, 3.0]])[1].tolist() == [[0.0], [0.0]], "two values are no interval"
 
 
 def test_panels_share_the_widest_limits() -> None:

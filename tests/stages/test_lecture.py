@@ -1,17 +1,22 @@
 """The lecture's stage: what a topic leaves, the page and the table of all of them, and what goes wrong."""
 
+import base64
 import contextlib
 import dataclasses
+import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pytest
 from dvc.repo import Repo
 from matplotlib.figure import Figure
+from PIL import Image
 
 from filterlab.cli import main
 from filterlab.errors import DataError, UserError
@@ -61,6 +66,8 @@ def test_a_topic_and_its_page(root: Path, capsys: pytest.CaptureFixture[str]) ->
     assert list(first) == [
         "results/lecture/01_line/findings.json",
         "results/lecture/01_line/line.png",
+        "results/lecture/kept/01_line/findings.json",
+        "results/lecture/kept/01_line/line.png",
         "results/lecture/lecture.html",
         "results/lecture/lecture.json",
     ]
@@ -82,9 +89,78 @@ def test_a_topic_and_its_page(root: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_the_small_budget_lies_elsewhere_and_says_so(root: Path) -> None:
     lecture.run(root, "all", quick=True)
     folder = root / "results/lecture-quick"
-    assert json.loads((folder / "lecture.json").read_text())["1"]["budget"] == "quick"
-    assert "<b>quick</b> budget" in (folder / "lecture.html").read_text()
+    assert json.loads((folder / "lecture.json").read_text())["1"].keys() == {"title", "budget", "checks"}
+    text = (folder / "lecture.html").read_text()
+    assert "<b>quick</b> budget" in text and text.count("Quick budget: its numbers mean little.") == 1
     assert not (root / "results/lecture").exists()
+
+
+def test_what_git_keeps_of_the_full_run_makes_the_page_without_a_training(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lecture.run(root, "all", quick=False)
+    results, whole = root / "results/lecture", (root / "results/lecture/lecture.json").read_bytes()
+    findings = (results / "kept/01_line/findings.json").read_bytes()
+    picture, small = ((results / folder / "01_line/line.png").read_bytes() for folder in (".", "kept"))
+    with Image.open(io.BytesIO(picture)) as drawn, Image.open(io.BytesIO(small)) as reduced:
+        assert np.abs(np.asarray(drawn.convert("RGB"), int) - np.asarray(reduced.convert("RGB"), int)).mean() < 1
+    assert len(small) < 0.4 * len(picture) and findings == (results / "01_line/findings.json").read_bytes()
+    (results / "kept/17_gone").mkdir()
+    (results / "kept/17_gone/findings.json").touch()
+    lecture.run(root, "page", quick=False)
+    assert not (results / "kept/17_gone/findings.json").exists()
+
+    monkeypatch.delenv("DVC_STAGE")
+    shutil.rmtree(results / "01_line")  # as in a clone
+    lecture.run(root, "page", quick=False)
+    assert (root / "results/lecture-by-hand/lecture.json").read_bytes() == whole
+    assert base64.b64encode(small).decode() in (root / "results/lecture-by-hand/lecture.html").read_text()
+
+
+def test_the_small_budget_shows_the_full_run_and_claims_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    claim = Hypothesis("a beats b", "points", 1.5, 1.0, 2.0, 9)
+    told = Table("A table.", ["share"], [["77.00 ± 0.25 %"]])
+
+    def topic(context: Any) -> Result:
+        few = dataclasses.replace(claim, difference=279.5, low=float("nan"), high=float("nan"), n=1)
+        drawn = Figure(figsize=(1 + context.quick, 1))
+        return Result([equal("one", 1, 1)], {"line": drawn}, [few if context.quick else claim], [told], f"{context.quick}")
+
+    monkeypatch.setattr(Topic, "load", lambda self: topic)
+    lecture.run(root, "all", quick=True)
+    alone = (root / "results/lecture-quick/lecture.html").read_text()
+    assert "279.5" not in alone and "a beats b" not in alone and "± 0.25" not in alone and 'class="conclusion"' not in alone
+    assert "1 claims: the full budget decides them" in capsys.readouterr().out and "Quick budget:" in alone
+
+    lecture.run(root, "all", quick=False)
+    lecture.run(root, "page", quick=True)
+    beside = (root / "results/lecture-quick/lecture.html").read_text()
+    assert "279.5" not in beside and "1 to 2" in beside and "± 0.25" in beside and ">False</p>" in beside
+    assert "1 of 1 checks hold (quick budget)" in beside and "Quick budget:" not in beside
+    full = (root / "results/lecture/kept/01_line/line.png").read_bytes()
+    assert base64.b64encode(full).decode() in beside
+
+    shutil.rmtree(root / "results/lecture/kept")  # what lecture.json says is left
+    lecture.run(root, "page", quick=True)
+    rest = (root / "results/lecture-quick/lecture.html").read_text()
+    assert "1 to 2" in rest and "± 0.25" not in rest and "Quick budget:" in rest
+    monkeypatch.delenv("DVC_STAGE")
+    lecture.run(root, "page", quick=False)
+    assert (
+        "not its figures and tables: <code>filterlab lecture 1</code>"
+        in (root / "results/lecture-by-hand/lecture.html").read_text()
+    )
+
+
+def test_git_keeps_what_lecture_json_says() -> None:
+    """And small: the whole below 3 MB."""
+    folder = REPOSITORY / "results/lecture"
+    numbers = json.loads((folder / "lecture.json").read_text())
+    kept = {path.parent.name: json.loads(path.read_text()) for path in (folder / "kept").glob("*/findings.json")}
+    assert kept.keys() <= {topic.name for topic in topics.all_topics() if topic.compute}
+    for name, findings in kept.items():
+        told = numbers[str(int(name.partition("_")[0]))]
+        assert {key: findings[key] for key in told if key != "title"} == {key: told[key] for key in told if key != "title"}
+        assert {path.stem for path in (folder / "kept" / name).glob("*.png")} == findings["figures"].keys()
+    assert sum(path.stat().st_size for path in (folder / "kept").rglob("*")) < 3_000_000
 
 
 def test_by_hand_it_lies_where_dvc_keeps_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

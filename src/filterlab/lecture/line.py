@@ -13,14 +13,19 @@ TRUE = (1.0, 2.0)  # b0, b1
 
 
 def fit_line(context: Context) -> Result:
-    draw = np.random.default_rng(1)
-    x = draw.uniform(0, 1, POINTS)
-    y = TRUE[0] + TRUE[1] * x + NOISE * draw.standard_normal(POINTS)
+    x, y = draw_points()
     design = np.stack([np.ones(POINTS), x], axis=1)
     exact = np.linalg.solve(design.T @ design, design.T @ y)
     path = descend(design, y, rate=RATE, steps=STEPS)
     found = path[-1]
     return Result(checks=check_line(found, exact), figures={"line": plot_line(x, y, path, exact)})
+
+
+def draw_points() -> tuple[Floats, Floats]:
+    """x and y, (POINTS,) each."""
+    draw = np.random.default_rng(1)
+    x = draw.uniform(0, 1, POINTS)
+    return x, TRUE[0] + TRUE[1] * x + NOISE * draw.standard_normal(POINTS)
 
 
 def descend(design: Floats, y: Floats, *, rate: float, steps: int) -> Floats:

@@ -122,7 +122,11 @@ def share_limits(panels: Sequence[Axes]) -> None:
 
 
 def means_and_bars(groups: Iterable[Iterable[float]]) -> tuple[Floats, Floats]:
-    """(N,) means of N groups, and (2, N) how far their 95 % intervals reach below and above, as `Axes.errorbar` takes them."""
+    """(N,) means of N groups, and (2, N) how far their 95 % intervals reach below and above, as `Axes.errorbar` takes them.
+
+    Of fewer than three values, as of the quick budget's two seeds, no interval is drawn: it would be wider than the figure.
+    """
     found = [summarize(group) for group in groups]
     means = np.array([one.mean for one in found])
-    return means, np.array([means - [one.low for one in found], [one.high for one in found] - means])
+    bars = np.array([means - [one.low for one in found], [one.high for one in found] - means])
+    return means, np.where([one.n > 2 for one in found], bars, 0.0)

@@ -22,7 +22,7 @@ LECTURE = "src/filterlab/lecture"
 LOOK = f"{LECTURE}/lecture.mplstyle"
 TRAINING = "filterlab.training"  # a topic that imports it depends on these besides:
 TRAINED_FROM = ["conf/augment", "conf/model", "conf/optimizer", "conf/schedule", "conf/trainer", "data/raw/MNIST"]
-PAGE = [LECTURE, *(f"src/filterlab/pages/{name}" for name in ("hands", "lecture.html.jinja", "page.css", "page.py"))]
+PAGE = [LECTURE, *(f"src/filterlab/pages/{name}" for name in ("lecture.html.jinja", "page.css", "page.py", "widgets"))]
 PAGE += ["src/filterlab/stages/lecture_page.py"]
 # What topics import and no result depends on, and why.
 MNIST = "MNIST's files are a dependency, and are checked against their published digests"
@@ -64,7 +64,7 @@ def stages(root: Path) -> dict[str, dict[str, Any]]:
     check_reads(topics, root)
     found = {topic.name: stage(topic.number, dependencies(graph, topic, root), topic.name) for topic in topics}
     found["page"] = stage("page", [f"results/lecture/{topic.name}" for topic in topics] + PAGE, "lecture.html")
-    found["page"]["outs"].append({"results/lecture/lecture.json": {"cache": False}})
+    found["page"]["outs"] += [{f"results/lecture/{name}": {"cache": False}} for name in ("lecture.json", "kept")]  # Git has them
     return found
 
 
