@@ -16,7 +16,7 @@ from filterlab.tracking.writer import Writer
 
 LOOK = 0.2  # seconds between two looks for new records
 WAIT = (0.5, 10.0)  # seconds after a failure until the store is asked again: at first, and at most
-TIMEOUT, SHORT = 20, 3  # seconds that a request may take; of a store that has left another run waiting
+TIMEOUT, SHORT = 20, 3  # seconds that a request may take; to a server that has left another run waiting
 WAITING = "the work goes on, and what it logs is kept in spool/: it is sent when the store answers, or by `filterlab sync`"
 
 
@@ -27,8 +27,8 @@ class Session:
         self.connection, self.sender = connection, Sender(folder, opened)
         self.others = [other for other in spool.find_below(folder.parent) if other.folder != folder]
         self.failure = ""  # that has been printed
-        # The store has failed a run before this one, and its patience is used up: until it takes something, it is not waited for.
-        self.doubted = any(self.left_behind(other) for other in self.others)
+        # The server has failed a run before this one, and its patience is used up: until it takes something, nobody waits for it.
+        self.doubted = not opened["folder"] and any(self.left_behind(other) for other in self.others)
         self.said = 0  # of sender.refused
         self.wait = WAIT[0]
 
@@ -93,10 +93,11 @@ class Session:
 
     def left_behind(self, other: Spool) -> bool:
         """Whether a run for this store has ended without it."""
-        with contextlib.suppress(UserError):  # damaged, or its sender has just removed it
-            return bool(
-                other.ended() and other.meant_for() == self.sender.spool.meant_for() and other.left(self.sender.opened["place"])
-            )
+        with contextlib.suppress(UserError):  # damaged, or its sender is at work
+            ended = other.ended() and other.meant_for() == self.sender.spool.meant_for()
+            if ended and other.left(self.sender.opened["place"]):
+                with other.held("sender"):
+                    return True
         return False
 
     def send_another(self) -> None:
