@@ -13,7 +13,8 @@ from filterlab.models import shapes
 from filterlab.models.plan import Model
 from filterlab.pages import page
 
-SCRIPTS = ["picture", "engine", "maps", "inspector", "play", "tour"]  # after network.js, which the worker gets, too
+# After network.js, which the worker gets, too.
+SCRIPTS = ["picture", "engine", "maps", "inspector", "play", "place", "changes", "given", "tour"]
 WEIGHTS = 10_000_000  # bytes of weights at most, for a page below 15 MB: base64 takes four thirds
 TILES = 3_000_000  # bytes of what the channels look for; what is more is left out
 PICTURES = 1_000_000  # bytes of examples, of mistakes, and of the first layer by epoch, at most each
