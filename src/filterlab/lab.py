@@ -56,8 +56,14 @@ def train(config: schema.Config) -> "Trained":
     return load(out)
 
 
-def load(place: Path) -> "Trained":
-    """What was trained in a folder: one below runs/, or the repository for the pipeline's. Raises DataError."""
+def load(place: Path | str) -> "Trained":
+    """What was trained in a folder (one below runs/, or the repository for the pipeline's), or by a run, of which the id, or how
+    it begins, is given as text. Raises UserError.
+    """
+    if isinstance(place, str):
+        from filterlab.sweeps.trained import bring
+
+        place = bring(root(), run=place).out
     if not (place / resolved.RESOLVED).exists():
         raise DataError(f"{place} has no {resolved.RESOLVED}: expected the folder of a training, below runs/, or the repository")
     config = resolved.load(place)

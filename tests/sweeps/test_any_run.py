@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
+from filterlab import lab
 from filterlab.commands import compare
 from filterlab.data import arrays
 from filterlab.data.arrays import LabelledImages, digest
+from filterlab.errors import UserError
 from filterlab.sweeps import trained
 from filterlab.training import curves
 
@@ -67,6 +69,17 @@ def test_a_training_by_hand_is_measured_drawn_and_told_of(project: Any, by_hand:
     ):
         assert said in page
     assert [*(project.root / "results").rglob("*")] == results, "the pipeline's are left alone"
+
+
+def test_python_loads_a_run_by_its_id_or_its_folder(project: Any, by_hand: str) -> None:
+    with chdir(project.root):
+        loaded, again = lab.load(by_hand[:8]), lab.load(next((project.root / "runs").glob("2*")))
+        assert lab.validate(loaded).evaluation.numbers() == lab.validate(again).evaluation.numbers()
+        assert loaded.curves == again.curves and (loaded.first_layers == again.first_layers).all()
+        with pytest.raises(UserError, match="no run"):
+            lab.load("0" * 32)
+        with pytest.raises(UserError, match=r"expected the folder of a training"):
+            lab.load(project.root / "conf")
 
 
 def test_the_best_of_a_sweep_is_drawn_though_it_has_logged_less(project: Any) -> None:
