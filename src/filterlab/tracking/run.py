@@ -25,7 +25,7 @@ from filterlab.tracking.writer import Writer
 if TYPE_CHECKING:
     import numpy as np
 
-HURRY = 2.0  # seconds that the sender has at the end of a process that is to end: a scheduler kills it after some more
+HURRY = 1.5  # seconds that the sender has at the end of a process that is to end: with the rest of the end, under three
 MAKING = 60.0  # seconds that a store on this machine has until it is there
 AGAIN = 5.0  # seconds between two starts of a sender
 NAME, NOTE = "mlflow.runName", "mlflow.note.content"  # tags that the pages show as a run's name and description (Markdown)
