@@ -53,6 +53,7 @@ def main() -> None:
                 machine(),
                 table(["store", *paces, "SIGTERM to exit, s", "peak memory, MiB"], rows),
                 "Bars: a pace of at least 0.98, an end within 3 s.",
+                "## What logging an epoch takes\n\n" + logging(),
                 "## What waits\n\n" + waiting(),
                 "## How a sender starts\n\n" + starts(),
                 "## What a trial leaves\n\n" + leaves(root),
@@ -150,6 +151,38 @@ def train(root: Path, words: list[str], folder: Path) -> Turn:
         (cpu, wall), (end_cpu, end_wall) = seen[FIRST], seen[LAST]
         memory = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 2**10
         return Turn(end_cpu - cpu, end_wall - wall, time.monotonic() - started, memory)
+
+
+LOGGING = """
+import sys, time
+from pathlib import Path
+from PIL import Image
+from filterlab import tracking
+from filterlab.tracking.sync import Target
+root = Path(sys.argv[1])
+Image.effect_noise((600, 150), 64).convert("RGB").save(root / "picture.png")
+for _ in range(5):
+    for backend in ("off", "offline", "server"):
+        with tracking.start(Target(backend, "http://127.0.0.1:9", "logging"), root=root, name="n", tags={}) as run:
+            begun = time.process_time()
+            for epoch in range(100):
+                run.log_image("first_layer", root / "picture.png", step=epoch)
+                for step in range(2):
+                    run.log_metrics({"step/loss": 0.5, "step/lr": 0.1}, step=20 * epoch + 10 * step)
+                run.log_metrics({name: 0.5 for name in "abcde"}, step=epoch)
+                run.flush()
+            print((time.process_time() - begun) * 10)
+"""
+
+
+def logging() -> str:
+    """Of the training's own process; of an epoch with nine points and a picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-P", "-c", LOGGING, folder]
+        done = subprocess.run(words, env=ENVIRONMENT, check=True, capture_output=True, text=True)
+    taken = [float(line) for line in done.stdout.split()]
+    rows = [[name, spread(taken[first::3], ".2f")] for first, name in enumerate(["off", "offline", "server gone"])]
+    return table(["", "processor time for an epoch's nine points and a picture, ms"], rows)
 
 
 WAITING = """
