@@ -289,7 +289,9 @@ def is_parents(path: Path, root: Path, parent: str) -> bool:
     import sqlite3
 
     with sqlite3.connect(root / "mlflow.db") as store:
-        (found,) = store.execute("select run_uuid from tags where key = 'filterlab.id' and value = ?", (parent,)).fetchall()
+        # Not one that was made at the same moment as another's, and taken back.
+        tagged = "select run_uuid from tags join runs using (run_uuid) where lifecycle_stage = 'active' and key = 'filterlab.id'"
+        (found,) = store.execute(f"{tagged} and value = ?", (parent,)).fetchall()
     return found[0] in path.parts
 
 
