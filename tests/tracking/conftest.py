@@ -112,8 +112,8 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
     """Settings, root and URI of either store."""
     monkeypatch.delenv("DVC_ROOT", raising=False)
     root: Path = request.getfixturevalue("database")
-    if request.param == "local":
-        return Settings(), root, f"sqlite:///{root / 'mlflow.db'}"
+    if request.param in ("local", "offline"):
+        return Settings(backend=request.param), root, f"sqlite:///{root / 'mlflow.db'}"
     uri = request.getfixturevalue("server").uri
     return Settings(backend="server", uri=uri), root, uri
 

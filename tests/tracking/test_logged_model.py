@@ -244,3 +244,24 @@ def test_a_run_does_not_finish_without_its_model(
     with pytest.raises(TrackingError, match="should have one model, READY and with its own weights' digests; it has "):
         sender.deliver()
     assert client_of(root).get_run(sender.sent.run).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("store", ["local", "server", "offline"], indirect=True)
+def test_a_runs_model_and_its_curves_come_back(store: tuple[Settings, Path, str], given: dict[str, Any], tmp_path: Path) -> None:
+    """From the store, or from the spool where that is all there is; infinity, too, which MLflow's databases don't hold."""
+    settings, root, _ = store
+    with tracking.start(settings, root=root, name="trained", tags={"test": settings.backend}) as run:
+        for epoch, loss in enumerate([np.inf, 0.1 + 0.2, np.nan], start=1):
+            run.log_metrics({"validation/loss": loss}, step=epoch)
+        run.log_model(**given)
+    with tracking.start(settings, root=root, name="none", tags={"test": f"{settings.backend} none"}):
+        pass
+    (tmp_path / "brought").mkdir()
+    with tracking.reading(settings, root=root) as reader:
+        (found,) = reader.search({"test": settings.backend})
+        assert reader.bring_model(found, tmp_path / "brought")
+        assert [(path.name, path.read_bytes()) for path in (tmp_path / "brought").iterdir()] == [("model.safetensors", b"own")]
+        first, second, third = reader.history(found)["validation/loss"].items()
+        assert (first, second) == ((1, np.inf), (2, 0.1 + 0.2)) and third[0] == 3 and np.isnan(third[1])
+        (without,) = reader.search({"test": f"{settings.backend} none"})
+        assert not reader.bring_model(without, tmp_path / "brought")
