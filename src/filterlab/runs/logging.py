@@ -80,7 +80,8 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     log_model(run, root, digests=folder.digests(root / "models"), example=example)
     if results.has_metrics(root):
         run.log_metrics(test_metrics(results.metrics(root)))
-        run.set_tags({TESTED: Card.load(root / "data/processed/test" / arrays.CARD).digest})
+        if (path := root / "data/processed/test" / arrays.CARD).exists():
+            run.set_tags({TESTED: Card.load(path).digest})
     figures = root / "results/figures"
     for path in sorted(figures.rglob("*.png")):
         run.log_image(path.relative_to(figures).with_suffix("").as_posix(), path)
