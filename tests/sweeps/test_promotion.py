@@ -109,7 +109,8 @@ def test_the_pipeline_repeats_it_to_the_last_bit_and_lineage_leads_back(project:
     dvc(project, "repro", threads=2)
     printed = project.here("lineage")
     assert f"promoted    {best(project)}" in printed and "sweep       widths" in printed
-    assert "bit for bit: best/train/accuracy, best/train/loss, best/validation/accuracy, best/validation/loss" in printed
+    validated = [f"best/validation/{name}" for name in ("accuracy", "balanced_accuracy", "loss", "macro_f1")]
+    assert f"bit for bit: best/train/accuracy, best/train/loss, {', '.join(validated)}\n" in printed
 
 
 def test_other_parameters_are_not_marked(project: Any) -> None:
