@@ -88,6 +88,7 @@ bench: $(ready) ## measure; writes docs/benchmarks*.md
 	python benchmarks/sweeps.py
 	python benchmarks/tracking.py
 	python benchmarks/images.py
+	python benchmarks/cifar10.py
 
 gpu: $(ready) ## prove it on a GPU: tests, then measure (ten minutes); writes docs/benchmarks_gpu.md
 	@python benchmarks/gpu.py
