@@ -21,7 +21,8 @@ def to_image(ink: np.ndarray, *, height: int = 28, width: int = 28) -> np.ndarra
        brightened by as much.
     4. Where strokes would be thinner than STROKE, thicken them (see `thickened`).
     5. Scale until the longer side has BOX of the image's, the shape kept; the brightest pixel is 255 again.
-    6. Move by whole pixels, until the centre of mass is the image's centre (as far as the digit stays inside).
+    6. Move by whole pixels, until the centre of mass is in the pixel right of and below the image's centre, as MNIST's are (as
+       far as the digit stays inside).
 
     Of nothing but zeros comes an image of zeros.
     """
@@ -43,7 +44,7 @@ def to_image(ink: np.ndarray, *, height: int = 28, width: int = 28) -> np.ndarra
     place = []
     for axis, side in enumerate((height, width)):
         mass = digit.sum(axis=1 - axis) @ (np.arange(digit.shape[axis]) + 0.5) / total
-        place.append(min(max(0, int(np.floor(side / 2 - mass + 0.5))), side - digit.shape[axis]))
+        place.append(min(max(0, int(np.ceil(side / 2 - mass))), side - digit.shape[axis]))
     top, left = place
     image[top : top + digit.shape[0], left : left + digit.shape[1]] = np.floor(digit + 0.5)
     return image
