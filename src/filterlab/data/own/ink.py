@@ -82,10 +82,22 @@ def paper(image: Image.Image) -> Box:
         for part in components(side):
             left, top, right, bottom = part.box
             filled, all_of_it = ndimage.binary_fill_holes(part.mask), (right - left) * (bottom - top)
-            if 0.3 * light.size < all_of_it < 0.97 * light.size and filled.mean() > 0.85 and part.mask.mean() > 0.6:
+            full = 0.3 * light.size < all_of_it < 0.97 * light.size and filled.mean() > 0.85 and part.mask.mean() > 0.6
+            if full and sharp_sides(gray, part.box) >= 2:
                 within = [left + 1, top + 1, right - 1, bottom - 1]
                 return tuple(round(place * factor) for place in within)  # type: ignore[return-value]
     return 0, 0, *image.size
+
+
+def sharp_sides(gray: np.ndarray, box: Box) -> int:
+    """Of how many sides of a box a step of brightness is, as light that falls off has none."""
+    left, top, right, bottom = box
+    within = gray[top:bottom, left:right]
+    pairs = [(within[:, 1:3], gray[top:bottom, max(0, left - 3) : max(0, left - 1)])]
+    pairs += [(within[:, -3:-1], gray[top:bottom, right + 1 : right + 3])]
+    pairs += [(within[1:3], gray[max(0, top - 3) : max(0, top - 1), left:right])]
+    pairs += [(within[-3:-1], gray[bottom + 1 : bottom + 3, left:right])]
+    return sum(bool(beside.size) and abs(float(inside.mean()) - float(beside.mean())) > 40 for inside, beside in pairs)
 
 
 def around(found: list[Digit], sheet: Box) -> Box:
@@ -121,10 +133,9 @@ def strokes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     else:
         contrast = ((picture - ground) / 255).max(axis=2)
     smooth = ndimage.gaussian_filter(contrast, max(0.5, max(picture.shape) / SIDE))
-    under = smooth[smooth <= otsu(smooth.ravel())]
-    middle = float(np.median(under))
-    smooth -= middle
-    least = max(FAINT, 5 * 1.48 * float(np.median(np.abs(under - middle))))
+    smooth -= np.median(smooth[smooth <= otsu(smooth.ravel())])
+    noise = 1.48 / np.sqrt(2) * float(np.median(np.abs(smooth[:, 4:] - smooth[:, :-4]))) if smooth.shape[1] > 8 else 0.0
+    least = max(FAINT, 5 * noise)
     there = smooth[smooth > least]
     if there.size < 5:
         return np.zeros(smooth.shape, np.uint8), np.zeros(smooth.shape, bool)
@@ -163,16 +174,22 @@ def surface(gray: np.ndarray) -> np.ndarray:
 
 
 def is_dark_on_light(picture: np.ndarray) -> bool:
-    """By where the pieces of ink are larger, taken the one way or the other; else by the picture's edge, most of which is ground."""
+    """By which of the two reaches farther, the dark or the light; else by the picture's edge, most of which is ground.
+
+    Between strokes and within them there is light as narrow as strokes, but nowhere outside of them.
+    """
     coarse = shrunk(picture, COARSE)
     scores = []
     for dark in (True, False):
-        away = (ground_of(coarse, dark=dark) - coarse) / (255 if dark else -255)
-        contrast = away.max(axis=2)
+        contrast = ((ground_of(coarse, dark=dark) - coarse) / (255 if dark else -255)).max(axis=2)
         parts = components(contrast > max(FAINT, 0.5 * np.percentile(contrast, 99)))
         parts = [part for part in parts if not lies_along(part, contrast.shape)]
-        strengths = [contrast[part.box[1] : part.box[3], part.box[0] : part.box[2]][part.mask].mean() for part in parts]
-        scores.append(sum(strong**2 * part.mask.size for strong, part in zip(strengths, parts, strict=True)))
+        if not parts:
+            scores.append(0.0)
+            continue
+        strong = [float(contrast[part.box[1] : part.box[3], part.box[0] : part.box[2]][part.mask].mean()) for part in parts]
+        lefts, tops, rights, bottoms = zip(*(part.box for part in parts), strict=True)
+        scores.append(max(strong) ** 2 * (max(rights) - min(lefts)) * (max(bottoms) - min(tops)))
     if max(scores) > 0:
         return bool(scores[0] >= scores[1])
     gray = coarse.mean(axis=2)
