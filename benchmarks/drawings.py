@@ -74,7 +74,9 @@ def lines(picture: np.ndarray, rng: np.random.Generator, *, both: bool, step: in
     if both:
         printed |= ((columns - angle * rows + offset) % step) < 1.6
     under = picture.astype(float)
-    under[printed] = np.minimum(under[printed], under[printed] * 0 + np.array([150, 170, 210]) * (under[printed].max(axis=-1, keepdims=True) / 235))
+    under[printed] = np.minimum(
+        under[printed], under[printed] * 0 + np.array([150, 170, 210]) * (under[printed].max(axis=-1, keepdims=True) / 235)
+    )
     return under.astype(np.uint8)
 
 
@@ -115,7 +117,9 @@ KINDS: dict[str, Kind] = {
     "white on black": lambda digit, rng: Image.fromarray((255 * enlarged(digit, rng)).astype(np.uint8)),
     "black on white": lambda digit, rng: Image.fromarray(255 - (255 * enlarged(digit, rng)).astype(np.uint8)),
     "small: 28x28, black on white": lambda digit, rng: Image.fromarray(255 - digit),
-    "off the middle": lambda digit, rng: Image.fromarray(255 - (255 * placed(enlarged(digit, rng), 600, 800, rng)).astype(np.uint8)),
+    "off the middle": lambda digit, rng: Image.fromarray(
+        255 - (255 * placed(enlarged(digit, rng), 600, 800, rng)).astype(np.uint8)
+    ),
     "thin stroke": lambda digit, rng: Image.fromarray(255 - (255 * skeleton(enlarged(digit, rng), 3)).astype(np.uint8)),
     "thick stroke": lambda digit, rng: Image.fromarray(
         255 - (255 * ndimage.grey_dilation(enlarged(digit, rng), footprint=_disc(9))).astype(np.uint8)
@@ -130,8 +134,12 @@ KINDS: dict[str, Kind] = {
     "pencil": lambda digit, rng: jpeg(photo(skeleton(enlarged(digit, rng), 6), rng, color=(150, 150, 150), noise=5.0), 60),
     "ruled paper": lambda digit, rng: jpeg(lines(photo(enlarged(digit, rng), rng), rng, both=False), 70),
     "squared paper": lambda digit, rng: jpeg(lines(photo(enlarged(digit, rng), rng), rng, both=True), 70),
-    "squared paper, thin stroke": lambda digit, rng: jpeg(lines(photo(skeleton(enlarged(digit, rng), 5), rng), rng, both=True), 80),
-    "chalk: white on green": lambda digit, rng: jpeg(photo(enlarged(digit, rng), rng, color=(225, 225, 220), ground=(40, 75, 60)), 60),
+    "squared paper, thin stroke": lambda digit, rng: jpeg(
+        lines(photo(skeleton(enlarged(digit, rng), 5), rng), rng, both=True), 80
+    ),
+    "chalk: white on green": lambda digit, rng: jpeg(
+        photo(enlarged(digit, rng), rng, color=(225, 225, 220), ground=(40, 75, 60)), 60
+    ),
     "transparent, black": lambda digit, rng: transparent(enlarged(digit, rng), 0),
     "transparent, white": lambda digit, rng: transparent(enlarged(digit, rng), 255),
     "16 bits": lambda digit, rng: deep(enlarged(digit, rng)),

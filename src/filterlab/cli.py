@@ -69,7 +69,11 @@ def prints_only(chosen: argparse.Namespace) -> bool:
     """Whether a command only prints, so that the end of its reader, e.g. `head`, may end it."""
     if chosen.verb == "lecture":
         return chosen.list or not chosen.what
-    return chosen.verb == "lineage" or (chosen.verb == "sweep" and chosen.what not in ("collect", "cancel"))
+    return (
+        chosen.verb == "lineage"
+        or (chosen.verb == "predict" and not (chosen.csv or chosen.show))
+        or (chosen.verb == "sweep" and chosen.what not in ("collect", "cancel"))
+    )
 
 
 def dispatch(arguments: list[str]) -> None:
@@ -130,6 +134,15 @@ def dispatch(arguments: list[str]) -> None:
         any_run.add_argument("--sweep", default="", metavar="NAME", help="instead of a run: the best of this sweep by validation")
     compare = verbs.add_parser("compare", help="a page of what tells some runs apart; measures them on the test set")
     compare.add_argument("runs", nargs="+", metavar="RUN", help="its id, or how it begins")
+    predict = verbs.add_parser("predict", help="what a network says of pictures")
+    predict.add_argument(
+        "paths", nargs="+", metavar="FILE|FOLDER|-", help="pictures, folders of them, - for stdin, or a CSV of pixels"
+    )
+    predict.add_argument("--run", default="", help="the id of a run, or how it begins, whose network answers (default: models/)")
+    predict.add_argument("--csv", default="", metavar="FILE", help="write all probabilities there; of a CSV, ImageId and Label")
+    predict.add_argument(
+        "--show", default="", metavar="FILE.png", help="draw the first pictures, what the network saw, and its answers"
+    )
     verbs.add_parser("lineage", help="from dvc.lock to the run behind the pipeline's model, and from it to where it came from")
     doctor = verbs.add_parser(
         "doctor", help="is all well? environment, machine, data, store, runs, leftovers, Git, DVC; exit code 1: no"
@@ -238,6 +251,10 @@ def dispatch(arguments: list[str]) -> None:
         of_run.run(root, chosen.verb, run=chosen.run, sweep=chosen.sweep)
     elif chosen.verb == "compare":
         importlib.import_module("filterlab.commands.compare").run(root, chosen.runs)
+    elif chosen.verb == "predict":
+        from filterlab.commands import predict as answering
+
+        sys.exit(answering.run(root, chosen.paths, run=chosen.run, csv=chosen.csv, show=chosen.show))
     elif chosen.verb == "lineage":
         from filterlab.runs import facts
         from filterlab.sweeps import lineage

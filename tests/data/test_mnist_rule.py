@@ -42,9 +42,11 @@ def test_a_digit_of_any_size_fills_the_box_about_the_centre_of_mass(size: int) -
     assert size == 20 or np.abs(image - other).mean() < 8, "the same, but for what whole pixels make of it"
 
 
-def test_an_image_that_follows_the_rule_stays() -> None:
-    once = mnist.to_image(drawn(140, 90, stroke=20))
-    np.testing.assert_array_equal(mnist.to_image(once), once)
+def test_what_follows_the_rule_is_known_by_it() -> None:
+    made = mnist.to_image(drawn(140, 90, stroke=20))
+    assert mnist.follows(made)
+    assert not mnist.follows(np.roll(made, 3, axis=1)) and not mnist.follows(255 - made)
+    assert not mnist.follows(np.zeros((28, 28), np.uint8)) and not mnist.follows(drawn(28, 28, stroke=3))
 
 
 def test_thin_strokes_are_thickened_and_thick_ones_stay() -> None:
@@ -53,7 +55,7 @@ def test_thin_strokes_are_thickened_and_thick_ones_stay() -> None:
     cut = drawn(100, 66, stroke=16).astype(np.float64)
     assert mnist.stroke(cut) == pytest.approx(16, rel=0.25)
     assert mnist.thickened(cut, by=0.4) is cut
-    assert (thick >= 128).sum() > 2 * (thin >= 128).sum()
+    assert (thick >= 128).sum() > 1.3 * (thin >= 128).sum()
 
 
 def test_another_size_has_another_box() -> None:

@@ -52,6 +52,11 @@ class Data(Section):
     )
     seed: int = value("of every draw made on the data: the subset and the split", **SEEDS)
 
+    @property
+    def rule(self) -> str:
+        """How a picture is brought to height x width (data.own.picture): mnist for gray digits, else pad; an own set says it."""
+        return "mnist" if self.channels == 1 and self.classes == [str(digit) for digit in range(10)] else "pad"
+
     def disagreements(self) -> Iterator[str]:
         if (self.take == "all") != (self.take_n == 0):
             yield f"data.take is {self.take} and data.take_n is {self.take_n}: take_n is 0 with all, and at least 1 otherwise"
@@ -91,8 +96,8 @@ class Own(Data):
         "the folder or file that holds the images, from the root; of files that are fetched, one of them", text="path"
     )
     fit: str = value(
-        "how a picture of another shape is brought to height x width: pad keeps all of it, crop fills the whole",
-        choices=["pad", "crop"],
+        "how a picture is brought to height x width: pad keeps all of it, crop fills the whole, mnist finds a digit's ink",
+        choices=["pad", "crop", "mnist"],
     )
     on_broken: str = value("what a picture that can't be read does: stop, or skip and be counted", choices=["stop", "skip"])
     test: float = value(
@@ -110,7 +115,13 @@ class Own(Data):
     variant: str = value("of torchvision's EMNIST: its split, e.g. letters", text="name", default="none")
     transpose: bool = value("of all but pictures: whether the images' rows and columns are exchanged, as EMNIST's", default=False)
 
+    @property
+    def rule(self) -> str:
+        return self.fit
+
     def faults_of_files(self) -> Iterator[str]:
+        if self.fit == "mnist" and self.channels != 1:
+            yield f"data.fit is mnist and data.channels is {self.channels}: ink has no colour, which channels: 1 says"
         if self.files and self.path not in self.files:
             yield f"data.path is {short(self.path)}, expected one of data.files, which are fetched: {', '.join(self.files)}"
         if self.mirrors and not self.files:

@@ -1,7 +1,7 @@
 """Ink on paper: from a drawing or a photograph of digits, dark on light or light on dark, to each digit's ink alone.
 
-What is told apart: ground from ink, by the light around; printed lines, frames and specks from strokes; one digit from another, by
-its being in one piece. Digits that touch are one.
+What is told apart: ground from ink, by the light around; printed lines, frames and specks from strokes; one digit from another,
+by its being in one piece. Digits that touch are one.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from filterlab.data.own import mnist
 from filterlab.data.own.picture import in_mode
 
 SIDE = 1000  # pixels of the longer side at which a picture is looked at
@@ -17,15 +18,38 @@ COARSE = 100  # and at which its ground is
 WINDOW = 0.4  # of the longer side: strokes are narrower, and what is wider is ground
 FAINT = 0.06  # of black on white: ink is stronger by this at least
 
+HALFTONES = 0.07, 0.12  # of a drawing, at most: chosen on benchmarks/drawings.py; the second of a small one, which has more edge
+
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, eq=False)
 class Digit:
-    """box: in the picture's pixels. ink: (h, w) uint8 as `mnist.to_image` takes it."""
+    """box: in the picture's pixels. image: (height, width) uint8 by MNIST's rule."""
 
     box: Box
-    ink: np.ndarray
+    image: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Pixels of its longer side."""
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A picture's digits, line by line from the top, each from the left.
+
+    halftones: share of the picture that is neither ground nor ink: little in a drawing, much in a photograph of anything else.
+    """
+
+    digits: list[Digit]
+    halftones: float
+    shape: tuple[int, int]
+
+    @property
+    def is_clear(self) -> bool:
+        return self.halftones <= HALFTONES[max(self.shape) < COARSE]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +73,18 @@ class Part:
         return Part((left, top, right, bottom), mask)
 
 
-def find(image: Image.Image) -> list[Digit]:
-    """The digits of a picture, line by line from the top, each from the left; none where there is no ink."""
+def read(image: Image.Image, *, height: int, width: int) -> Drawing:
+    """The digits of a picture; none where there is no ink. An image that follows MNIST's rule stays as it is."""
+    if image.size == (width, height) and mnist.follows(gray := np.asarray(in_mode(image, "L"))):
+        return Drawing([Digit((0, 0, width, height), gray)], 0.0, (height, width))
     image = on_ground(image)
     sheet = paper(image)
-    found = look(image, sheet)
-    if found and max(sheet[2] - sheet[0], sheet[3] - sheet[1]) > SIDE:  # small ones in a large picture: once more, from nearby
-        near = around(found, sheet)
+    found = look(image, sheet, height=height, width=width)
+    if found.digits and max(sheet[2] - sheet[0], sheet[3] - sheet[1]) > SIDE:  # small ones in a large picture: from nearby
+        near = around(found.digits, sheet)
         if max(near[2] - near[0], near[3] - near[1]) < 0.7 * max(sheet[2] - sheet[0], sheet[3] - sheet[1]):
-            return look(image, near) or found
+            closer = look(image, near, height=height, width=width)
+            return closer if closer.digits else found
     return found
 
 
@@ -108,20 +135,21 @@ def around(found: list[Digit], sheet: Box) -> Box:
     return max(sheet[0], left - room), max(sheet[1], top - room), min(sheet[2], right + room), min(sheet[3], bottom + room)
 
 
-def look(image: Image.Image, box: Box) -> list[Digit]:
-    """The digits in a part of a picture."""
+def look(image: Image.Image, box: Box, *, height: int, width: int) -> Drawing:
+    """The digits in a part of a picture in RGB."""
     left, top, right, bottom = box
     factor = max(1.0, max(right - left, bottom - top) / SIDE)
     size = (max(1, round((right - left) / factor)), max(1, round((bottom - top) / factor)))
     small = image.crop(box) if factor == 1 else image.resize(size, Image.Resampling.BOX, box=box, reducing_gap=2)
     strength, mask = strokes(np.asarray(small, np.float32))
-    found = []
+    digits = []
     for part in in_order(whole(alone(components(without_lines(mask)), mask.shape))):
         x0, y0, x1, y1 = part.box
         ink = np.where(part.mask, strength[y0:y1, x0:x1], 0)
         place = (left + x0 * factor, top + y0 * factor, left + x1 * factor, top + y1 * factor)
-        found.append(Digit(tuple(map(round, place)), ink))  # type: ignore[arg-type]
-    return found
+        made = mnist.to_image(ink, height=height, width=width)
+        digits.append(Digit((round(place[0]), round(place[1]), round(place[2]), round(place[3])), made))
+    return Drawing(digits, float(((strength > 90) & (strength < 180)).mean()), (mask.shape[0], mask.shape[1]))
 
 
 def strokes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -265,7 +293,7 @@ def is_frame(part: Part, parts: list[Part]) -> bool:
         return False
     height, width = part.mask.shape
     rows, columns = max(1, round(0.08 * height)), max(1, round(0.08 * width))
-    return np.count_nonzero(part.mask[rows:-rows, columns:-columns]) < 0.05 * np.count_nonzero(part.mask)
+    return bool(np.count_nonzero(part.mask[rows:-rows, columns:-columns]) < 0.05 * np.count_nonzero(part.mask))
 
 
 def without_lines(mask: np.ndarray) -> np.ndarray:
@@ -288,15 +316,15 @@ def without_rules(mask: np.ndarray) -> np.ndarray:
     if not rows.size:
         return mask
     thickest, reach = max(3, round(0.012 * max(mask.shape))), round(0.06 * width)
-    best = (0, 0.0, rows, np.zeros(0))
+    score, offsets, counts = 0, rows, np.zeros(0, int)
     for slope in np.linspace(-0.05, 0.05, 41):
-        offsets = np.rint(rows - slope * columns).astype(int) + reach
-        counts = np.bincount(offsets, minlength=height + 2 * reach)
-        if (score := int((counts[counts > 0.5 * width] ** 2).sum())) > best[0]:
-            best = (score, slope, offsets, counts)
-    if not best[0]:
+        moved = np.rint(rows - slope * columns).astype(int) + reach
+        tried = np.bincount(moved, minlength=height + 2 * reach)
+        if (found := int((tried[tried > 0.5 * width] ** 2).sum())) > score:
+            score, offsets, counts = found, moved, tried
+    if not score:
         return mask
-    labels, count = ndimage.label(best[3] > 0.5 * width)
+    labels, count = ndimage.label(counts > 0.5 * width)
     along = np.zeros(labels.shape, int)
     for number in range(1, count + 1):
         run = np.flatnonzero(labels == number)
@@ -304,7 +332,7 @@ def without_rules(mask: np.ndarray) -> np.ndarray:
             along[max(0, run[0] - 1 - len(run) // 2) : run[-1] + 2 + len(run) // 2] = len(run)
     runs, _ = ndimage.label(mask, [[0, 1, 0], [0, 1, 0], [0, 1, 0]])
     lengths = np.bincount(runs.ravel())[runs[rows, columns]]
-    thick = along[best[2]]
+    thick = along[offsets]
     cut = mask.copy()
     gone = (thick > 0) & (lengths <= thick + 3)
     cut[rows[gone], columns[gone]] = False
@@ -331,7 +359,9 @@ def whole(parts: list[Part]) -> list[Part]:
 
 def is_piece(part: Part, digit: Part) -> bool:
     """Whether a larger part is the bar of a five, or half of a four, beside the rest of it."""
-    left, _, right, _ = (max(pair) if place < 2 else min(pair) for place, pair in enumerate(zip(part.box, digit.box, strict=True)))
+    left, _, right, _ = (
+        max(pair) if place < 2 else min(pair) for place, pair in enumerate(zip(part.box, digit.box, strict=True))
+    )
     height, other = part.mask.shape[0], digit.mask.shape[0]
     overlap = (right - left) / min(part.mask.shape[1], digit.mask.shape[1])
     joint = part | digit

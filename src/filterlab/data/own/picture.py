@@ -2,19 +2,23 @@
 
 The first of several frames; turned as its EXIF data say; what is transparent on white; 16 bits scaled to 8; then gray or RGB.
 Of another shape than height x width, it is scaled, bilinear with antialiasing: `pad` until all of it is in, centred, zeros around
-it; `crop` until it fills the whole, of which the centre is kept.
+it; `crop` until it fills the whole, of which the centre is kept. `mnist` takes a picture for a drawing or a photograph of a
+digit, see ink.py.
 """
 
 import functools
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from filterlab.data.own.tree import Place, Unreadable
 
+T = TypeVar("T")
 MOST = 200_000_000  # pixels, by the header: a larger picture is not read
 # Not all that Pillow knows: EPS would start another program, and some have no sure beginning.
 FORMATS = [
@@ -59,7 +63,7 @@ ENDINGS |= {
 
 @dataclass(frozen=True)
 class Shape:
-    """What a picture is brought to. fit: pad or crop."""
+    """What a picture is brought to. fit: pad, crop or mnist."""
 
     channels: int
     height: int
@@ -87,6 +91,16 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Given:
+    """A picture's bytes, from anywhere."""
+
+    held: bytes
+
+    def content(self) -> bytes:
+        return self.held
+
+
+@dataclass(frozen=True)
 class Row:
     """An image in an array on disk: (N, H, W) or (N, H, W, C) uint8."""
 
@@ -105,10 +119,15 @@ def _mapped(file: str) -> np.ndarray:
 
 def look(place: Place | Row, shape: Shape | None) -> tuple[Seen, np.ndarray | None]:
     """A picture's facts and, with a shape, its pixels (C, H, W) uint8; None where it can't be read."""
+    return read(place, lambda image: to_array(image, shape) if shape else None, shape)
+
+
+def read(place: "Place | Row | Given", use: Callable[[Image.Image], T], shape: Shape | None) -> tuple[Seen, T | None]:
+    """A picture's facts, and what `use` makes of it, turned as it is to be seen; None where it can't be read."""
     if isinstance(place, Row):
         image = place.image()
         about = Seen(hashlib.sha256(image.tobytes()).digest(), size=image.size, mode=image.mode)
-        return about, to_array(image, shape) if shape else None
+        return about, use(image)
     try:
         content = place.content()
     except (OSError, Unreadable) as error:
@@ -120,18 +139,18 @@ def look(place: Place | Row, shape: Shape | None) -> tuple[Seen, np.ndarray | No
             if width * height > MOST:
                 return Seen(digest, f"has {width:,} x {height:,} pixels by its header, at most {MOST:,} are read"), None
             mode, frames = image.mode, int(getattr(image, "n_frames", 1))
-            if shape:
+            if shape and shape.fit != "mnist":
                 image.draft(None, (2 * shape.width, 2 * shape.height))  # a JPEG is decoded at no more than is needed
             orientation = image.getexif().get(0x0112, 1)
             turned = ImageOps.exif_transpose(image) if orientation != 1 else image
             turned.load()
             size = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
-            pixels = to_array(turned, shape) if shape else None
+            made = use(turned)
     except Image.UnidentifiedImageError:
         return Seen(digest, "is no picture of a known format" if content else "is empty", unknown=True), None
     except Exception as error:  # whatever a decoder makes of damaged bytes
         return Seen(digest, f"is damaged ({str(error) or type(error).__name__})"), None
-    return Seen(digest, size=size, mode=mode, frames=frames), pixels
+    return Seen(digest, size=size, mode=mode, frames=frames), made
 
 
 @functools.cache
@@ -142,7 +161,13 @@ def known() -> list[str]:
 
 
 def to_array(image: Image.Image, shape: Shape) -> np.ndarray:
-    """(C, H, W) uint8, in C order."""
+    """(C, H, W) uint8, in C order. By MNIST's rule, of several digits the largest; zeros where there is no ink."""
+    if shape.fit == "mnist":
+        from filterlab.data.own import ink
+
+        found = ink.read(image, height=shape.height, width=shape.width).digits
+        largest = max(found, key=lambda digit: digit.size, default=None)
+        return largest.image[None] if largest else np.zeros((1, shape.height, shape.width), np.uint8)
     plain = in_mode(image, "L" if shape.channels == 1 else "RGB")
     if plain.size != (shape.width, shape.height):
         plain = (cropped if shape.fit == "crop" else padded)(plain, shape.width, shape.height)

@@ -245,6 +245,22 @@ def pixels(file: Path, about: Header, part: str, scratch: Path, *, transpose: bo
     count = len(about.columns) - 1
     shape = square(count, file)
     pieces, labels = [], []
+    for numbers in parsed(file, about):
+        labels.append(numbers[:, about.label])
+        values = np.delete(numbers, about.label, axis=1).reshape(-1, *shape)
+        bytes_alone = (values == np.rint(values)).all() and values.min() >= 0 and values.max() <= 255
+        pieces.append(values.astype(np.uint8 if bytes_alone else np.float32))
+    if not pieces:
+        raise DataError(f"{file} has no rows, expected a label and {count:,} pixels in each")
+    images = np.concatenate(pieces)
+    made = collect(
+        {"train_images": images, "train_labels": np.concatenate(labels)}, file, folder(scratch, part), transpose=transpose
+    )
+    return Collection([entry._replace(part=part) for entry in made.entries], made.places, numbered=True)
+
+
+def parsed(file: Path, about: Header) -> Iterator[np.ndarray]:
+    """The rows of numbers, some thousands at a time: (n, columns) float64. Raises DataError: they are others."""
     with blaming(file, verb="read"), file.open("rb") as whole_file:
         if about.named:
             whole_file.readline()
@@ -255,19 +271,33 @@ def pixels(file: Path, about: Header, part: str, scratch: Path, *, transpose: bo
                 raise DataError(f"{file} has rows that aren't numbers, each as many as in its first line: {error}") from error
             if not len(numbers):
                 continue
-            if numbers.shape[1] != count + 1:
-                raise DataError(f"{file} has rows of {numbers.shape[1]:,} numbers, expected {count + 1:,}, as in its first line")
-            labels.append(numbers[:, about.label])
-            values = np.delete(numbers, about.label, axis=1).reshape(-1, *shape)
-            bytes_alone = (values == np.rint(values)).all() and values.min() >= 0 and values.max() <= 255
-            pieces.append(values.astype(np.uint8 if bytes_alone else np.float32))
-    if not pieces:
-        raise DataError(f"{file} has no rows, expected a label and {count:,} pixels in each")
-    images = np.concatenate(pieces)
-    made = collect(
-        {"train_images": images, "train_labels": np.concatenate(labels)}, file, folder(scratch, part), transpose=transpose
-    )
-    return Collection([entry._replace(part=part) for entry in made.entries], made.places, numbered=True)
+            if numbers.shape[1] != len(about.columns):
+                raise DataError(
+                    f"{file} has rows of {numbers.shape[1]:,} numbers, expected {len(about.columns):,}, as in its first line"
+                )
+            yield numbers
+
+
+def rows_of_pixels(file: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """(N, C, H, W) uint8 of a CSV of pixels, a row an image of that shape; labels in it are left out.
+
+    Raises DataError: rows of another length, values that are no pixels.
+    """
+    about, (channels, height, width) = header(file), shape
+    pixels = channels * height * width
+    label = about.label if len(about.columns) == pixels + 1 else None
+    if len(about.columns) - (label is not None) != pixels:
+        raise DataError(
+            f"{file} has {len(about.columns):,} columns, expected {pixels:,} pixels ({channels} x {height} x {width}), as "
+            "the network takes them, and perhaps a label"
+        )
+    rows = list(parsed(file, about))
+    if not rows:
+        raise DataError(f"{file} has no rows, expected {pixels:,} pixels in each")
+    values = np.concatenate(rows) if label is None else np.delete(np.concatenate(rows), label, axis=1)
+    shaped = values.reshape(-1, height, width) if channels == 1 else values.reshape(-1, height, width, channels)
+    images = to_bytes(shaped, str(file))
+    return np.ascontiguousarray(images[:, None] if channels == 1 else images.transpose(0, 3, 1, 2))
 
 
 def folder(scratch: Path, part: str) -> Path:

@@ -3,7 +3,7 @@
 // numbers in the comments are its steps.
 
 const BOX = 20 / 28; // the longer side of a digit, as a share of the image's
-const STROKE = 1.5; // pixels of a box of 20: thinner strokes are thickened to that
+const STROKE = 2; // pixels of a box of 20: thinner strokes are thickened to that
 const WORK = 100; // pixels of the longer side at which strokes are thickened
 
 // Planes are {height, width, values}, numbers row by row.
@@ -19,13 +19,11 @@ function digitOf(ink, height, width) {
   if (!most) return image;
   let cut = cutToInk(ink, most); // 1
   let wide = strokeWidth(cut); // 2
-  const small = Math.min(1, WORK / Math.max(cut.height, cut.width));
-  if (small < 1) { // 3
-    wide *= small;
-    cut = scaledBy(cut, small, small);
-    const dimmed = Math.min(1, wide);
-    cut.values = cut.values.map((value) => Math.min(value / dimmed, 255));
-  }
+  const small = WORK / Math.max(cut.height, cut.width); // 3
+  wide *= small;
+  cut = scaledBy(cut, small, small);
+  const dimmed = Math.min(1, wide);
+  cut.values = cut.values.map((value) => Math.min(value / dimmed, 255));
   cut = thickened(cut, ((STROKE * Math.max(cut.height, cut.width)) / 20 - Math.max(1, wide)) / 2); // 4
   const factor = Math.min((BOX * height) / cut.height, (BOX * width) / cut.width);
   const digit = scaledBy(cut, factor, factor); // 5
