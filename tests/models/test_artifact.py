@@ -266,6 +266,8 @@ def test_pyfunc_gives_probabilities(saved: Path, monkeypatch: pytest.MonkeyPatch
     expected = logits.exp() / logits.exp().sum(dim=1, keepdim=True)
     np.testing.assert_allclose(probabilities, expected.numpy(), rtol=1e-5)
     np.testing.assert_array_equal(classifier.predict(images.astype(np.float32) / np.float32(255)), probabilities)
+    np.testing.assert_array_equal(classifier.predict(images.astype(np.int64)), probabilities)
+    np.testing.assert_allclose(classifier.predict(images / 255), probabilities, atol=1e-6)
     monkeypatch.setattr(pyfunc, "_BATCH", 3)  # 3 + 3 + 1: none is lost, the order stays
     np.testing.assert_allclose(classifier.predict(images, params=None), probabilities, rtol=1e-5)
     assert classifier.predict(images[:0]).shape == (0, 10)
@@ -275,10 +277,11 @@ def test_pyfunc_gives_probabilities(saved: Path, monkeypatch: pytest.MonkeyPatch
     ("images", "message"),
     [
         ([[1, 2]], "expected a numpy array of images .* given a list"),
-        (np.full((1, 1, 28, 28), 255, np.float32), r"expected floats in \[0, 1\], given 255.0 to 255.0"),
-        (np.full((1, 1, 28, 28), np.nan, np.float32), r"expected floats in \[0, 1\], given nan"),
+        (np.full((1, 1, 28, 28), 255, np.float32), r"or floats in \[0, 1\], given float32 from 255.0 to 255.0"),
+        (np.full((1, 1, 28, 28), np.nan, np.float32), r"or floats in \[0, 1\], given float32 from nan"),
+        (np.full((1, 1, 28, 28), 256, np.int64), r"whole numbers in 0..255 or .*, given int64 from 256 to 256"),
         (np.zeros((1, 28, 28), np.float32), r"expected images of shape \(N, 1, 28, 28\), given \(1, 28, 28\)"),
-        (np.zeros((1, 1, 28, 28), np.int32), "given torch.int32"),
+        (np.zeros((1, 1, 28, 28), bool), "given bool"),
     ],
 )
 def test_pyfunc_refuses(saved: Path, images: object, message: str) -> None:

@@ -27,6 +27,7 @@ NO_COMMANDS = {
     "README.md": [
         "params.yaml   the parameters",
         "model: mlp\n",
+        "import mlflow, numpy\n",
         "# src/filterlab/models/architectures/narrow.py",
         "# src/filterlab/training/optimizers.py",
     ],
@@ -50,6 +51,7 @@ SLURM, JOBS = "tests/slurm/test_slurm.py", "tests/slurm/test_launchers.py"
 SERVER, POSTGRES = "tests/server/test_server_refusals.py", "tests/server/test_postgres_server.py"
 HERE = "tests/pipeline/test_remote.py"
 SYNC = "tests/tracking/test_sync.py"
+PREDICT = "tests/commands/test_predict.py"
 ANY_RUN = "tests/sweeps/test_any_run.py"
 # By page, the commands that are not run as printed in a fresh clone by test_printed.py, and the test that runs their like.
 ELSEWHERE = {
@@ -64,6 +66,7 @@ ELSEWHERE = {
         "filterlab report --sweep compare": ANY_RUN,
         "filterlab play --sweep compare": ANY_RUN,
         "filterlab compare RUN RUN": ANY_RUN,
+        "filterlab predict drawing.jpg --show answer.png": PREDICT,
         "make pictures": "tests/ui/test_pictures.py",
         "source .venv/bin/activate": "tests/test_makefile.py",
     },
@@ -93,6 +96,12 @@ ELSEWHERE = {
     "docs/data.md": {
         "filterlab data add ../herbs --name herbs": "tests/pipeline/test_from_a_folder.py",
         "filterlab data show herbs": "tests/commands/test_data.py",
+    },
+    "docs/predict.md": {
+        "filterlab predict drawing.jpg --show answer.png": PREDICT,
+        "filterlab predict scans/ --csv answers.csv": PREDICT,
+        "filterlab predict --run 16f32b58 - < digit.png": PREDICT,
+        "filterlab predict test.csv --csv submission.csv": PREDICT,
     },
     "docs/python.md": {"make notebook": "tests/test_notebook.py"},
     "docs/reliability.md": {

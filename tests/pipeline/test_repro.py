@@ -3,7 +3,11 @@
 import csv
 import dataclasses
 import json
+import re
 import sqlite3
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import pytest
 import torch
 import yaml
 
+from filterlab.commands import pipeline
 from filterlab.config import schema
 from filterlab.data import arrays
 from filterlab.models import artifact
@@ -85,6 +90,19 @@ def test_the_run_holds_what_made_it(project: Any) -> None:
         expected = artifact.load(project.root / "models")(torch.tensor(images)).softmax(dim=1).numpy()
     loaded = mlflow.pyfunc.load_model(logged.artifact_location)
     np.testing.assert_array_equal(loaded.predict(images.astype(np.float32) / np.float32(255)), expected)
+    np.testing.assert_array_equal(loaded.predict(images), expected)
+    config = yaml.safe_load((project.root / "results/config.yaml").read_text())
+    assert loaded.metadata.metadata["classes"] == config["data"]["classes"]
+    assert loaded.metadata.metadata["rule"].startswith("mnist: ")
+
+
+def test_readme_loads_the_model_from_any_folder(project: Any, tmp_path: Path) -> None:
+    (code,) = re.findall(r"(?m)^    import mlflow, numpy\n(?:    .*\n)+", (ROOT / "README.md").read_text())
+    (uri,) = re.findall(r"(?m)^ *loads as +(\S+)$", pipeline.summary(project.root))
+    script = textwrap.dedent(code).replace("file:///...", uri)
+    assert uri in script and len(script.splitlines()) == 4
+    done = subprocess.run([sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip().isdigit(), done.stderr
 
 
 def test_dvc_knows_nothing_of_what_a_rerun_changes() -> None:

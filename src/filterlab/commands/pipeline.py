@@ -135,5 +135,7 @@ def summary(root: Path) -> str:
         "model": "models/model.safetensors",
     }
     if config.tracking.backend != "off" and facts.run_id(root):
+        if uri := facts.model_uri(config.tracking, root=root, out=root):
+            lines["loads as"] = uri
         lines["MLflow"] = facts.address(config.tracking, root=root, out=root)
     return console.facts(lines)

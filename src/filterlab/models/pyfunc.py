@@ -20,17 +20,23 @@ class Classifier:
         self.classes = predictor.classes
 
     def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
-        """(N, C, H, W), uint8 in 0..255 or float32 in [0, 1] -> probabilities (N, K) float32, columns as in `classes`.
+        """(N, C, H, W), whole numbers in 0..255 or floats in [0, 1] -> probabilities (N, K) float32, columns as in `classes`.
 
-        `params` is part of MLflow's interface; there are none. Raises ValueError on another type, shape or range.
+        Of any type of either: what comes as JSON, as to a server, is int64 or float64. `params` is part of MLflow's interface;
+        there are none. Raises ValueError on another type, shape or range.
         """
         if not isinstance(model_input, np.ndarray):
             raise ValueError(f"expected a numpy array of images (N, C, H, W), given a {type(model_input).__name__}")
-        floats = np.issubdtype(model_input.dtype, np.floating)
-        if floats and model_input.size and not (model_input.min() >= 0 and model_input.max() <= 1):
+        if model_input.dtype.kind not in "uif":
+            raise ValueError(f"expected whole numbers in 0..255 or floats in [0, 1], given {model_input.dtype}")
+        most = 1 if model_input.dtype.kind == "f" else 255
+        if model_input.size and not (model_input.min() >= 0 and model_input.max() <= most):
             raise ValueError(
-                f"expected floats in [0, 1], given {model_input.min()} to {model_input.max()}; pixels in 0..255 go in as uint8"
+                f"expected whole numbers in 0..255 or floats in [0, 1], given {model_input.dtype} from {model_input.min()} to "
+                f"{model_input.max()}"
             )
+        if model_input.dtype != np.uint8:
+            model_input = model_input.astype(np.float32 if most == 1 else np.uint8)
         images = torch.tensor(model_input)
         with torch.inference_mode():
             return torch.cat([self.predictor(batch).softmax(dim=1) for batch in images.split(_BATCH)]).numpy()

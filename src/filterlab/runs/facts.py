@@ -61,6 +61,20 @@ def address(settings: schema.Tracking, *, root: Path, out: Path) -> str:
     return f"{located.address} (the run tagged {store.MODELS}={folder_md5(out / 'models')})"
 
 
+def model_uri(settings: schema.Tracking, *, root: Path, out: Path) -> str:
+    """What MLflow's load_model takes for the model in `out`, anywhere if the store is local; empty before it is logged."""
+    try:
+        located = store.locate(settings, root=root)
+    except TrackingError:
+        return ""
+    trained = trained_as(out)
+    if located.folder:
+        found = store.find(located, trained["run_id"])
+        return store.find_model(located, found[1]) if found else ""
+    here = trained["experiment_id"] and trained["server"] == located.address
+    return f"runs:/{trained['run_id']}/model" if here else ""
+
+
 def page(server: str, experiment: str, run: str) -> str:
     """The address of the run among MLflow's pages for machine learning. Without its last part, it opens among those for
     generative AI.

@@ -32,6 +32,11 @@ DATA = "filterlab.data"  # the tag of the data set that a run learned from: its 
 PROCESSOR = "filterlab.processor"  # the tag of what the machine of a training computes with
 TESTED = "filterlab.test_set"  # the tag of a run that was measured on the test set: the digest of that
 THREADS = "filterlab.threads"  # of the CPU: their number decides the order of sums, and so the last bits
+RULES = {  # of a picture, see data/own/picture.py
+    "pad": "scaled until all of it is in, centred, zeros around it",
+    "crop": "scaled until it fills the whole, of which the centre is kept",
+    "mnist": "a digit's ink, light on dark, its longer side 20 of 28 pixels, its centre of mass in the middle",
+}
 LONG = ["data.mirrors", "data.files", "data.classes"]  # in the configuration's artifact; too long for a table's column
 
 
@@ -77,7 +82,7 @@ def restore(run: tracking.NullRun, config: schema.Config, root: Path) -> None:
     card, parts = arrays.load(root / "data/processed/train")
     run.set_tags({DATA: card.digest})
     example = parts["train"].images[:1]
-    log_model(run, root, digests=folder.digests(root / "models"), example=example)
+    log_model(run, root, rule=config.data.rule, digests=folder.digests(root / "models"), example=example)
     if results.has_metrics(root):
         run.log_metrics(test_metrics(results.metrics(root)))
         if (path := root / "data/processed/test" / arrays.CARD).exists():
@@ -106,7 +111,14 @@ def log_dataset(run: tracking.NullRun, config: schema.Config, card: Card, *, con
 
 
 def log_outcome(
-    run: tracking.NullRun, fitted: "Fitted", out: Path, *, digests: Mapping[str, str], example: "np.ndarray", trial: bool
+    run: tracking.NullRun,
+    fitted: "Fitted",
+    out: Path,
+    *,
+    rule: str,
+    digests: Mapping[str, str],
+    example: "np.ndarray",
+    trial: bool,
 ) -> None:
     """What a training ends with: its results, times and device, and the model and the curves in `out`; see `log_model`.
 
@@ -118,7 +130,7 @@ def log_outcome(
     if fitted.device == "cpu":
         run.set_tags({THREADS: fitted.threads})
     kept = {name: digest for name, digest in digests.items() if not (trial and name == folder.FIRST_LAYERS)}
-    log_model(run, out, digests=kept, example=example, linked=trial)
+    log_model(run, out, rule=rule, digests=kept, example=example, linked=trial)
     if not trial:
         run.log_artifact(out / curves.CURVES)
 
@@ -141,11 +153,12 @@ def test_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def log_model(
-    run: tracking.NullRun, out: Path, *, digests: Mapping[str, str], example: "np.ndarray", linked: bool = False
+    run: tracking.NullRun, out: Path, *, rule: str, digests: Mapping[str, str], example: "np.ndarray", linked: bool = False
 ) -> None:
     """The network in out/models.
 
     Args:
+        rule: by which a picture is brought to what the network takes, see `schema.Data.rule`.
         digests: SHA-256 (hex) by name of the files that the training wrote there.
         example: an image (1, C, H, W) uint8, whose answer makes the signature.
         linked: see `NullRun.log_model`.
@@ -157,6 +170,7 @@ def log_model(
     from filterlab.models import packed, pyfunc
 
     loader, code = packed.pack()
+    data = folder.describe(out / "models")["data"]
     # In sixteenths, which are short as text: MLflow writes it twice, and a pixel of float32 takes up to 20 characters.
     scaled = np.round(example / 255 * 16).astype(np.float32) / np.float32(16)
     run.log_model(
@@ -167,6 +181,11 @@ def log_model(
         example=scaled,
         output=pyfunc._load_pyfunc(str(out / "models")).predict(scaled),
         linked=linked,
+        metadata={
+            "classes": data["classes"],
+            "input": f"(N, {data['channels']}, {data['height']}, {data['width']}): whole numbers in 0..255, or floats in [0, 1]",
+            "rule": f"{rule}: {RULES[rule]}",
+        },
         requirements=[f"{package}=={version(package)}" for package in ("torch", "numpy", "safetensors", "omegaconf")],
     )
 

@@ -119,7 +119,8 @@ def train(
                 digests = write(out, fitted, config=config, card=dataclasses.asdict(card) | scaled, trial=bool(parent))
                 if out == root:
                     record.set_tags({MODELS: folder_md5(out / "models")})
-                logging.log_outcome(record, fitted, out, digests=digests, example=training.images[:1], trial=bool(parent))
+                example, rule = training.images[:1], config.data.rule
+                logging.log_outcome(record, fitted, out, rule=rule, digests=digests, example=example, trial=bool(parent))
                 if provenance.tags(root)["filterlab.code"] != code:
                     record.set_tags({"filterlab.dirty": "true"})
                     print("NOTE: the code was edited while this training ran: its run is marked as dirty, and can't be promoted")

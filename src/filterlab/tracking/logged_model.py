@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import mlflow.pyfunc
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from filterlab.errors import TrackingError
@@ -69,6 +69,7 @@ class LoggedModel:
         example: Any,
         output: Any,
         requirements: list[str],
+        metadata: Mapping[str, Any],
     ) -> None:
         """kept: the spool's own files by name, which a store on the same disk gets as links."""
         # As Model.log does, which would also load the model, and torch with it, to try the example: `output` shows it was tried.
@@ -84,7 +85,9 @@ class LoggedModel:
                     loader_module=loader,
                     data_path=folder,
                     code_paths=code,
-                    signature=infer_signature(example, output),
+                    # Of inputs a signature names one type, and MLflow then refuses any other before the model sees it.
+                    signature=ModelSignature(outputs=infer_signature(example, output).outputs),
+                    metadata=dict(metadata),
                     input_example=example,
                     pip_requirements=requirements,
                 )

@@ -75,6 +75,7 @@ class NullRun:
         example: "np.ndarray",
         output: "np.ndarray",
         requirements: list[str],
+        metadata: Mapping[str, Any] | None = None,
         linked: bool = False,
     ) -> None:
         """A folder that the module `loader` (its function _load_pyfunc) makes a model of.
@@ -88,6 +89,7 @@ class NullRun:
             example: an input of the model.
             output: what the model gives for it; with `example` it makes the signature.
             requirements: pip requirements to load the model elsewhere.
+            metadata: what whoever loads it may want to know, as JSON has it.
             linked: the files are never written to again: a store on the same disk has them as links, and they take up room once.
         """
 
@@ -175,6 +177,7 @@ class Run(NullRun):
         example: "np.ndarray",
         output: "np.ndarray",
         requirements: list[str],
+        metadata: Mapping[str, Any] | None = None,
         linked: bool = False,
     ) -> None:
         files = {f"{folder.name}/{name}": self._writer.keep(folder / name, linked=linked) for name in digests}
@@ -187,7 +190,14 @@ class Run(NullRun):
         sources = {name: self._writer.keep_bytes(content) for name, content in code.items()}
         arrays = {"example": self._writer.keep_array(example), "output": self._writer.keep_array(output)}
         self._add(
-            "log_model", files=files, digests=dict(digests), loader=loader, code=sources, requirements=requirements, **arrays
+            "log_model",
+            files=files,
+            digests=dict(digests),
+            loader=loader,
+            code=sources,
+            requirements=requirements,
+            metadata=dict(metadata or {}),
+            **arrays,
         )
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:

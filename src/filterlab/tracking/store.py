@@ -105,3 +105,15 @@ def find(store: Store, run_id: str) -> tuple[str, str] | None:
     except sqlite3.Error:  # no file, no tables, no database: who writes to it says what is wrong
         return None
     return (str(found[0]), str(found[1])) if found else None
+
+
+def find_model(store: Store, run: str) -> str:
+    """Where a local store has the model of a run of this id of MLflow's: a URI that load_model takes; empty where it has none."""
+    assert store.folder, "a server can only be asked through MLflow"
+    asked = "SELECT artifact_location FROM logged_models WHERE source_run_id = ? AND status = 2 AND lifecycle_stage = 'active'"
+    try:
+        with closing(sqlite3.connect(f"{(store.folder / DATABASE).as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute(asked, [run]).fetchone()
+    except sqlite3.Error:
+        return ""
+    return str(found[0]) if found else ""

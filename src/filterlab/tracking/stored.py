@@ -184,6 +184,7 @@ class StoredRun:
         example: str,
         output: str,
         requirements: list[str],
+        metadata: dict[str, Any] | None = None,  # which the spools of an earlier version lack
     ) -> None:
         self.model = LoggedModel(self.mlflow, experiment=self.experiment, run_id=self.id, digests=digests)
         with self._laid_out(files) as folder, self._laid_out(code) as package:
@@ -192,7 +193,8 @@ class StoredRun:
             (weights,) = Path(folder).iterdir()
             sources = sorted(map(str, Path(package).iterdir()))
             kept = {Path(name).name: self.spool.file(digest) for name, digest in files.items()}
-            self.model.log(folder=str(weights), kept=kept, loader=loader, code=sources, requirements=requirements, **arrays)
+            about = {"requirements": requirements, "metadata": metadata or {}}
+            self.model.log(folder=str(weights), kept=kept, loader=loader, code=sources, **about, **arrays)
         self.set_tags(tags=self.model.tags)
 
     def log_child(

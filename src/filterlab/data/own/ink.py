@@ -18,6 +18,7 @@ COARSE = 100  # and at which its ground is
 WINDOW = 0.4  # of the longer side: strokes are narrower, and what is wider is ground
 FAINT = 0.06  # of black on white: ink is stronger by this at least
 
+GRAIN = 0.012  # of the picture's longer side: what is smaller is no ink
 HALFTONES = 0.07, 0.12  # of a drawing, at most: chosen on benchmarks/drawings.py; the second of a small one, which has more edge
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
@@ -161,6 +162,8 @@ def strokes(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     else:
         contrast = ((picture - ground) / 255).max(axis=2)
     smooth = ndimage.gaussian_filter(contrast, max(0.5, max(picture.shape) / SIDE))
+    if smooth.max() - smooth.min() < FAINT:
+        return np.zeros(smooth.shape, np.uint8), np.zeros(smooth.shape, bool)
     smooth -= np.median(smooth[smooth <= otsu(smooth.ravel())])
     noise = 1.48 / np.sqrt(2) * float(np.median(np.abs(smooth[:, 4:] - smooth[:, :-4]))) if smooth.shape[1] > 8 else 0.0
     least = max(FAINT, 5 * noise)
@@ -185,6 +188,12 @@ def resized(picture: np.ndarray, height: int, width: int, *, how: Image.Resampli
     return np.stack([np.asarray(channel) for channel in channels], axis=2)
 
 
+def light_on(coarse: np.ndarray) -> np.ndarray:
+    """(H, W) float32: how much light falls on each place, as a share of the most."""
+    fitted = surface(coarse.mean(axis=2))
+    return np.maximum(fitted / max(float(fitted.max()), 1.0), 0.25).astype(np.float32)
+
+
 def surface(gray: np.ndarray) -> np.ndarray:
     """(H, W): the quadratic surface that most pixels lie on (least squares, reweighted by Tukey's function)."""
     rows, columns = np.meshgrid(*(np.linspace(-1, 1, side) for side in gray.shape), indexing="ij")
@@ -196,8 +205,8 @@ def surface(gray: np.ndarray) -> np.ndarray:
         away = levels - fitted
         width = 4.7 * max(2.0, 1.48 * float(np.median(np.abs(away))))
         weight = np.maximum(0, 1 - (away / width) ** 2)
-        if np.count_nonzero(weight) < 0.2 * weight.size:
-            return np.full(gray.shape, np.median(levels))
+    if np.count_nonzero(weight) < 0.6 * weight.size:  # too much ink to tell: as if the light were even
+        return np.full(gray.shape, max(1.0, float(levels.max())))
     return fitted.reshape(gray.shape)
 
 
@@ -218,17 +227,16 @@ def is_dark_on_light(picture: np.ndarray) -> bool:
         strong = [float(contrast[part.box[1] : part.box[3], part.box[0] : part.box[2]][part.mask].mean()) for part in parts]
         lefts, tops, rights, bottoms = zip(*(part.box for part in parts), strict=True)
         scores.append(max(strong) ** 2 * (max(rights) - min(lefts)) * (max(bottoms) - min(tops)))
-    if max(scores) > 0:
-        return bool(scores[0] >= scores[1])
-    gray = coarse.mean(axis=2)
+    if min(scores) < 0.85 * max(scores):
+        return bool(scores[0] > scores[1])
+    gray = coarse.mean(axis=2) / light_on(coarse)
     return float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]]))) >= otsu(gray.ravel())
 
 
 def ground_of(picture: np.ndarray, *, dark: bool) -> np.ndarray:
     """(H, W, 3): the paper alone, without the strokes on it, dark ones or light ones."""
     coarse = shrunk(picture, COARSE)
-    fitted = surface(coarse.mean(axis=2))
-    light = np.maximum(fitted / max(float(fitted.max()), 1.0), 0.25)[..., None].astype(np.float32)
+    light = light_on(coarse)[..., None]
     even = ndimage.median_filter(coarse / light, (3, 3, 1)) if min(coarse.shape[:2]) > 30 else coarse / light
     window = max(3, round(WINDOW * max(even.shape)))
     ground = np.empty_like(even)
@@ -269,7 +277,8 @@ def lies_along(part: Part, shape: tuple[int, ...]) -> bool:
 
 
 def alone(parts: list[Part], shape: tuple[int, ...]) -> list[Part]:
-    """Parts without what lies along the picture's edge or in its corners, frames, and what is outside of a frame."""
+    """Parts without grain, what lies along the picture's edge or in its corners, frames, and what is outside of a frame."""
+    parts = [part for part in parts if part.longer > GRAIN * max(shape)]
     parts = [part for part in parts if not (lies_along(part, shape) or lies_in_corner(part, shape))] or parts
     for frame in [part for part in parts if is_frame(part, parts)]:
         parts = [part for part in parts if part is not frame and contains(frame, part)] or parts
@@ -312,10 +321,10 @@ def without_lines(mask: np.ndarray) -> np.ndarray:
 def without_rules(mask: np.ndarray) -> np.ndarray:
     """Without horizontal lines, or such that are askew by up to 3 degrees."""
     height, width = mask.shape
-    rows, columns = np.nonzero(mask)
-    if not rows.size:
-        return mask
     thickest, reach = max(3, round(0.012 * max(mask.shape))), round(0.06 * width)
+    runs, _ = ndimage.label(mask, [[0, 1, 0], [0, 1, 0], [0, 1, 0]])
+    across = np.bincount(runs.ravel())[runs]  # pixels of ink above and below each, with it
+    rows, columns = np.nonzero(mask & (across <= thickest + 3))  # a stroke that crosses a line is longer, and stays
     score, offsets, counts = 0, rows, np.zeros(0, int)
     for slope in np.linspace(-0.05, 0.05, 41):
         moved = np.rint(rows - slope * columns).astype(int) + reach
@@ -330,11 +339,9 @@ def without_rules(mask: np.ndarray) -> np.ndarray:
         run = np.flatnonzero(labels == number)
         if len(run) <= thickest:
             along[max(0, run[0] - 1 - len(run) // 2) : run[-1] + 2 + len(run) // 2] = len(run)
-    runs, _ = ndimage.label(mask, [[0, 1, 0], [0, 1, 0], [0, 1, 0]])
-    lengths = np.bincount(runs.ravel())[runs[rows, columns]]
     thick = along[offsets]
     cut = mask.copy()
-    gone = (thick > 0) & (lengths <= thick + 3)
+    gone = (thick > 0) & (across[rows, columns] <= thick + 3)
     cut[rows[gone], columns[gone]] = False
     return cut
 
