@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,12 @@ def run(root: Path, paths: Sequence[str], *, run: str, csv: str, show: str) -> i
     sources = list(find_all(paths))
     network = load(root, run)
     answered: list[Read] = []
-    failed, writer = 0, Table(network.predictor.classes) if csv else None
+    failed, total, writer = 0, 0, Table(network.predictor.classes) if csv else None
     for first in range(0, len(sources), BATCH):
         read = [look(name, place, network.shape, keep=bool(show) and not first) for name, place in sources[first : first + BATCH]]
-        read = [each for each in read if each.fault != LEFT_OUT]
+        read = [each for each in read if each.fault != LEFT_OUT or each.name in paths]
         ask(network, read)
+        total += len(read)
         for each in read:
             print(said(each, network.predictor.classes), file=sys.stderr if each.fault else sys.stdout)
             failed += bool(each.fault)
@@ -100,11 +102,11 @@ def run(root: Path, paths: Sequence[str], *, run: str, csv: str, show: str) -> i
         shown = [answers.Answer(each.name, np.asarray(each.copy), each.size, each.pieces) for each in answered]
         png.write(answers.draw(shown, classes=classes, rule=network.shape.fit, subject=network.predictor.data_name), Path(show))
     if failed:
-        print(f"{failed:,} of {len(sources):,} could not be read", file=sys.stderr)
+        print(f"{failed:,} of {total:,} could not be read", file=sys.stderr)
     return 1 if failed else 0
 
 
-LEFT_OUT = "is no picture"  # of files in a folder, whose names say no more than their content
+LEFT_OUT = "is no picture, by its bytes and by its name"  # such files in a folder lie there for something else
 
 
 def check_outputs(csv: str, show: str) -> None:
@@ -201,7 +203,9 @@ def look(name: str, place: OnDisk | Given, shape: Shape, *, keep: bool) -> Read:
         strange = "" if drawing.is_clear else "no drawing: too much of it is neither paper nor ink"
         return [Piece(digit.box, digit.image[None], strange) for digit in drawing.digits], copy
 
-    about, made = picture.read(place, use, shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tags that nobody reads, and of sizes, which are checked
+        about, made = picture.read(place, use, shape)
     if made is None:
         ending = Path(name).suffix.lower().removeprefix(".")
         if about.unknown and isinstance(place, OnDisk) and ending not in picture.ENDINGS:

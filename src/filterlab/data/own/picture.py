@@ -148,6 +148,8 @@ def read(place: "Place | Row | Given", use: Callable[[Image.Image], T], shape: S
             made = use(turned)
     except Image.UnidentifiedImageError:
         return Seen(digest, "is no picture of a known format" if content else "is empty", unknown=True), None
+    except Image.DecompressionBombError:  # Pillow's own limit, some way above MOST
+        return Seen(digest, f"is larger by its header than any picture that is read (at most {MOST:,} pixels)"), None
     except Exception as error:  # whatever a decoder makes of damaged bytes
         return Seen(digest, f"is damaged ({str(error) or type(error).__name__})"), None
     return Seen(digest, size=size, mode=mode, frames=frames), made
