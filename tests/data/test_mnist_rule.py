@@ -55,7 +55,7 @@ def test_thin_strokes_are_thickened_and_thick_ones_stay() -> None:
     cut = drawn(100, 66, stroke=16).astype(np.float64)
     assert mnist.stroke(cut) == pytest.approx(16, rel=0.25)
     assert mnist.thickened(cut, by=0.4) is cut
-    assert (thick >= 128).sum() > 1.3 * (thin >= 128).sum()
+    assert (thick >= 128).sum() > (thin >= 128).sum()
 
 
 def test_another_size_has_another_box() -> None:
