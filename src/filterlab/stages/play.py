@@ -49,18 +49,13 @@ def render(config: schema.Config, *, data: Path, out: Path) -> str:
         config.model,
         weights,
         description=description,
-        rule=rule(config.data),
+        rule=config.data.rule,
         examples=examples(parts["validation"], classes=len(classes)),
         mistakes=mistakes(out, classes),
         tiles={path.stem: path for path in sorted((out / TILES).glob("*.png"))},
         epochs=history if len(history) > 1 else None,
         chosen=int(table["epoch"][table["chosen"].index(1)]),
     )
-
-
-def rule(data: schema.Data) -> str:
-    """How a picture is brought to the size of the data's: gray digits by MNIST's rule."""
-    return "mnist" if data.channels == 1 and data.classes == [str(digit) for digit in range(10)] else "pad"
 
 
 def examples(validation: LabelledImages, *, classes: int) -> Pictures:

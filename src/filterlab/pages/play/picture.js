@@ -122,7 +122,7 @@ function shares(old, made) {
   });
 }
 
-// By whole pixels, the centre of mass in the middle, as far as the digit stays inside.
+// By whole pixels, the centre of mass in the pixel right of and below the middle, as far as the digit stays inside.
 function placeOf(digit, height, width) {
   let [total, down, across] = [0, 0, 0];
   digit.values.forEach((value, p) => {
@@ -130,7 +130,7 @@ function placeOf(digit, height, width) {
     down += value * (Math.floor(p / digit.width) + 0.5);
     across += value * ((p % digit.width) + 0.5);
   });
-  const place = (side, mass, inside) => Math.min(Math.max(0, Math.floor(side / 2 - mass + 0.5)), side - inside);
+  const place = (side, mass, inside) => Math.min(Math.max(0, Math.ceil(side / 2 - mass)), side - inside);
   return [place(height, down / total, digit.height), place(width, across / total, digit.width)];
 }
 
