@@ -73,6 +73,7 @@ ELSEWHERE = {
     "docs/benchmarks.md": {"make bench": "benchmarks/run.py"},
     "docs/benchmarks_sweeps.md": {"make bench": "benchmarks/sweeps.py"},
     "docs/benchmarks_tracking.md": {"make bench": "benchmarks/tracking.py"},
+    "docs/benchmarks_images.md": {"make bench": "benchmarks/images.py"},
     "docs/cluster.md": {
         "git clone ... filterlab && cd filterlab": SLURM,
         "make setup": "tests/test_makefile.py",
