@@ -5,11 +5,13 @@ import errno
 import os
 import resource
 from pathlib import Path
+from typing import Any
 
+import filelock
 import pytest
 
 from filterlab import files, tables
-from filterlab.errors import DataError
+from filterlab.errors import DataError, UserError
 from filterlab.files import replacing
 
 
@@ -63,3 +65,19 @@ def test_text_bytes_and_tables(tmp_path: Path, file_size_limit) -> None:
         tables.write(tmp_path / "table.csv", ["longer", "than before"], [])
     assert (tmp_path / "table.csv").read_bytes() == b'name,number\n"a, b",0.1\n"""c""\nd",\n'
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_lock_in_a_folder_that_another_process_tidies_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made, found empty by the other one, and gone before the lock is in it: it is made again."""
+    lock, acquire, removed = tmp_path / "folder/run/writer.lock", filelock.FileLock.acquire, []
+
+    def acquire_too_late(holder: filelock.FileLock, *given: Any, **named: Any) -> Any:
+        if len(removed) < 3:
+            lock.parent.rmdir()
+            removed.append(lock.parent.parent.rmdir())
+        return acquire(holder, *given, **named)
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire_too_late)
+    with files.held(lock, otherwise=UserError("busy")):
+        assert lock.exists() and len(removed) == 3
+    assert not lock.exists()

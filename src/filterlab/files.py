@@ -48,6 +48,9 @@ def write(path: Path, content: str | bytes) -> str:
     return hashlib.sha256(whole).hexdigest()
 
 
+TRIES = 100  # to make a folder that others may tidy up while it is empty
+
+
 @contextmanager
 def held(lock: Path, *, otherwise: UserError) -> Iterator[None]:
     """For the time of the block, `lock` is this process's alone; raises `otherwise` where another one holds it.
@@ -56,13 +59,18 @@ def held(lock: Path, *, otherwise: UserError) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    holder = FileLock(lock)
     with blaming(lock, verb="write"):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        holder = FileLock(lock)
-        try:
-            holder.acquire(timeout=0)
-        except Timeout:
-            raise otherwise from None
+        for left in reversed(range(TRIES)):
+            try:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                holder.acquire(timeout=0)
+                break
+            except Timeout:
+                raise otherwise from None
+            except FileNotFoundError:  # another process has tidied the empty folder up in between
+                if not left:
+                    raise
     try:
         yield
     finally:
