@@ -75,6 +75,7 @@ def test_a_lock_in_a_folder_that_another_process_tidies_up(tmp_path: Path, monke
         if len(removed) < 3:
             lock.parent.rmdir()
             removed.append(lock.parent.parent.rmdir())
+            os.close(os.open(lock, os.O_CREAT))  # as it does, once it has made the folder
         return acquire(holder, *given, **named)
 
     monkeypatch.setattr(filelock.FileLock, "acquire", acquire_too_late)
