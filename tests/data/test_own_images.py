@@ -228,7 +228,7 @@ def test_many_are_read_in_parallel_to_the_same_bytes(tmp_path: Path, prepare: An
 
 
 def test_ctrl_c_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
-    """Also the processes that read: none prints a traceback of its own."""
+    """Also the processes that read: none prints a traceback of its own, or runs the script, which is no module with a guard."""
     folder = herbs.grow(tmp_path / "herbs", each=180, width=40, height=40)
     code = (
         "import sys\nfrom pathlib import Path\nfrom filterlab.config import schema\nfrom filterlab.data.own import collection\n"
@@ -239,7 +239,7 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
         "write(data, place=Path(data.path), processed=root / 'p', scratch=root / 's', progress=Watched())\n"
     ).replace("data = Own(", "data = schema.Own(")
     script = tmp_path / "script.py"
-    script.write_text("if __name__ == '__main__':\n" + "".join(f"    {line}\n" for line in code.splitlines()))
+    script.write_text(code)
     run = subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -3,12 +3,15 @@
 import multiprocessing
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -79,9 +82,21 @@ def _in_parallel(pieces: list[Piece], *, alone: bool) -> Iterator[list[Seen]]:
     ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too, and is this process's to answer
     with ProcessPoolExecutor(cores, mp_context=server, initializer=signal.signal, initargs=ignore) as executor:
         try:
-            yield from executor.map(read_piece, pieces)
+            with without_main():
+                read = executor.map(read_piece, pieces)
+            yield from read
         except BrokenProcessPool as error:
             raise DataError("a process that reads images was killed, as where memory runs out: read them again") from error
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """A process started in the block does not import this one's main module first: that may be a script that came to start it."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def read_piece(piece: Piece) -> list[Seen]:
