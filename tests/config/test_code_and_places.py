@@ -113,7 +113,7 @@ def test_another_value_by_its_place(resolve: Resolve) -> None:
         ("+hydra.sweeper.x._partial_=true", "hydra.sweeper.x._partial_: _partial_ would run code"),
         (
             "hydra.sweeper.direction=maximize",
-            "hydra.sweeper.direction: hydra.sweeper.metric decides it: an accuracy is maximized",
+            "hydra.sweeper.direction: hydra.sweeper.metric decides it: a loss is minimized, all else maximized",
         ),
         ("+hydra.sweeper.n_startup_trials=3", "none is added; write hydra.sweeper.n_startup_trials=value"),
         ("++hydra.launcher.x=3", "none is added; write hydra.launcher.x=value"),

@@ -51,7 +51,7 @@ SLURM, JOBS = "tests/slurm/test_slurm.py", "tests/slurm/test_launchers.py"
 SERVER, POSTGRES = "tests/server/test_server_refusals.py", "tests/server/test_postgres_server.py"
 HERE = "tests/pipeline/test_remote.py"
 SYNC = "tests/tracking/test_sync.py"
-PREDICT = "tests/commands/test_predict.py"
+PREDICT = "tests/commands/test_predicting.py"
 ANY_RUN = "tests/sweeps/test_any_run.py"
 # By page, the commands that are not run as printed in a fresh clone by test_printed.py, and the test that runs their like.
 ELSEWHERE = {
@@ -66,6 +66,7 @@ ELSEWHERE = {
         "filterlab report --sweep compare": ANY_RUN,
         "filterlab play --sweep compare": ANY_RUN,
         "filterlab compare RUN RUN": ANY_RUN,
+        "filterlab play RUN": ANY_RUN,
         "filterlab predict drawing.jpg --show answer.png": PREDICT,
         "make pictures": "tests/ui/test_pictures.py",
         "source .venv/bin/activate": "tests/test_makefile.py",

@@ -61,7 +61,7 @@ def test_dvc_sees_the_pictures(project: Any) -> None:
     assert card["notes"] == {"copies of images on the same side": 1}
     herbs.save(herbs.noise(99, width=30, height=28), folder / "mint/copy.png")
     assert project.ran(project.run("dvc", "repro", "preprocess")) == ["preprocess"]
-    assert list(json.loads(project.run("dvc", "status", "--json"))) == ["train", "evaluate", "visualize"]
+    assert list(json.loads(project.run("dvc", "status", "--json"))) == ["train", "evaluate", "visualize", "play", "report"]
     (folder / "mint/copy.png").unlink()
     assert project.ran(project.run("dvc", "repro")) == [], "the first ones come from the cache"
 

@@ -203,7 +203,7 @@ def test_a_metric_that_no_training_returns(returned: Any, there: str) -> None:
     [
         ("metric=test/accuracy", "no choice is made on the test set"),
         ("metric=train/accuracy", "learnt by heart"),
-        ("metric=best/validation/macro_f1", "macro_f1"),
+        ("metric=best/validation/macro_recall", "macro_recall"),
         ("n_trials=0", "hydra.sweeper.n_trials is 0, expected >= 1"),
         ("n_jobs=0", "hydra.sweeper.n_jobs is 0, expected >= 1"),
         ("seed=-1", "hydra.sweeper.seed is -1, expected >= 0"),
