@@ -60,6 +60,7 @@ ELSEWHERE = {
         "make lint": ".ci/run",
         "make lecture": "tests/lecture/test_whole.py",
         "make notebook": "tests/test_notebook.py",
+        "make gpu": "tests/gpu/test_training.py",
         "make ui": "tests/ui/test_mlflow_ui.py",
         "filterlab visualize --sweep compare": ANY_RUN,
         "filterlab evaluate --sweep compare": ANY_RUN,
