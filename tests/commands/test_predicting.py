@@ -243,6 +243,8 @@ def test_faults_are_told_before_any_work(root: Path, here: Path, tmp_path: Path)
         (["scans"], {"show": "o.pdf"}, "expected a name that ends in .png"),
         (["scans"], {"csv": "nowhere/o.csv"}, "there is no folder"),
         (["scans"], {"csv": "hollow"}, "hollow is a folder"),
+        (["scans"], {"csv": "README.md"}, "expected a name that ends in .csv"),
+        (["scans/one.png"], {"show": "scans/../scans/one.png"}, "is one of the pictures or tables that were given"),
     ]:
         with pytest.raises(UserError, match=said):
             ask(tmp_path, *paths, **how)  # where there is no network either

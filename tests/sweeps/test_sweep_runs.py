@@ -66,7 +66,10 @@ def parents_table(project: Any, sweep: str) -> list[dict[str, Any]]:
 
 
 def test_a_trial_leaves_little(project: Any) -> None:
-    """20 files (and once in the store the code that all models load with: two) and 130 kB, its weights (20 kB) and those of its first layer once, in its folder and in the store."""
+    """20 files and 130 kB, its weights (20 kB) and those of its first layer once, in its folder and in the store.
+
+    Besides, once in the store, the two files of code that all models load with.
+    """
     parent = project.run_of("grid")
     kept = [path for folder in ("mlartifacts", "runs/grid/trials") for path in (project.root / folder).rglob("*")]
     kept = [path for path in kept if path.is_file() and parent not in path.parts]

@@ -71,7 +71,7 @@ def run(root: Path, paths: Sequence[str], *, run: str, csv: str, show: str) -> i
     Raises:
         UserError: something is missing, or is none of these; nothing has been written then.
     """
-    check_outputs(csv, show)
+    check_outputs(csv, show, paths)
     rows = [path for path in paths if path != STDIN and is_table(Path(path))]
     if rows:
         return answer_rows(root, paths, rows, run=run, csv=csv, show=show)
@@ -109,7 +109,7 @@ def run(root: Path, paths: Sequence[str], *, run: str, csv: str, show: str) -> i
 LEFT_OUT = "is no picture, by its bytes and by its name"  # such files in a folder lie there for something else
 
 
-def check_outputs(csv: str, show: str) -> None:
+def check_outputs(csv: str, show: str, paths: Sequence[str]) -> None:
     """Raises UserError: a file that is to be written can't be."""
     for option, path in (("--csv", csv), ("--show", show)):
         if not path:
@@ -118,6 +118,12 @@ def check_outputs(csv: str, show: str) -> None:
             raise UserError(f"{option} {path}: there is no folder {Path(path).absolute().parent}, expected one to write to")
         if Path(path).is_dir():
             raise UserError(f"{option} {path} is a folder, expected the name of a file to be written")
+        if Path(path).exists() and any(Path(given).exists() and Path(given).samefile(path) for given in paths):
+            raise UserError(
+                f"{option} {path} is one of the pictures or tables that were given: name another file, which is written"
+            )
+    if csv and Path(csv).suffix.lower() != ".csv":
+        raise UserError(f"--csv {csv}: expected a name that ends in .csv, which is what is written")
     if show and Path(show).suffix.lower() != ".png":
         raise UserError(f"--show {show}: expected a name that ends in .png, which is what is drawn")
 
