@@ -11,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from filterlab.evaluation.predict import predict
 from filterlab.models import registry
 from filterlab.models.predictor import scaling
 from filterlab.training.fit import Fitted, fit
-from run import BIN, ENVIRONMENT, ROOT, machine
+from run import BIN, ENVIRONMENT, ROOT, machine, project
 from tables import spread, table
 from throughput import bare_loop, network
 
@@ -237,15 +236,6 @@ def where(bench: Bench) -> str:
     total = sum(getattr(event, key) for event in found)
     rows = [[event.key[:70], f"{getattr(event, key) / total:.1%}", str(event.count)] for event in found[:12]]
     return table(["operation", "share of the time", "calls"], rows)
-
-
-@contextmanager
-def project() -> Iterator[Path]:
-    """A clone of the last commit, with this repository's data, thrown away afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "filterlab"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root)], check=True)
-        yield root
 
 
 def at_once(bench: Bench) -> str:
