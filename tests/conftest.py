@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +20,8 @@ from filterlab.data import sources
 from filterlab.data.progress import Progress
 
 garbage.tune()
+for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # of a suite in the background (`make test &`, nohup) they are ignored
+    signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
 
 # The files that take longest come first, so that all workers are busy to the end.
 LONGEST = [
@@ -47,6 +50,11 @@ LONGEST = [
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {Path(__file__).parent / file: number for number, file in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow's set_tracking_uri sets it, in whichever test came before
 
 
 @pytest.fixture(scope="session")

@@ -85,13 +85,18 @@ def make_store(database: Path, spools: Path, tmp_path: Path, monkeypatch: pytest
     return make
 
 
+def sender_of(root: Path, kept: Path) -> Sender:
+    uri = URL.create("sqlite", database=str(root / "mlflow.db")).render_as_string()
+    return Sender(
+        kept, {"place": str(root / "mlflow.db"), "uri": uri, "folder": str(root), "experiment": "sent", "writing": True}
+    )
+
+
 def deliver(root: Path) -> None:
     """What `filterlab sync` does, in this process."""
-    uri = URL.create("sqlite", database=str(root / "mlflow.db")).render_as_string()
-    opened = {"place": str(root / "mlflow.db"), "uri": uri, "folder": str(root), "experiment": "sent", "writing": True}
     for kept in sorted((path.parent for path in root.glob("spool/[!.]*/records")), key=lambda folder: "." in folder.name):
         mark_killed(Spool(kept))
-        sender = Sender(kept, opened)
+        sender = sender_of(root, kept)
         with sender.spool.held("sender"):
             sender.deliver()
             sender.remove_if_done()
@@ -167,3 +172,17 @@ def test_sent_again_nothing_changes(make_store: Callable[[], Path], spools: Path
     shutil.copytree(spools, root / "spool")
     deliver(root)
     assert held_by(root) == whole
+
+
+def test_a_sender_that_finds_all_sent_knows_the_run(make_store: Callable[[], Path]) -> None:
+    """One that a killed process left behind may have sent the records of the process after it as well."""
+    root = make_store()
+    deliver(root)
+    late = sender_of(root, root / "spool" / ("a" * 32))
+    with late.spool.held("sender"):
+        late.deliver()
+    (run,) = MlflowClient(late.opened["uri"]).search_runs(
+        [late.sent.experiment], "tags.`filterlab.id` = '" + "a" * 32 + "'"
+    )
+    assert late.sent.run == run.info.run_id
+    assert not (root / "spool").exists()

@@ -46,7 +46,6 @@ def test_from_a_copy_and_outside_of_a_repository(
     shutil.copytree(tmp_path / "node/spool", tmp_path / "brought")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow sets itself, in an earlier test of this process
     with pytest.raises(UserError, match=r"this is no repository of .*: name a server, --to URL"):
         command.run([str(tmp_path / "brought")], to="", watch=False)
     with pytest.raises(UserError, match=r"holds no spool: expected a folder spool/, or one in it"):

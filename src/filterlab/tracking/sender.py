@@ -74,9 +74,9 @@ class Sender:
             if last and last[0].method == "create":
                 run.load_logged()
         else:
-            sent = Sent(to=self.opened["place"])
             if not self.spool.exists():  # the sender of the process before has sent this one's records as well
                 run.id = run.client.find(self.spool.run)
+            sent = Sent(to=self.opened["place"], experiment=run.client.experiment, run=run.id)
         self.sent = sent
         return run
 

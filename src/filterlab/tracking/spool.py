@@ -120,8 +120,8 @@ class Spool:
             return Sent()
 
     def save_sent(self, sent: Sent) -> None:
-        """Not in a place that the repository has been moved from: it would be made anew."""
-        if self.folder.exists():
+        """Not where the records have gone: their folder would be made anew."""
+        if self.exists():
             files.write(self.folder / "sent", seal.text(asdict(sent)))
 
     def left(self, to: str = "") -> int:
