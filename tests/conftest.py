@@ -20,7 +20,8 @@ from filterlab.data import sources
 from filterlab.data.progress import Progress
 
 garbage.tune()
-for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # of a suite in the background (`make test &`, nohup) they are ignored
+# A suite in the background (`make test &`, nohup) is given them as ignored, and its processes after it.
+for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
 
 # The files that take longest come first, so that all workers are busy to the end.

@@ -181,8 +181,6 @@ def test_a_sender_that_finds_all_sent_knows_the_run(make_store: Callable[[], Pat
     late = sender_of(root, root / "spool" / ("a" * 32))
     with late.spool.held("sender"):
         late.deliver()
-    (run,) = MlflowClient(late.opened["uri"]).search_runs(
-        [late.sent.experiment], "tags.`filterlab.id` = '" + "a" * 32 + "'"
-    )
+    (run,) = MlflowClient(late.opened["uri"]).search_runs([late.sent.experiment], "tags.`filterlab.id` = '" + "a" * 32 + "'")
     assert late.sent.run == run.info.run_id
     assert not (root / "spool").exists()
