@@ -152,6 +152,17 @@ def test_a_spool_has_one_writer(tmp_path: Path) -> None:
             pytest.fail("it is held")
 
 
+def test_a_lock_makes_no_repository_anew(tmp_path: Path) -> None:
+    """That of a sender which a run leaves behind where the repository has been moved."""
+    kept = Spool(tmp_path / "gone/spool" / ("1" * 32))
+    with (
+        pytest.raises(spool.GoneError, match=r"gone/spool/1+ is not there any longer: the repository was moved"),
+        kept.held("writer"),
+    ):
+        pass
+    assert not (tmp_path / "gone").exists()
+
+
 def test_no_absolute_path_is_in_it(kept: Spool, tmp_path: Path) -> None:
     assert str(tmp_path) not in kept.records.read_text()
     for line in kept.records.read_text().splitlines():

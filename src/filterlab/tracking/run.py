@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filterlab import files
 from filterlab.errors import TrackingError, UserError
 from filterlab.repository import home
 from filterlab.tracking import spool, system
@@ -253,6 +254,8 @@ class Run(NullRun):
     def _hold(self) -> None:
         """Be the spool's only writer. A sender that another process left behind may be, for a moment."""
         last = time.monotonic() + AGAIN
+        with files.blaming(self._spool.folder, verb="write"):
+            self._spool.folder.mkdir(parents=True, exist_ok=True)
         while True:
             try:
                 return self._open.enter_context(self._spool.held("writer"))

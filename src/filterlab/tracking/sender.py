@@ -57,7 +57,10 @@ class Sender:
 
         held: this process is its writer too.
         """
-        with contextlib.suppress(spool.BusyError), contextlib.nullcontext() if held else self.spool.held("writer"):
+        with (
+            contextlib.suppress(spool.BusyError, spool.GoneError),
+            contextlib.nullcontext() if held else self.spool.held("writer"),
+        ):
             ended = self.spool.ended()
             done = ended == "FINISHED" or (ended and self.spool.adds)
             if done and not self.refused and not any(self.spool.read(self.sent.offset)):

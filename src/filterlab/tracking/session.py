@@ -122,6 +122,8 @@ class Session:
             try:
                 mark_killed(self.sender.spool)
                 break
+            except spool.GoneError:
+                return
             except spool.BusyError:  # the system frees a dead process's locks a moment after its connections
                 if again == 9:
                     return  # another process goes on with the run, and has a sender of its own
@@ -131,7 +133,7 @@ class Session:
 
 
 def mark_killed(kept: Spool) -> None:
-    """Say so in a spool whose writer was killed. Raises BusyError where it is being written to."""
+    """Say so in a spool whose writer was killed. Raises BusyError where it is being written to, GoneError."""
     with kept.held("writer"):
         if kept.exists() and not kept.ended():
             writer = Writer(kept)
@@ -151,7 +153,7 @@ def serve(connection: Connection) -> None:
     os.environ.clear()
     os.environ.update(opened.pop("environment"))
     if folder := opened.pop("spool"):
-        with contextlib.ExitStack() as stack:
+        with contextlib.suppress(spool.GoneError), contextlib.ExitStack() as stack:
             hold_when_free(stack, Spool(Path(folder)))
             Session(connection, Path(folder), opened).run()
     else:

@@ -160,7 +160,12 @@ class Spool:
 
     @contextmanager
     def held(self, by: str) -> Iterator[None]:
-        """For the time of the block this process is the only `writer`, or `sender`. Raises BusyError where another one is."""
+        """For the time of the block this process is the only `writer`, or `sender`.
+
+        Raises BusyError where another one is, GoneError where the repository is not there any longer.
+        """
+        if not self.folder.parent.parent.is_dir():  # it would be made anew, for the lock
+            raise GoneError(f"{self.folder} is not there any longer: the repository was moved or deleted")
         lock = self.folder / f"{by}.lock"
         try:
             with files.held(lock, otherwise=BusyError(f"another process holds {lock}: wait for its end")):
@@ -187,6 +192,10 @@ class Spool:
 
 class BusyError(UserError):
     """Another process writes to a spool, or sends it."""
+
+
+class GoneError(UserError):
+    """The repository that a spool was in is not there."""
 
 
 def find(home: Path) -> list[Spool]:
