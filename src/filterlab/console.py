@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -62,3 +62,8 @@ def discard_output() -> None:
 def facts(lines: Mapping[str, str]) -> str:
     """Names and what they stand for, a line each, below an empty one."""
     return "\n" + "\n".join(f"  {name:<12}{text}" for name, text in lines.items())
+
+
+def legend(drawn: Sequence[str], names: Sequence[str]) -> str:
+    """What each sign in a picture stands for, where no font has the names' letters."""
+    return ", ".join(f"{sign} {name}" for sign, name in zip(drawn, names, strict=True))

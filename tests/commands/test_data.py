@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 import herbs
+from filterlab import files
 from filterlab.cli import main
 from filterlab.config import compose, document, schema
+from filterlab.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -34,6 +36,44 @@ def test_a_folder(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (root / "conf/data/herbs.yaml").read_text()
     assert "# all 30x28" in text and "test: 0.2  # of all images" in text
     assert document.values(text)["classes"] == ["basil", "mint", "thyme"]
+
+
+def test_what_is_doubtful_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty folder, a picture in two classes, one that can't be read: and what to do then."""
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    (root.parent / "herbs/sage").mkdir()
+    shutil.copy(root.parent / "herbs/basil/000.png", root.parent / "herbs/mint/same.png")
+    (root.parent / "herbs/thyme/torn.png").write_bytes(b"no picture")
+    main(["data", "add", "../herbs"])
+    said = capsys.readouterr().out
+    assert "sage: a folder without a file, no class" in said
+    assert "1 are in several classes at once: basil/000.png = mint/same.png" in said
+    assert "mend these pictures, or write `on_broken: skip` in conf/data/herbs.yaml; then write `data: herbs`" in said
+
+
+def test_pictures_that_no_line_names(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    lines = [f"{label}/{number:03}.png,{label}" for label in ("basil", "mint") for number in range(10)]
+    (root.parent / "herbs/list.csv").write_text("\n".join(["name,class", *lines, ""]))
+    main(["data", "add", "../herbs"])
+    said = capsys.readouterr().out
+    assert "20 of 2 classes: basil 10, mint 10" in said and "10 pictures that no line names, left alone" in said
+
+
+def test_two_at_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    with files.held(root / "conf/data/.herbs.lock", otherwise=UserError("not reached")), pytest.raises(SystemExit):
+        main(["data", "add", "../herbs"])
+    assert "another process makes conf/data/herbs.yaml: wait for its end" in capsys.readouterr().err
+    assert not (root / "conf/data/herbs.yaml").exists()
+
+
+def test_numbers_in_a_picture_are_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    (root.parent / "herbs/mint").rename(root.parent / "herbs/\U00012345")  # cuneiform, which no font here has
+    main(["data", "add", "../herbs"])
+    main(["data", "show", "herbs"])
+    assert "numbers     0 basil, 1 thyme, 2 \U00012345" in capsys.readouterr().out
 
 
 def test_a_contact_sheet(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +107,7 @@ def test_no_option_is_overwritten(root: Path, capsys: pytest.CaptureFixture[str]
         (["../nowhere"], "../nowhere is not there (seen from "),
         (["../herbs", "--name", "1st"], "'1st' is no name for a data set: give one by --name, of letters, digits, _ and -"),
         (["../herbs", "--name", "a/b"], "'a/b' is no name for a data set"),
-        (["../herbs", "--name", "default"], "'default' is no name for a data set"),
+        (["../herbs", "--name", "default"], "'default' means something to Hydra or YAML"),
     ],
 )
 def test_wrong_words(root: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:

@@ -68,7 +68,7 @@ def test_an_archive_that_is_damaged_names_what_it_lost(tmp_path: Path, kind: str
     PACKED[kind](herbs.grow(tmp_path / "herbs", each=3), tmp_path / "packed")
     whole = (tmp_path / "packed").read_bytes()
     (tmp_path / "packed").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"packed (is no sound|begins with).*: (pack the folder anew|expected a folder)"):
+    with pytest.raises(DataError, match=r"packed (is no sound .*: pack the folder anew|is a \.zip without its end)"):
         contents(tmp_path / "packed", tmp_path)
     where = whole.index(b"IDAT", whole.index(b"thyme/002") if kind != "tar.gz" else 0) if kind == "tar" else len(whole) // 2
     (tmp_path / "packed").write_bytes(whole[:where] + b"\xff\xfe\xfd" + whole[where + 3 :])

@@ -124,3 +124,15 @@ def test_a_record_that_is_damaged_is_no_proof(root: Path, make_data, pipeline) -
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DataError, match=r"data/raw/Noise was not written by filterlab"):
         pipeline(make_data(name="other", folder="Other"))
+
+
+def test_what_is_damaged_beside_the_pipeline_is_said_to_be_removed(root: Path, make_data, pipeline) -> None:
+    """No stage of the pipeline makes it anew."""
+    pipeline(make_data())
+    other = make_data(take="first", take_n=20)
+    folder = ready.find(other, root)
+    (folder / "train/train_images.npy").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=rf"rm -r {folder}, and the next training that asks for it makes it anew"):
+        ready.load(other, root)
+    shutil.rmtree(folder)
+    ready.load(other, root)

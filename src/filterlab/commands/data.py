@@ -26,10 +26,12 @@ def show(root: Path, *, name: str) -> None:
     counts = {**card.counts, **arrays.Card.load(folder / "test" / arrays.CARD).counts}
     said = ", ".join(f"{count:,} {part}" for part, count in counts.items())
     subject = f"{card.name}: {said} images of {card.width}x{card.height}"
-    drawn = gallery.examples(parts["train"].images, parts["train"].labels, classes=drawable(card.classes), subject=subject)
+    classes = drawable(card.classes)
+    drawn = gallery.examples(parts["train"].images, parts["train"].labels, classes=classes, subject=subject)
     path = root / "results/data" / f"{card.name}.png"
     png.write(drawn, path)
-    print(console.facts({"drawn": str(path.relative_to(root)), "images": said}))
+    stands_for = {"numbers": console.legend(classes, card.classes)} if classes != card.classes else {}
+    print(console.facts({"drawn": str(path.relative_to(root)), "images": said} | stands_for))
 
 
 def check_set(words: str) -> None:
@@ -57,19 +59,22 @@ def add(root: Path, *, path: str, name: str) -> None:
         )
     called = proposal.name_of(given, name)
     option = root / f"conf/data/{called}.yaml"
-    if os.path.lexists(option):
-        raise UserError(f"conf/data/{called}.yaml is there already: remove it, or take another name by --name")
-    with progress.on(sys.stderr, counting="images") as watched:
-        proposed = proposal.propose(given, name=called, root=root, progress=watched)
-    if len(proposed.text.encode()) > document.LARGEST:
-        raise DataError(
-            f"{path} has {len(proposed.data.classes):,} classes, whose names take more than {document.LARGEST:,} bytes"
-        )
-    files.write(option, proposed.text)
+    busy = UserError(f"another process makes conf/data/{called}.yaml: wait for its end, or take another name by --name")
+    with files.held(option.with_name(f".{called}.lock"), otherwise=busy):
+        if os.path.lexists(option):
+            raise UserError(f"conf/data/{called}.yaml is there already: remove it, or take another name by --name")
+        with progress.on(sys.stderr, counting="images") as watched:
+            proposed = proposal.propose(given, name=called, root=root, progress=watched)
+        if len(proposed.text.encode()) > document.LARGEST:
+            raise DataError(
+                f"{path} has {len(proposed.data.classes):,} classes, whose names take more than {document.LARGEST:,} bytes"
+            )
+        files.write(option, proposed.text)
     facts = {**proposed.facts, "written": f"conf/data/{called}.yaml, with its reasons"}
     try:
         compose.compose(root / "conf", ["experiment=none", f"data={called}"])
     except ConfigError as error:
         facts["but"] = f"as it stands it can't be trained: {'; '.join(error.faults)}"
-    facts["next"] = f"write `data: {called}` in params.yaml, then: dvc repro"
+    first = f"mend these pictures, or write `on_broken: skip` in conf/data/{called}.yaml; then " if "broken" in facts else ""
+    facts["next"] = f"{first}write `data: {called}` in params.yaml, then: dvc repro"
     print(console.facts(facts))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from filterlab import files
+from filterlab import console, files
 from filterlab.config import resolved, schema
 from filterlab.data.own import ink, picture, table
 from filterlab.data.own.picture import Given, Shape
@@ -29,6 +29,8 @@ BATCH = 256  # pictures that are read before the network sees them
 BEST = 3  # classes that are printed
 SHOWN = 12  # pictures that --show draws, the first
 STDIN = "-"
+BY = "filterlab predict"  # stands in the pictures that it draws
+HEADS = ["file", "number", "class", "known"], ["ImageId", "Label"]  # the first columns of the tables that it writes
 
 
 @dataclass(eq=False)
@@ -99,8 +101,12 @@ def run(root: Path, paths: Sequence[str], *, run: str, csv: str, show: str) -> i
         from filterlab.visualization.style import drawable
 
         classes = drawable(network.predictor.classes)
-        shown = [answers.Answer(each.name, np.asarray(each.copy), each.size, each.pieces) for each in answered]
-        png.write(answers.draw(shown, classes=classes, rule=network.shape.fit, subject=network.predictor.data_name), Path(show))
+        if classes != network.predictor.classes:
+            print(f"({show} has numbers for the classes: {console.legend(classes, network.predictor.classes)})")
+        shown = [answers.Answer(title(each.name), np.asarray(each.copy), each.size, each.pieces) for each in answered]
+        png.write(
+            answers.draw(shown, classes=classes, rule=network.shape.fit, subject=network.predictor.data_name), Path(show), by=BY
+        )
     if failed:
         print(f"{failed:,} of {total:,} could not be read", file=sys.stderr)
     return 1 if failed else 0
@@ -126,6 +132,25 @@ def check_outputs(csv: str, show: str, paths: Sequence[str]) -> None:
         raise UserError(f"--csv {csv}: expected a name that ends in .csv, which is what is written")
     if show and Path(show).suffix.lower() != ".png":
         raise UserError(f"--show {show}: expected a name that ends in .png, which is what is drawn")
+    for option, path, is_ours in (("--csv", csv, is_our_table), ("--show", show, is_our_picture)):
+        if path and Path(path).exists() and not is_ours(Path(path)):
+            raise UserError(f"{option} {path} is there, and filterlab did not write it: remove it, or name another file")
+
+
+def is_our_table(path: Path) -> bool:
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        first = lines.readline(200).rstrip("\n").split(",")
+    return any(first[: len(head)] == head for head in HEADS)
+
+
+def is_our_picture(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == BY
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def find_all(paths: Sequence[str]) -> Iterator[tuple[str, OnDisk | Given]]:
@@ -217,6 +242,8 @@ def look(name: str, place: OnDisk | Given, shape: Shape, *, keep: bool) -> Read:
         if about.unknown and isinstance(place, OnDisk) and ending not in picture.ENDINGS:
             return Read(name, [], LEFT_OUT)
         return Read(name, [], about.fault)
+    if shape.fit != "mnist":  # all of it, though a JPEG may have been decoded at less than its size
+        made[0][0].box = (0, 0, *about.size)
     return Read(name, made[0], copy=made[1], size=about.size)
 
 
@@ -265,6 +292,13 @@ def said(each: Read, classes: list[str]) -> str:
     return "\n".join([f"{name}  {together}", *(f"  {line}" for line in lines)])
 
 
+def title(name: str) -> str:
+    """A file's name, in letters that can be drawn."""
+    from filterlab.visualization.style import drawable
+
+    return name if drawable([name]) == [name] else name.encode("ascii", "backslashreplace").decode()
+
+
 def visible(name: str) -> str:
     """A file's name as one line of text, whatever its bytes."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -277,7 +311,7 @@ class Table:
     def __init__(self, classes: list[str]):
         self.classes, self.held = classes, io.StringIO()
         self.rows = csv.writer(self.held, lineterminator="\n")
-        self.rows.writerow(["file", "number", "class", "known", *(cell(f"probability of {name}") for name in classes)])
+        self.rows.writerow([*HEADS[0], *(cell(f"probability of {name}") for name in classes)])
 
     def add(self, each: Read) -> None:
         name = cell(visible(each.name))
@@ -322,6 +356,6 @@ def answer_rows(root: Path, paths: Sequence[str], rows: list[str], *, run: str, 
 
     chosen = predict(network.predictor, images).argmax(axis=1)
     lines = [f"{number},{cell(network.predictor.classes[label])}" for number, label in enumerate(chosen, start=1)]
-    files.write(Path(csv), "\n".join(["ImageId,Label", *lines, ""]))
+    files.write(Path(csv), "\n".join([",".join(HEADS[1]), *lines, ""]))
     print(f"{len(chosen):,} rows of {path}: written to {csv}")
     return 0

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from filterlab import seal
+from filterlab.data import remedy
 from filterlab.errors import DataError
 from filterlab.files import replacing
 
@@ -19,7 +20,6 @@ Scale = float | list[float]  # of all channels, or one a channel
 LABELS = [np.uint8, np.uint16]
 PIECE = 1 << 26  # bytes of images that are held at a time
 MAPPED = 1 << 28  # bytes of a file from which on it is mapped: batches are read from it, and the system keeps what memory allows
-_REMEDY = "`dvc repro preprocess` makes it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,11 @@ class Card:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote. Raises DataError if it is missing, damaged or not a card."""
-        values = seal.read(path, remedy=_REMEDY)
+        values = seal.read(path, remedy=remedy.prepared(path.parent))
         try:
             return cls(**values)
         except TypeError as error:
-            raise DataError(f"{path} is not the card of a data set ({error}); {_REMEDY}") from error
+            raise DataError(f"{path} is not the card of a data set ({error}); {remedy.prepared(path.parent)}") from error
 
 
 def save(folder: Path, parts: Mapping[str, LabelledImages], card: Card) -> None:
@@ -109,13 +109,13 @@ def load(folder: Path) -> tuple[Card, dict[str, LabelledImages]]:
         if len(images) != len(labels):
             raise DataError(
                 f"{folder}: {name}_images.npy has {len(images):,} images, {name}_labels.npy {len(labels):,} labels, "
-                f"expected one for each; {_REMEDY} anew"
+                f"expected one for each; {remedy.prepared(folder)}"
             )
         parts[name] = LabelledImages(images=images, labels=labels)
     if (found := digest(parts)) != card.digest:
         raise DataError(
             f"{folder}: the arrays are damaged, or not those that {CARD} describes: their digest begins with {found[:12]}, "
-            f"expected {card.digest[:12]}; {_REMEDY} anew"
+            f"expected {card.digest[:12]}; {remedy.prepared(folder)}"
         )
     return card, parts
 
@@ -138,12 +138,14 @@ def _load(path: Path, *, ndim: int) -> np.ndarray:
             with path.open("rb") as file:
                 array = np.lib.format.read_array(file, allow_pickle=False)
     except FileNotFoundError:
-        raise DataError(f"{path} is missing: {_REMEDY}") from None
+        raise DataError(f"{path} is missing: {remedy.prepared(path.parent)}") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}; {_REMEDY} anew") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}; {remedy.prepared(path.parent)}") from error
     except Exception as error:  # a header is Python source: besides ValueError, whatever its parser raises
-        raise DataError(f"{path}: expected an array, found a damaged file ({error}); {_REMEDY} anew") from error
+        raise DataError(f"{path}: expected an array, found a damaged file ({error}); {remedy.prepared(path.parent)}") from error
     if array.dtype not in (LABELS if ndim == 1 else [np.uint8]) or array.ndim != ndim:
         found = f"one of {array.dtype} and shape {array.shape}"
-        raise DataError(f"{path}: expected an array of uint8 with {ndim} dimensions, found {found}; {_REMEDY} anew")
+        raise DataError(
+            f"{path}: expected an array of uint8 with {ndim} dimensions, found {found}; {remedy.prepared(path.parent)}"
+        )
     return array

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filterlab.config import schema
 from filterlab.data import published
+from filterlab.data.remedy import SETS
 from filterlab.errors import DataError
 from filterlab.files import blaming
 from filterlab.repository import home
@@ -20,7 +21,7 @@ from filterlab.repository import home
 
 def place(root: Path) -> Path:
     """data/sets/ of the original repository, where `root` is a temporary copy of DVC's."""
-    return home(root) / "data/sets"
+    return home(root) / SETS
 
 
 def put_aside(raw: Path, *, keep: str, root: Path) -> None:

@@ -13,11 +13,12 @@ import yaml
 
 from filterlab.config import document, schema
 from filterlab.config.section import SIDE
-from filterlab.data.own.collection import read_all
+from filterlab.data.own.collection import Collection, read_all
 from filterlab.data.own.division import STRADDLING, Division, divide, readable
-from filterlab.data.own.layout import Entry, some
+from filterlab.data.own.layout import Entry, has_ending, some
 from filterlab.data.own.picture import Seen
 from filterlab.data.own.sources import SOURCES, tell
+from filterlab.data.own.tree import OnDisk
 from filterlab.data.progress import Progress
 from filterlab.errors import DataError, UserError
 
@@ -35,6 +36,7 @@ FOUND = {
 }
 TORCHVISION = "torchvision:"
 NAME = r"[A-Za-z][\w-]*"
+RESERVED = {"default", "true", "false", "null"}
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,28 @@ def propose(path: Path, *, name: str, root: Path, progress: Progress) -> Proposa
         facts["broken"] = f"{len(broken):,}: " + some([f"{name} {fault}" for name, fault in broken])
     if strange := len(found.entries) - len(sound) - len(broken):
         facts["no pictures"] = f"{strange:,} other files, left alone"
+    if empty := folders_without_files(place) if source == "pictures" else []:
+        facts["empty"] = f"{some(empty)}: {'folders' if len(empty) > 1 else 'a folder'} without a file, no class"
+    if unlisted := unnamed(place, found) if source == "csv" else 0:
+        facts["unlisted"] = f"{unlisted:,} pictures that no line names, left alone"
     if found.numbered and int(next(iter(counts))):
         facts["labels"] = f"they count from {next(iter(counts))}: the first class is the label {next(iter(counts))}"
     data = schema.Own(**values | {"on_broken": "stop"})
     return Proposal(data, facts, written(data, facts))
+
+
+def folders_without_files(place: Path) -> list[str]:
+    """Empty ones below a folder, at any depth; hidden ones are left out."""
+    walked = ((os.path.relpath(folder, place), below, names) for folder, below, names in os.walk(place))
+    empty = [folder for folder, below, names in walked if not below and not names]
+    return sorted(folder for folder in empty if not any(part.startswith(".") for part in Path(folder).parts))
+
+
+def unnamed(place: Path, found: Collection) -> int:
+    """How many pictures lie beside a CSV that names others."""
+    named = {each.path for each in found.places if isinstance(each, OnDisk)}
+    folder = place if place.is_dir() else place.parent
+    return sum(str(path) not in named for path in folder.rglob("*") if has_ending(path.name)) if named else 0
 
 
 def doubts(counts: Counter[str], entries: list[Entry], seen: list[Seen], division: Division) -> dict[str, str]:
@@ -118,7 +138,7 @@ def doubts(counts: Counter[str], entries: list[Entry], seen: list[Seen], divisio
     if max(counts.values()) >= 3 * min(counts.values()):
         most, least = counts.most_common()[0], counts.most_common()[-1]
         facts["imbalance"] = f"{most[0]} has {most[1]:,}, {least[0]} {least[1]:,}: `trainer.balance`, and the macro means"
-    if copies := copied([entry.label for entry in entries], seen):
+    if copies := copied(entries, seen):
         facts["copies"] = copies
     if straddling := division.notes.get(STRADDLING):
         facts["straddling"] = f"{straddling:,} images that are in the test or validation set too: left out of training"
@@ -157,15 +177,18 @@ def described(parts: set[str], division: Division) -> str:
     return f"{'by the source: ' + ', '.join(said) if said else 'none by the source'}; so there are {counts}"
 
 
-def copied(labels: list[str], seen: list[Seen]) -> str:
-    """How many pictures have the bytes of another, and whether under another class."""
-    by_digest: dict[bytes, set[str]] = {}
-    for label, about in zip(labels, seen, strict=True):
-        by_digest.setdefault(about.digest, set()).add(label)
+def copied(entries: list[Entry], seen: list[Seen]) -> str:
+    """How many pictures have the bytes of another, and which of them are in several classes."""
+    by_digest: dict[bytes, list[Entry]] = {}
+    for entry, about in zip(entries, seen, strict=True):
+        by_digest.setdefault(about.digest, []).append(entry)
     copies = len(seen) - len(by_digest)
-    contradictory = sum(len(named) > 1 for named in by_digest.values())
+    contradictory = [same for same in by_digest.values() if len({entry.label for entry in same}) > 1]
     words = f"{copies:,} images have the same bytes as another: they stay on one side of the split" if copies else ""
-    return words + (f"; {contradictory:,} are in several classes at once" if contradictory else "")
+    if contradictory:
+        named = some([" = ".join(entry.name for entry in same[:3]) for same in contradictory])
+        words += f"; {len(contradictory):,} are in several classes at once: {named}"
+    return words
 
 
 def written(data: schema.Own, facts: dict[str, str]) -> str:
@@ -211,7 +234,9 @@ def name_of(path: Path, given: str) -> str:
     """The name of the data set: the one given, or the path's. Raises UserError: it can't be one."""
     named = str(path).removeprefix(TORCHVISION).partition("/")[0] if str(path).startswith(TORCHVISION) else path.resolve().name
     name = given or re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", named).lower().replace(" ", "_")
-    if not re.fullmatch(NAME, name, re.ASCII) or len(name) > 100 or name in ("default", "true", "false", "null"):
+    if name in RESERVED:
+        raise UserError(f"{name!r} means something to Hydra or YAML: give the data set another name by --name, e.g. --name herbs")
+    if not re.fullmatch(NAME, name, re.ASCII) or len(name) > 100:
         raise UserError(
             f"{name!r} is no name for a data set: give one by --name, of letters, digits, _ and -, the first a letter, e.g. "
             "--name herbs"

@@ -12,11 +12,10 @@ import numpy as np
 
 from filterlab import seal
 from filterlab.config import schema
-from filterlab.data import formats
+from filterlab.data import formats, remedy
 from filterlab.errors import DataError
 
 DIGESTS = "digests.json"
-_REMEDY = "`dvc repro download` brings it"
 
 
 def place(raw: Path, data: schema.Data) -> Path:
@@ -32,16 +31,16 @@ def write_digests(raw: Path, data: schema.Data, digests: Mapping[str, str]) -> N
 def digests(raw: Path, data: schema.Data) -> dict[str, str]:
     """What `write_digests` recorded. Raises DataError: nothing did, the record is damaged, or it is another data set's."""
     path = raw / data.folder / DIGESTS
-    found = seal.read(path, remedy=_REMEDY)
+    found = seal.read(path, remedy=remedy.raw(path.parent))
     if found["asked"] != data.files:
-        raise DataError(f"{path.parent} holds the files of another data set than {data.name}: {_REMEDY}")
+        raise DataError(f"{path.parent} holds the files of another data set than {data.name}: {remedy.raw(path.parent)}")
     return dict(found["digests"])
 
 
 def holds(raw: Path, data: schema.Data) -> bool:
     """Whether the files of this data set were written there. Raises DataError: the record is damaged."""
     path = raw / data.folder / DIGESTS
-    return path.exists() and seal.read(path, keys=["asked"], remedy=_REMEDY)["asked"] == data.files
+    return path.exists() and seal.read(path, keys=["asked"], remedy=remedy.raw(path.parent))["asked"] == data.files
 
 
 def is_ours(folder: Path) -> bool:
@@ -52,7 +51,7 @@ def is_ours(folder: Path) -> bool:
     if not found:
         return True
     try:
-        recorded = seal.read(folder / DIGESTS, keys=["asked", "digests"], remedy=_REMEDY)
+        recorded = seal.read(folder / DIGESTS, keys=["asked", "digests"], remedy=remedy.raw(folder))
     except DataError:
         return False
     for path in found - {folder / DIGESTS}:
@@ -75,7 +74,7 @@ def read(raw: Path, data: schema.Data, part: str) -> tuple[np.ndarray, np.ndarra
 
     def content(name: str) -> tuple[bytes, Path]:
         path = place(raw, data) / name
-        return seal.read_bytes(path, sha256=recorded[name], remedy=f"{_REMEDY} anew"), path
+        return seal.read_bytes(path, sha256=recorded[name], remedy=remedy.raw(raw / data.folder)), path
 
     pair = format.files[part]
     return format.images(*content(pair.images)), format.labels(*content(pair.labels))
@@ -85,7 +84,7 @@ def check(raw: Path, data: schema.Data) -> None:
     """Check that each file is there, whole and readable. Raises DataError."""
     if isinstance(data, schema.Own):
         for name, digest in digests(raw, data).items():
-            seal.read_bytes(place(raw, data) / name, sha256=digest, remedy=f"{_REMEDY} anew")
+            seal.read_bytes(place(raw, data) / name, sha256=digest, remedy=remedy.raw(raw / data.folder))
         return
     for part in ("train", "test"):
         read(raw, data, part)

@@ -66,9 +66,7 @@ def check_prepared(root: Path) -> Iterator[Finding]:
         try:
             card, _ = arrays.load(part)
         except DataError as error:
-            yield Finding(
-                str(error), "`dvc repro preprocess`" if own else f"rm -r {part.parent}: the next training makes it anew"
-            )
+            yield Finding(str(error), "`dvc repro preprocess`" if own else f"rm -r {part.parent}")
             continue
         counts = ", ".join(f"{number:,} {name}" for name, number in card.counts.items())
         older = own and data is not None and card.made_from != prepare.made_from(data)

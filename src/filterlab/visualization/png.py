@@ -20,15 +20,18 @@ from filterlab.visualization.style import FAINT, INK, MUTED
 
 SMALL = 72  # dots per inch
 TILES = "tiles"
+SOFTWARE = "Software"  # a keyword of the PNG specification
 INKS = (255 * to_rgba_array([INK, MUTED, FAINT])).round().astype(np.uint8)
 
 
-def write(figure: Figure, path: Path, *, small: bool = False) -> None:
+def write(figure: Figure, path: Path, *, small: bool = False, by: str = "") -> None:
     """A PNG, whole or not at all, the same bytes on every rerun. Raises DataError naming `path` and the reason.
 
     Of a figure with images in it, where these are is in the file's text TILES: a page turns all but them around in the dark.
 
-    small: in few pixels and 128 colors, a quarter of the size.
+    Args:
+        small: in few pixels and 128 colors, a quarter of the size.
+        by: what made it, as the file's text SOFTWARE; not of a small one.
     """
     content = io.BytesIO()
     if small:
@@ -44,6 +47,8 @@ def write(figure: Figure, path: Path, *, small: bool = False) -> None:
             mask = io.BytesIO()
             tiles.save(mask, "png", optimize=True)
             text.add_text(TILES, base64.b64encode(mask.getvalue()).decode("ascii"))
+        if by:
+            text.add_text(SOFTWARE, by)
         flat.save(content, "png", pnginfo=text, dpi=(figure.dpi, figure.dpi))
     files.write(path, content.getvalue())
 

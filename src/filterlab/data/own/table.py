@@ -23,7 +23,19 @@ from filterlab.data.own.picture import ENDINGS, Row
 from filterlab.errors import DataError
 from filterlab.files import blaming
 
-NAMES = {"file", "filename", "file_name", "image", "path", "filepath", "picture", "id"}  # columns of names of files
+NAMES = {
+    "file",
+    "filename",
+    "file_name",
+    "image",
+    "image_name",
+    "image_id",
+    "name",
+    "path",
+    "filepath",
+    "picture",
+    "id",
+}  # of files
 LABELS = {"label", "labels", "class", "target", "category", "y"}
 PARTS = {"split", "part", "set", "subset"}
 ROWS = 2_000  # that are parsed at a time
@@ -264,18 +276,30 @@ def parsed(file: Path, about: Header) -> Iterator[np.ndarray]:
     with blaming(file, verb="read"), file.open("rb") as whole_file:
         if about.named:
             whole_file.readline()
+        first = 1 + about.named
         while lines := [line for line in (whole_file.readline() for _ in range(ROWS)) if line]:
-            try:
-                numbers = np.loadtxt(io.BytesIO(b"".join(lines)), delimiter=",", dtype=np.float64, ndmin=2, comments=None)
-            except ValueError as error:
-                raise DataError(f"{file} has rows that aren't numbers, each as many as in its first line: {error}") from error
-            if not len(numbers):
-                continue
-            if numbers.shape[1] != len(about.columns):
-                raise DataError(
-                    f"{file} has rows of {numbers.shape[1]:,} numbers, expected {len(about.columns):,}, as in its first line"
-                )
-            yield numbers
+            if b"".join(lines).strip():
+                try:
+                    numbers = np.loadtxt(io.BytesIO(b"".join(lines)), delimiter=",", dtype=np.float64, ndmin=2, comments=None)
+                except ValueError:
+                    numbers = np.empty((1, 0))
+                if numbers.shape[1] != len(about.columns):
+                    raise DataError(f"{file}: {why_unread(lines, first, expected=len(about.columns))}")
+                yield numbers
+            first += len(lines)
+
+
+def why_unread(lines: list[bytes], first: int, *, expected: int) -> str:
+    """The first of the lines, which are counted from `first`, that are not so many numbers."""
+    for number, line in enumerate(lines, start=first):
+        cells = line.decode(errors="backslashreplace").strip().split(",")
+        if cells == [""]:
+            continue
+        if len(cells) != expected:
+            return f"line {number:,} has {len(cells):,} cells, expected {expected:,}, as in the first line"
+        if wrong := [cell for cell in cells if not is_number(cell)]:
+            return f"line {number:,} has {wrong[0][:20]!r}, expected numbers alone"
+    return f"lines {first:,} to {first + len(lines) - 1:,} can't be read as rows of {expected:,} numbers"
 
 
 def rows_of_pixels(file: Path, shape: tuple[int, int, int]) -> np.ndarray:

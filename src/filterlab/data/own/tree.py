@@ -101,6 +101,8 @@ def files(path: Path, *, scratch: Path) -> dict[str, Place]:
             found = _in_tar(_unpacked(path, scratch), called=path)
         elif begins[257:262] == b"ustar":
             found = _in_tar(path, called=path)
+        elif begins[:4] == b"PK\3\4":
+            raise DataError(f"{path} is a .zip without its end, where the list of its files is: copy or fetch it again, whole")
         else:
             raise DataError(
                 f"{path} begins with {begins[:4]!r}: expected a folder of pictures by class, or a .zip, .tar or .tar.gz of one"
