@@ -249,3 +249,31 @@ def test_a_metric_that_is_no_number_leaves_nothing(tmp_path: Path, monkeypatch: 
     with pytest.raises(UserError, match="the metric mine is nan, expected a finite number"):
         evaluate.run(tmp_path)
     assert not (tmp_path / "results/metrics.json").exists()
+
+
+def test_what_the_views_measured_is_said_as_it_is() -> None:
+    measured = {
+        "filters": {
+            "layers": {"conv1": {"channels": 8, "silent": 1, "twins": 0}, "conv2": {"channels": 12, "silent": 2, "twins": 3}}
+        },
+        "optimised": {
+            "layers": {"conv1": {"channels": 8, "above": 0.5}, "conv2": {"channels": 12, "above": 1.0}},
+            "classes": {"least_probability": 0.4567},
+        },
+        "explained": {
+            "images": 40,
+            "by_method": {
+                "occlusion": {"deletion": 0.1, "insertion": 0.7},
+                "Grad-CAM": {"deletion": 0.1, "insertion": 0.2},
+                "guided backpropagation": {"deletion": 0.9, "insertion": 0.2},
+                "random": {"deletion": 0.3, "insertion": 0.4},
+            },
+        },
+    }
+    said = report.found(measured)
+    assert "of 20 filters 3 answer none of them (they are dead), and 3 are much like an earlier one" in said["filters"]
+    assert "a probability of 45.7% or more, and 16 of 20 filters answer their picture more" in said["optimised"]
+    assert said["explained"] == (
+        "On 40 validation images: better than random in both: occlusion; in one of the two: Grad-CAM; in neither: "
+        "guided backpropagation."
+    )

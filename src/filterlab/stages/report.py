@@ -15,6 +15,7 @@ from filterlab.pages.chart import Line, chart
 from filterlab.runs import facts, logging
 from filterlab.tracking import NullRun
 from filterlab.training import curves
+from filterlab.visualization import views
 
 PAGE = Path("results/report.html")
 MAKER = "dvc repro report"  # makes what the pipeline's report needs, too
@@ -53,6 +54,7 @@ def render(config: schema.Config, *, data: Path, out: Path, ran: Mapping[str, An
     kept = table["chosen"].index(1)
     layers = shapes.layers(config.model, **size, classes=len(section.classes))
     times = facts.times(out, ran or {})
+    card = Card.load(data / "train" / CARD)
     return page.render(
         "report.html.jinja",
         config=config,
@@ -65,6 +67,8 @@ def render(config: schema.Config, *, data: Path, out: Path, ran: Mapping[str, An
         charts=[draw(what, table, kept=kept) for what in ("accuracy", "loss")],
         layers=layers,
         parameters=shapes.parameter_count(layers),
+        notes=card.notes,
+        found=found(views.read(out, maker=maker)),
         figures=figures(out / "results/figures", layers, maker=maker),
         known=[
             ("data", f"{section.name}, digest {Card.load(data / 'train' / CARD).digest[:12]}"),
@@ -83,6 +87,30 @@ def draw(what: str, table: Mapping[str, list[float]], *, kept: int) -> dict[str,
     """The curves of accuracy or loss; `kept`: the place of the epoch whose weights are the network's."""
     lines = [Line("validation", table[f"validation/{what}"]), Line("training", table[f"train/{what}"], color=1)]
     return chart(what.capitalize(), lines, share=what == "accuracy", marked=kept + 1)
+
+
+def found(measured: Mapping[str, Any]) -> dict[str, str]:
+    """What came of the checks of the views, a sentence each, by view; see views.py."""
+    layers = measured["filters"]["layers"].values()
+    filters, silent, twins = (sum(layer[what] for layer in layers) for what in ("channels", "silent", "twins"))
+    optimised = measured["optimised"]["layers"].values()
+    tried, above = sum(each["channels"] for each in optimised), sum(round(each["channels"] * each["above"]) for each in optimised)
+    by_method = dict(measured["explained"]["by_method"])
+    chance = by_method.pop("random")
+    beats: dict[int, list[str]] = {2: [], 1: [], 0: []}
+    for name, areas in by_method.items():
+        beats[(areas["deletion"] < chance["deletion"]) + (areas["insertion"] > chance["insertion"])].append(name)
+    words = {2: "better than random in both", 1: "in one of the two", 0: "in neither"}
+    return {
+        "filters": f"Over all training images: of {filters:,} filters {silent:,} answer none of them (they are dead), and "
+        f"{twins:,} are much like an earlier one of their layer.",
+        "optimised": "What came of it: each class's picture is taken for that class with a probability of "
+        f"{measured['optimised']['classes']['least_probability']:.1%} or more, and {above:,} of {tried:,} filters answer their "
+        "picture more than any training image.",
+        "explained": f"On {measured['explained']['images']:,} validation images: "
+        + "; ".join(f"{words[count]}: {', '.join(names)}" for count, names in beats.items() if names)
+        + ".",
+    }
 
 
 def numbered(classes: list[str]) -> bool:

@@ -1,7 +1,6 @@
 """Draw what the network has learned and how: from training and validation images only."""
 
 import copy
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from filterlab.visualization.receptive import Window
 
 FOLDERS = ["training", "filters", "feature_maps", "optimised", "explained", "layers"]  # in results/figures/, which DVC keeps
-NUMBERS = Path("results/views.json")
 TILES = Path("results/tiles")  # LAYER.patches.png and LAYER.optimised.png, a row a channel; see visualization.tiles
 LAYERS = 6  # of a deep network, evenly spaced, for which images are optimised
 COMPARED = 8  # layers, evenly spaced
@@ -276,7 +274,7 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
 
     Raises UserError as `run` does.
     """
-    from filterlab.visualization import png
+    from filterlab.visualization import png, views
 
     _, parts = arrays.load(data / "train")
     trained = load(out, parts["train"], parts["validation"], model=config.model, seed=config.seed)
@@ -288,15 +286,15 @@ def add(config: schema.Config, record: NullRun, *, data: Path, out: Path) -> Non
     print("views: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in seconds.items()))
     for name in FOLDERS:
         if not any(key.startswith(f"{name}/") for key in drawn):  # DVC would warn of an empty folder, as of a fault
-            files.write(out / f"results/figures/{name}/none.txt", f"{config.model.name} has none: see {NUMBERS.name}\n")
-    files.write(out / NUMBERS, json.dumps(numbers, indent=2) + "\n")
+            files.write(out / f"results/figures/{name}/none.txt", f"{config.model.name} has none: see {views.FILE.name}\n")
+    views.write(out, numbers)
     for name, content in tiles(trained):
         files.write(out / TILES / f"{name}.png", content)
     for key, path in png.write_all(drawn, out / "results/figures").items():
         record.log_image(key, path)
     for name in FOLDERS:
         record.log_artifact(out / "results/figures" / name, folder="figures")
-    record.log_artifact(out / NUMBERS)
+    record.log_artifact(out / views.FILE)
 
 
 def timed(views: Iterable[Callable], seconds: dict[str, float], bar: progress.Progress) -> Iterator[Callable]:

@@ -26,7 +26,8 @@ def draw_first_layer(
     name: str,
     subject: str,
 ) -> Figure:
-    """A row a unit: its weights, its map of one image, its nine strongest patches; of at most ROWS units, in two columns.
+    """A row a unit: its weights, on three channels as colours and of a filter channel by channel too, its map of one image, its
+    nine strongest patches; of at most ROWS units, in two columns.
 
     weights: (K, C, H, W), of a dense layer as templates on the image. patches: (K, k, C, h, w) of `patches.crop`
     image: (C, H, W), and maps: (K, h, w), what the filters make of it; None for a dense layer. names: of the units, if not empty
@@ -36,32 +37,56 @@ def draw_first_layer(
     best = patches.shape[1]
     tile, gap, rows = 0.5, 0.07, len(halves[0])
     named = 0.3 + 0.09 * max(map(len, names), default=0)
-    columns = 1 + (maps is not None)
+    in_color = weights.shape[1] == 3
+    parts = "RGB" if in_color and maps is not None else ""
+    columns = 1 + len(parts) + (maps is not None)
     step = named + (columns + best) * (tile + gap) + 2 * gap + 0.35
     some = f"all {len(weights)}" if len(shown) == len(weights) else f"the {len(shown)} of {len(weights)} with the largest weights"
     seen = "the image" if maps is None else size(*patches.shape[3:])
     drawn = sheet(
         f"What each {'unit' if maps is None else 'filter'} of {name} looks for",
-        caption=f"{subject}. Shown: {some}. Weights (red: above 0){', its map of the image above' * (columns > 1)}, "
+        caption=f"{subject}. Shown: {some}. Weights ({'0: middle gray' if in_color else 'red: above 0'}; one scale for all)"
+        f"{', of R, G and B alone (red: above 0)' * bool(parts)}{', its map of the image above' * (maps is not None)}, "
         f"the {best} training patches ({seen}) that it answers most",
         width=len(halves) * step + 2 * MARGIN,
-        height=rows * (tile + gap) + (0.75 if columns > 1 else 0.25) + MARGIN,
+        height=rows * (tile + gap) + (0.75 if maps is not None else 0.25) + MARGIN,
     )
     axes = canvas(drawn, bottom=MARGIN)
     top = axes.get_ylim()[1] - 0.1
     limits = [float(np.abs(values).max()) or 1.0 for values in (weights, 0 if maps is None else maps[shown])]
-    colored = colors(weights, axis=1) if weights.shape[1] == 3 else weights.mean(axis=1)
+    colored = colors(weights, axis=1) if in_color else weights.mean(axis=1)
     for half, units in enumerate(halves):
         left = MARGIN + half * step + named
         if maps is not None:
-            place(axes, visible(image[None])[0], left=left + tile + gap, top=top, box=(tile, tile), limit=255.0, cmap="gray")
+            place(
+                axes,
+                visible(image[None])[0],
+                left=left + (1 + len(parts)) * (tile + gap),
+                top=top,
+                box=(tile, tile),
+                limit=255.0,
+                cmap="gray",
+            )
         for row, unit in enumerate(units):
             at = top - (row + (maps is not None)) * (tile + gap) - 0.12
             label = names[unit] if names else str(unit)
             axes.text(left - 0.08, at - tile / 2, label, fontsize=9, color=INK, ha="right", va="center")
             place(axes, colored[unit], left=left, top=at, box=(tile, tile), limit=limits[0], cmap=SIGNED)
+            for number, part in enumerate(parts, start=1):
+                beside = left + number * (tile + gap)
+                place(axes, weights[unit, number - 1], left=beside, top=at, box=(tile, tile), limit=limits[0], cmap=SIGNED)
+                if not row:
+                    axes.text(beside + tile / 2, at + 0.05, part, fontsize=9, color=MUTED, ha="center", va="bottom")
             if maps is not None:
-                place(axes, maps[unit], left=left + tile + gap, top=at, box=(tile, tile), limit=limits[1], cmap=SIGNED)
+                place(
+                    axes,
+                    maps[unit],
+                    left=left + (1 + len(parts)) * (tile + gap),
+                    top=at,
+                    box=(tile, tile),
+                    limit=limits[1],
+                    cmap=SIGNED,
+                )
             strip(
                 axes,
                 patches[unit],
