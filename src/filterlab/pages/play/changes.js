@@ -14,7 +14,7 @@ $("#off").addEventListener("change", (event) => {
   const off = (state.off[lead] ??= new Set());
   if (event.target.checked) off.add(channel);
   else off.delete(channel);
-  changed(`off ${lead} ${channel}`, event.target.checked && `Filter ${channel + 1} of ${lead} is off.`);
+  changed(`off ${lead} ${channel}`, event.target.checked && `Filter ${channel} of ${lead} is off.`);
   compute();
 });
 

@@ -55,8 +55,8 @@ class Inspector {
     const maps = outputs[layer.name];
     const below = layer.inputs.length ? layer.inputs.map((name) => outputs[name]) : [outputs[inputsOf(this.network, layer)[0]?.name ?? "image"]];
     const value = mapOf(maps, place.channel)[place.y * maps.width + place.x];
-    const at = isVector(maps) ? "" : `, row ${place.y + 1}, column ${place.x + 1}`;
-    const title = make("h3", {}, `${layer.name}, ${isVector(maps) ? "unit" : "map"} ${place.channel + 1}${at}: `, make("output", {}, written(value)));
+    const at = isVector(maps) ? "" : `, row ${place.y}, column ${place.x}`;
+    const title = make("h3", {}, `${layer.name}, ${isVector(maps) ? "unit" : "map"} ${place.channel}${at}: `, make("output", {}, written(value)));
     const scale = layer === this.network.layers[0] ? " The picture's pixels are scaled: their mean is taken away, and their spread becomes 1." : "";
     const word = WORDS[layer.kind === "pool" ? `pool_${layer.settings.of}` : layer.kind] ?? WORDS[layer.settings.function] ?? "";
     const work = this[layer.kind]?.(layer, place, below, value) ?? [];
@@ -105,8 +105,8 @@ class Inspector {
     const source = inputsOf(this.network, layer)[0];
     if (source) this.sources = parts.slice(0, STRONGEST).map((part) => ({ layer: source.name, channel: first + part.c }));
     const rowOf = (part) => {
-      const label = source ? `${source.name}, map ${first + part.c + 1}` : `picture${channels > 1 ? `, channel ${part.c + 1}` : ""}, scaled`;
-      const each = (k) => this.editable(layer, "weight", start + part.c * size + k, `weight ${k + 1} for ${label}`);
+      const label = source ? `${source.name}, map ${first + part.c}` : `picture${channels > 1 ? `, channel ${part.c}` : ""}, scaled`;
+      const each = (k) => this.editable(layer, "weight", start + part.c * size + k, `weight ${k} for ${label}`);
       const signed = source ? isSigned(this.network, source) : true;
       return make("div", { className: "product" },
         make("figure", {}, numberTable(part.patch, height, width, { scale: scales[0], signed, label: "patch" }), make("figcaption", {}, label)),
@@ -180,7 +180,7 @@ class Inspector {
 
   global_max(layer, { channel }, [below], value) {
     const place = mapOf(below, channel).indexOf(value);
-    const where = `row ${Math.floor(place / below.width) + 1}, column ${(place % below.width) + 1}`;
+    const where = `row ${Math.floor(place / below.width)}, column ${place % below.width}`;
     return [make("p", { className: "sum" }, `The largest of ${below.height * below.width} pixels is ${written(value)}, at ${where}.`), this.whole(below, channel)];
   }
 
@@ -215,11 +215,11 @@ class Inspector {
   // Where the k-th number that a dense layer sees is from: a unit, or a pixel of maps that were laid out as a vector.
   sourceOf(layer, k) {
     const below = inputsOf(this.network, layer)[0];
-    if (below?.kind !== "flatten") return `${below?.name ?? "value"} ${k + 1}`;
+    if (below?.kind !== "flatten") return `${below?.name ?? "value"} ${k}`;
     const maps = inputsOf(this.network, below)[0];
     const { height, width } = this.outputs[maps?.name ?? "image"];
     const [c, y, x] = [Math.floor(k / (height * width)), Math.floor(k / width) % height, k % width];
-    return `${maps ? `${maps.name} map ${c + 1}` : "picture"}, row ${y + 1}, column ${x + 1}`;
+    return `${maps ? `${maps.name} map ${c}` : "picture"}, row ${y}, column ${x}`;
   }
 
   // Where the unit looks at maps that were laid out as a vector, its weights can be laid out as maps again.

@@ -110,7 +110,7 @@ class Columns {
     const channels = this.all || (last && maps.channels <= 20) ? [...Array(maps.channels).keys()] : this.chosen[this.lead[layer.name]];
     const tiles = channels.map((channel, place) => {
       const canvas = make("canvas", { width: 1, height: 1 });
-      const name = last ? this.classes[channel] : String(channel + 1);
+      const name = last ? this.classes[channel] : String(channel);
       const label = `${layer.name}, ${isVector(maps) ? "unit" : "map"} ${name}`;
       const button = make("button", { type: "button", className: "tile", title: label, tabIndex: place ? -1 : 0, "aria-label": label }, canvas);
       if (last) button.append(make("span", {}, name));

@@ -41,7 +41,7 @@ function showPixel(place) {
   const switchable = ["conv", "dense"].includes(leader?.kind) && leader !== network.layers.at(-1);
   $("#off").parentElement.hidden = !switchable;
   $("#off").checked = Boolean(state.off[lead]?.has(place.channel));
-  $("#off-name").textContent = `Switch filter ${place.channel + 1} of ${lead} off`;
+  $("#off-name").textContent = `Switch filter ${place.channel} of ${lead} off`;
   $("#swap").parentElement.hidden = layer.kind !== "activation";
   $("#swap").value = layer.settings.function ?? "relu";
   inspector.show(place, state.outputs, looksFor(lead, place.channel));
