@@ -103,8 +103,8 @@ def wait_for(port: int) -> None:
 
 @dataclass(frozen=True)
 class Turn:
-    """One training: seconds of the clock until epoch FIRST, of its processor and of the clock from there to LAST, and from SIGTERM
-    to its end; its memory in MiB.
+    """One training: seconds of the clock until epoch FIRST, of its processor and of the clock from there to LAST, and from
+    SIGTERM to its end; its memory in MiB.
     """
 
     begin: float

@@ -76,6 +76,15 @@ def test_a_link_that_leads_nowhere_is_put_right(project: Any) -> None:
     assert link.resolve() == (project.root.parent / "pictures of herbs").resolve()
 
 
+def test_pictures_that_were_moved_are_said_to_be_gone(project: Any) -> None:
+    folder = project.root.parent / "pictures of herbs"
+    folder.rename(folder.with_name("moved"))
+    said = project.run("filterlab", "pipeline", code=255)
+    assert f"NOTE: the images of herbs are not at {folder} any longer: bring them back, or correct `path`" in said
+    folder.with_name("moved").rename(folder)
+    assert "Data and pipelines are up to date" in project.run("dvc", "repro")
+
+
 def test_a_training_by_hand_prepares_what_it_needs(project: Any) -> None:
     """The pipeline's data stay as they are, and so does its model."""
     other = herbs.grow(project.root.parent / "others", width=30, height=28, first=50)

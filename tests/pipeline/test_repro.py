@@ -139,6 +139,16 @@ def test_an_edited_comment_reruns_compose_alone(project: Any) -> None:
     assert project.ran(project.run("dvc", "repro")) == ["compose"]
 
 
+def test_a_mistake_in_params_yaml_leaves_what_the_results_were_made_with(project: Any) -> None:
+    parameters, before = project.root / "params.yaml", (project.root / "results/config.yaml").read_bytes()
+    kept = parameters.read_text()
+    parameters.write_text(kept + "\nmodle: cnn\n")
+    assert "modle" in project.run("dvc", "repro", code=255)
+    assert (project.root / "results/config.yaml").read_bytes() == before
+    parameters.write_text(kept)
+    assert "Data and pipelines are up to date" in project.run("dvc", "repro")
+
+
 def test_an_unused_option_reruns_compose_alone(project: Any) -> None:
     project.edit("conf/optimizer/sgd.yaml", "momentum: 0.9", "momentum: 0.8")
     assert project.ran(project.run("dvc", "repro")) == ["compose"]

@@ -48,6 +48,12 @@ def run(root: Path) -> int:
                 f"\nNOTE: params.yaml says `experiment: {chosen}`, and an experiment makes all the choices, the data too: "
                 f"to go on without a network, write `experiment: none` as well as `data: {FALLBACK}`."
             )
+    if code and (lost := origin.lost(root)):  # DVC names the link alone
+        name = resolved.load(root).data.name
+        print(
+            f"\nNOTE: the images of {name} are not at {lost} any longer: bring them back, or correct `path` in "
+            f"conf/data/{name}.yaml."
+        )
     if code == 0:
         config = resolved.load(root)
         if config.tracking.backend == "local" and not store.find(store.locate(config.tracking, root=root), facts.run_id(root)):
@@ -61,8 +67,8 @@ def run(root: Path) -> int:
 
 def mend_link(root: Path) -> None:
     """Put data/source right where the repository was moved: DVC would miss what compose, which has nothing to do, once linked."""
-    if (root / resolved.RESOLVED).exists() and (link := root / origin.FOLDER / "files").is_symlink() and not link.exists():
-        with contextlib.suppress(UserError):  # compose and preprocess say what is wrong
+    if (root / resolved.RESOLVED).exists() and origin.lost(root):
+        with contextlib.suppress(UserError):  # `run` says what is wrong
             origin.lay_out(resolved.load(root).data, root)
 
 

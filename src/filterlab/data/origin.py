@@ -29,6 +29,12 @@ def place(data: schema.Own, root: Path) -> Path:
     return Path(os.path.normpath(home(root) / data.path))
 
 
+def lost(root: Path) -> Path | None:
+    """Where a user's own images lay for the pipeline, if nothing is there any longer."""
+    link = root / FOLDER / "files"
+    return link.readlink() if link.is_symlink() and not link.exists() else None
+
+
 def lay_out(data: schema.Data, root: Path) -> None:
     """Write data/source/ for a data set. Raises DataError: it can't be written, or its images aren't where it says."""
     common = {field.name for field in dataclasses.fields(schema.Data)}

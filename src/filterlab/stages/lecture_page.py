@@ -58,7 +58,7 @@ def entry(topic: topics.Topic, results: Path, *, kept: Path, quick: bool) -> dic
         "findings": shown,
         "checks": here["checks"],
         "costs": json.loads((folder / COSTS).read_text(encoding="utf-8"))["tables"] if (folder / COSTS).exists() else [],
-        "figures": [(page.uri(drawn / f"{name}.png", maker=command), says) for name, says in figures.items()],
+        "figures": [(page.image(drawn / f"{name}.png", maker=command), says) for name, says in figures.items()],
         "drawn_quick": quick and drawn == folder,
     }
 
@@ -87,12 +87,14 @@ def keep(entries: Sequence[dict[str, Any]], results: Path, kept: Path) -> None:
 
 
 def reduced(picture: bytes) -> bytes:
-    """A PNG in 256 colors, a third as large."""
-    from PIL import Image
+    """A PNG in 256 colors, a third as large. What png.write says of the images in it stays."""
+    from PIL import Image, PngImagePlugin
 
-    content = io.BytesIO()
+    content, text = io.BytesIO(), PngImagePlugin.PngInfo()
+    if tiles := page.tiles(picture):
+        text.add_text("tiles", tiles)
     colors = Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    colors.save(content, format="png", optimize=True)
+    colors.save(content, format="png", optimize=True, pnginfo=text)
     return content.getvalue()
 
 
