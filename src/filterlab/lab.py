@@ -18,7 +18,7 @@ from filterlab.stages import visualize
 from filterlab.stages.evaluate import Tested
 
 if TYPE_CHECKING:
-    from filterlab.stages.visualize import Trained
+    from filterlab.visualization.trained import Trained
 
 
 def root() -> Path:

@@ -16,6 +16,7 @@ from filterlab.models.plan import Model
 from filterlab.models.predictor import Predictor
 from filterlab.stages import visualize
 from filterlab.visualization import maximise, png
+from filterlab.visualization.trained import Trained
 
 ONE_PIXEL = [ConvLayer(filters=3, kernel=1, activation="gelu"), ConvLayer(filters=70, kernel=[1, 3], groups=1)]
 CASES: dict[str, tuple[Callable[[], Model], tuple[int, int, int], int, int]] = {  # model, image, classes, validation images
@@ -31,7 +32,7 @@ CASES: dict[str, tuple[Callable[[], Model], tuple[int, int, int], int, int]] = {
 }
 
 
-def trained(model: Model, shape: tuple[int, int, int], classes: int, validation: int) -> visualize.Trained:
+def trained(model: Model, shape: tuple[int, int, int], classes: int, validation: int) -> Trained:
     draw = np.random.default_rng(0)
     network = registry.build(model, channels=shape[0], height=shape[1], width=shape[2], classes=classes, seed=0)
     names = [f"<class {k}>" for k in range(classes)]
@@ -42,7 +43,7 @@ def trained(model: Model, shape: tuple[int, int, int], classes: int, validation:
         for n in (25, validation)
     ]
     table = {name: [0.5] for name in ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "lr")}
-    return visualize.Trained(
+    return Trained(
         model=model,
         predictor=predictor,
         train=parts[0],

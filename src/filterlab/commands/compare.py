@@ -174,7 +174,7 @@ def overlaid(what: str, compared: Sequence[Compared], learned: Sequence[Mapping[
 def sides(compared: Sequence[Compared], common: np.ndarray | None) -> list[dict[str, Any]]:
     """What the first layer of each looks like, and its maps of the image (C, H, W), or else of a validation image of its own."""
     from filterlab.models import artifact
-    from filterlab.stages.visualize import typical
+    from filterlab.visualization.trained import typical
 
     found = []
     for place, each in enumerate(compared):
@@ -213,12 +213,12 @@ def pictures(compared: Sequence[Compared], test: LabelledImages, places: np.ndar
     """Those test pictures, what they are, and what each run says and how sure it is of that."""
     if not len(places):
         return []
-    from filterlab.evaluation.metrics import log_softmax
+    from filterlab.evaluation.metrics import softmax
     from filterlab.evaluation.predict import predict
     from filterlab.models import artifact
 
     classes, images = compared[0].chosen.config.data.classes, np.ascontiguousarray(test.images[places])
-    sure = [np.exp(log_softmax(predict(artifact.load(each.chosen.out / "models"), images))) for each in compared]
+    sure = [softmax(predict(artifact.load(each.chosen.out / "models"), images)) for each in compared]
     return [
         {
             "picture": page.picture(side_by_side.picture(images[row])),

@@ -253,6 +253,7 @@ def ask(network: Network, read: Iterable[Read]) -> None:
     if not pieces:
         return
     from filterlab.evaluation.familiarity import features
+    from filterlab.evaluation.metrics import softmax
 
     logits, found = features(network.predictor, np.stack([piece.image for piece in pieces]))
     strange = network.familiarity.unfamiliar(found) if network.familiarity else np.zeros(len(pieces), bool)
@@ -260,12 +261,6 @@ def ask(network: Network, read: Iterable[Read]) -> None:
         piece.probabilities = row
         if unfamiliar and not piece.strange:
             piece.strange = "its features are far from those of all that it learned from"
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    made: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return made
 
 
 def best(piece: Piece) -> np.ndarray:

@@ -19,6 +19,11 @@ def log_softmax(logits: Floats) -> NDArray[np.float64]:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+def softmax(logits: Floats) -> NDArray[np.float64]:
+    """Probabilities (N, K), each row's sum being 1."""
+    return np.exp(log_softmax(logits))
+
+
 def cross_entropy(logits: Floats, labels: Integers) -> float:
     """Mean over the examples of -log p(true class), in nats."""
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())

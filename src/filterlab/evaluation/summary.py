@@ -66,7 +66,7 @@ class Evaluation:
 def evaluate(logits: NDArray[np.floating], labels: NDArray[np.integer], *, classes: list[str], data_name: str) -> Evaluation:
     """logits: (N, K); labels: (N,); classes: the K names."""
     predicted = logits.argmax(axis=1)
-    probabilities = np.exp(metrics.log_softmax(logits))
+    probabilities = metrics.softmax(logits)
     confusion = metrics.confusion_matrix(predicted, labels, classes=len(classes))
     return Evaluation(
         data_name=data_name,
