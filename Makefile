@@ -87,6 +87,7 @@ bench: $(ready) ## measure; writes docs/benchmarks*.md
 	@python benchmarks/run.py
 	python benchmarks/sweeps.py
 	python benchmarks/tracking.py
+	python benchmarks/checkpoints.py
 	python benchmarks/images.py
 	python benchmarks/cifar10.py
 

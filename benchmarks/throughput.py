@@ -35,10 +35,7 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
         return EPOCHS * len(train.labels) / bare_loop(network(config, card), train, validation, config)
 
     def lightning() -> float:
-        with tempfile.TemporaryDirectory() as checkpoints:
-            predictor, folder = network(config, card), Path(checkpoints)
-            fitted = fit(predictor, train, validation, config=config, folder=folder)
-        return fitted.images / fitted.seconds
+        return fitted_pace(config, card, train, validation)
 
     bare, ours = [], []
     plain()  # warm up
@@ -55,6 +52,13 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
         ["filterlab (Lightning)", spread(ours, ".0f"), spread(ratios, ".3f")],
     ]
     return [f"loop ({ROUNDS} rounds in turns)", "images/s, median (range)", "ratio, median (range)"], rows
+
+
+def fitted_pace(config: schema.Config, card: Card, train: LabelledImages, validation: LabelledImages) -> float:
+    """Images a second of a training by filterlab."""
+    with tempfile.TemporaryDirectory() as checkpoints:
+        fitted = fit(network(config, card), train, validation, config=config, folder=Path(checkpoints))
+    return fitted.images / fitted.seconds
 
 
 def network(config: schema.Config, card: Card) -> Predictor:

@@ -75,7 +75,10 @@ ELSEWHERE = {
     "docs/benchmarks.md": {"make bench": "benchmarks/run.py"},
     "docs/benchmarks_sweeps.md": {"make bench": "benchmarks/sweeps.py"},
     "docs/benchmarks_tracking.md": {"make bench": "benchmarks/tracking.py"},
+    "docs/benchmarks_checkpoints.md": {"make bench": "benchmarks/checkpoints.py"},
     "docs/benchmarks_images.md": {"make bench": "benchmarks/images.py"},
+    "docs/benchmarks_cifar10.md": {"make bench": "benchmarks/cifar10.py"},
+    "docs/benchmarks_gpu.md": {"make gpu": "tests/gpu/test_training.py", "make test": ".ci/run"},
     "docs/cluster.md": {
         "git clone ... filterlab && cd filterlab": SLURM,
         "make setup": "tests/test_makefile.py",
