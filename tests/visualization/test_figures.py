@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from PIL import Image
 
 from filterlab.evaluation import metrics
 from filterlab.pages.page import image
-from filterlab.visualization import calibration, confusion, curves, filters, gallery, per_class, strongest
+from filterlab.visualization import (
+    calibration,
+    confusion,
+    curves,
+    embedding,
+    filters,
+    gallery,
+    maximise,
+    per_class,
+    strongest,
+)
 from filterlab.visualization.png import write
 from filterlab.visualization.style import bare, panel, sheet, spaced
 
@@ -164,6 +175,23 @@ def test_long_names_do_not_meet() -> None:
     assert len(labels) == 9 and {label.get_rotation() for label in labels} == {40.0}
     assert all(label.get_window_extent().x1 <= drawn.get_window_extent().width for label in labels)
     assert all(label.get_window_extent().y1 <= drawn.get_window_extent().height - 60 for label in labels), "below the caption"
+
+
+def test_long_names_of_classes_and_points_do_not_meet() -> None:
+    long = [f"{'a name of 25 letters ' * 2}"[:23] + f"{number:02d}" for number in range(12)]
+    images = DRAW.integers(0, 256, (12, 1, 8, 8), np.uint8)
+    made = maximise.Optimised(DRAW.random((12, 1, 8, 8)), np.ones(12))
+    drawn = maximise.draw_classes(made, images, np.ones(12), names=long, subject=SUBJECT)
+    png(drawn)
+    boxes = [text.get_window_extent() for text in drawn.axes[0].texts if text.get_text() in long]
+    assert len(boxes) == 12
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes) if a.y0 == b.y0)
+    labels, points = np.arange(60) % 12, DRAW.normal(size=(60, 2))
+    found = embedding.Embedding(pca=points, tsne=points, explained=0.5, together={})
+    drawn = embedding.draw_embedding(found, labels, labels == 3, of=60, names=long, subject=SUBJECT)
+    png(drawn)
+    legend = drawn.axes[1].get_legend()
+    assert legend and legend.get_window_extent().x1 <= drawn.get_window_extent().width
 
 
 def test_same_weights_give_the_same_bytes() -> None:

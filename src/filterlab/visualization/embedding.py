@@ -75,7 +75,7 @@ def draw_embedding(
         "Where the network puts the images",
         caption=f"{subject}. {len(labels):,} of {of:,} validation images, as the last layer sees them. Ringed: "
         f"all {int(wrong.sum())} that it gets wrong",
-        width=13.2,
+        width=max(13.2, 12.2 + 0.085 * max(len(names[k]) for k in present[:20])),
         height=5.9,
     )
     for place, (points, title) in enumerate(

@@ -204,11 +204,16 @@ def draw_classes(
     )
 
 
+LETTER = 0.085  # inches, of ten points
+
+
 def draw_pairs(pairs: list[tuple[NDArray, NDArray, str, str]], *, title: str, caption: str) -> Figure:
     """Two images side by side, (C, h, w) in [0, 1] and in 0..255, with words above and below."""
     across = min(5 if len(pairs) <= 10 else 8, len(pairs))
     tile = 0.95 if across <= 5 else 0.68
-    block, above, below, gap = 2 * tile + 0.05, 0.22, 0.24, 0.2
+    block, above, below = 2 * tile + 0.05, 0.22, 0.24
+    longest = LETTER * min(25, max((len(name) for _, _, name, _ in pairs), default=0))
+    gap = max(0.2, longest - block + 0.1)
     rows = -(-len(pairs) // across)
     drawn = sheet(
         title, caption=caption, width=across * (block + gap) - gap + 2 * MARGIN, height=rows * (tile + above + below + gap) + 0.2
@@ -218,7 +223,9 @@ def draw_pairs(pairs: list[tuple[NDArray, NDArray, str, str]], *, title: str, ca
     for number, (left_image, right_image, title_above, words) in enumerate(pairs):
         row, column = divmod(number, across)
         left, at = MARGIN + column * (block + gap), top - row * (tile + above + below + gap) - above
-        axes.text(left, at + 0.04, title_above, fontsize=10, color=INK, va="bottom")
+        fits = int((block + gap) / LETTER)
+        name = title_above if len(title_above) <= fits else f"{title_above[: fits - 1]}…"
+        axes.text(left, at + 0.04, name, fontsize=10, color=INK, va="bottom")
         axes.text(left, at - tile - 0.05, words, fontsize=9, color=MUTED, va="top")
         for side, pixels in enumerate((255 * left_image, right_image)):
             place(axes, shaded(pixels[None])[0], left=left + side * (tile + 0.05), top=at, box=(tile, tile))

@@ -35,6 +35,7 @@ function showPixel(place) {
     frame(spot, { top: place.y, bottom: place.y, left: place.x, right: place.x }, maps);
   }
   const box = isVector(maps) ? null : seenBy(network, layer, { top: place.y, bottom: place.y, left: place.x, right: place.x });
+  $("#field").hidden = false;
   frame($("#field"), box ?? { top: 0, left: 0, bottom: height - 1, right: width - 1 }, { height, width });
   const lead = columns.lead[place.layer];
   const leader = network.layers.find((other) => other.name === lead);
