@@ -78,7 +78,11 @@ ELSEWHERE = {
     "docs/benchmarks_checkpoints.md": {"make bench": "benchmarks/checkpoints.py"},
     "docs/benchmarks_images.md": {"make bench": "benchmarks/images.py"},
     "docs/benchmarks_cifar10.md": {"make bench": "benchmarks/cifar10.py"},
-    "docs/benchmarks_gpu.md": {"make gpu": "tests/gpu/test_training.py", "make test": ".ci/run"},
+    "docs/benchmarks_gpu.md": {
+        "make gpu": "tests/gpu/test_training.py",
+        "make test": ".ci/run",
+        "python benchmarks/gpu.py --device cpu": "benchmarks/gpu.py",
+    },
     "docs/cluster.md": {
         "git clone ... filterlab && cd filterlab": SLURM,
         "make setup": "tests/test_makefile.py",
