@@ -127,7 +127,7 @@ def templates(weights: Weights, *, names: list[str], name: str, subject: str) ->
     laid = mosaic(images[shown], columns=columns)
     width, height = _size(laid, 1.5 if columns == 5 else 0.95)
     labelled = 0.2 if len(shown) <= 10 else 0.0  # inches above the first row; between rows the gap has room for a name
-    means = "Red asks for ink, blue for none" if weights.shape[1] == 1 else "Mean over R, G and B"
+    means = "Red asks for light, blue for dark" if weights.shape[1] == 1 else "Mean over R, G and B"
     figure = sheet(
         f"Templates of {name}: what each of its {len(weights)} units multiplies the image with",
         caption=f"{subject}. {means}. Shown: {_chosen(len(shown), len(weights), 'units')}, on one scale",

@@ -230,7 +230,7 @@ class Inspector {
     if (before) return [];
     const { height, width, channels } = this.network;
     if (channels > 1) return [];
-    const figures = [[weights, "weights: red asks for ink, blue for none"], [products, "picture × weights"]].map(([values, caption]) => {
+    const figures = [[weights, "weights: red asks for light, blue for dark"], [products, "picture × weights"]].map(([values, caption]) => {
       const canvas = make("canvas", { className: "template" });
       paint(canvas, values, height, width, largest(values), palette(true));
       return make("figure", {}, canvas, make("figcaption", {}, caption));
