@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,19 @@ def test_a_spool_has_one_writer(tmp_path: Path) -> None:
         held = Spool(tmp_path / "spool" / ("3" * 32))
         with pytest.raises(spool.BusyError, match=r"writer\.lock: wait for its end"), held.held("writer"):
             pytest.fail("it is held")
+
+
+def test_nothing_comes_after_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that takes its time the machine is sampled until the run has ended, and not beyond."""
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.001")
+    flush = Writer.flush
+    monkeypatch.setattr(Writer, "flush", lambda writer: (time.sleep(0.2), flush(writer)))
+    settings = Settings(backend="offline", system_metrics=True)
+    with tracking.start(settings, root=tmp_path, name="n", tags={}, identity="1" * 32):
+        time.sleep(0.2)
+    kept = Spool(tmp_path / "spool" / ("1" * 32))
+    methods = [record.method for record in kept.read()]
+    assert "log_metrics" in methods and methods[-1] == "end" and kept.ended() == "FINISHED"
 
 
 def test_a_lock_makes_no_repository_anew(tmp_path: Path) -> None:

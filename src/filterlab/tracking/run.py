@@ -131,7 +131,7 @@ class Run(NullRun):
         self.id, self.server = self._spool.run, self._store.address if self._store else ""
         self._sender: Asked | None = None
         self._started, self._ended = 0.0, False
-        self._open = ExitStack()
+        self._open, self._sampled = ExitStack(), ExitStack()
         self._hold()
         try:
             self._is_new = not self._spool.exists()
@@ -139,10 +139,10 @@ class Run(NullRun):
             self._open.callback(self._writer.close)
             self._writer.add("open", experiment=settings.experiment, backend=settings.backend, server=self.server)
             if settings.system_metrics and once:
-                self._open.enter_context(system.sampled(self._writer))
+                self._sampled.enter_context(system.sampled(self._writer))
             self._start_sender()
         except BaseException:
-            self._open.close()
+            self._close_spool()
             raise
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -297,10 +297,11 @@ class Run(NullRun):
         """
         if self._ended:
             return
+        self._sampled.close()  # a sample after the end, and the run would pass for one that was killed
         self._writer.add("end", status=status)
         self._writer.flush()
         self._ended = True
-        self._open.close()
+        self._close_spool()
         asked: tuple[str, float] | None = ("deliver", seconds)
         last, sent = time.monotonic() + seconds, self._spool.sent()
         while self._sender:
@@ -340,8 +341,12 @@ class Run(NullRun):
                 flush=True,
             )
 
-    def _close(self) -> None:
+    def _close_spool(self) -> None:
+        self._sampled.close()
         self._open.close()
+
+    def _close(self) -> None:
+        self._close_spool()
         if self._sender:
             self._sender.close()
 
