@@ -69,7 +69,7 @@ def network(config: schema.Config, card: Card) -> Predictor:
 def bare_loop(
     predictor: Predictor, train: LabelledImages, validation: LabelledImages, config: schema.Config, *, device: str = "cpu"
 ) -> float:
-    """Seconds for EPOCHS epochs, validation after each; with deterministic algorithms, as `fit` chooses them."""
+    """Seconds for trainer.max_epochs epochs, validation after each; with deterministic algorithms, as `fit` chooses them."""
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     settings = config.trainer
     predictor.to(device, memory_format=torch.channels_last)
@@ -80,11 +80,11 @@ def bare_loop(
     epoch = 0
     batches = Batches(*tensors[0], batch_size=settings.batch_size, seed=0, epoch=lambda: epoch, vary=config.augment.build())
     chosen = config.optimizer.build(predictor.parameters())
-    shape = config.schedule.build(steps=EPOCHS * len(batches), steps_per_epoch=len(batches))
+    shape = config.schedule.build(steps=settings.max_epochs * len(batches), steps_per_epoch=len(batches))
     schedule = torch.optim.lr_scheduler.LambdaLR(chosen, shape)
     half = resolve_precision(settings) == "bf16"
     started = time.perf_counter()
-    for epoch in range(EPOCHS):  # noqa: B007 - read by the batches
+    for epoch in range(settings.max_epochs):  # noqa: B007 - read by the batches
         predictor.train()
         for images, labels in batches:
             with torch.autocast(device, torch.bfloat16, enabled=half):
@@ -94,10 +94,10 @@ def bare_loop(
             chosen.step()
             schedule.step()
         predictor.eval()
-        hits = 0
+        hits = torch.zeros((), dtype=torch.int64, device=device)
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
             for images, labels in Batches(*tensors[1], batch_size=4 * settings.batch_size):
-                hits += int((predictor(images).argmax(dim=1) == labels).sum())
+                hits += (predictor(images).argmax(dim=1) == labels).sum()
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started

@@ -1,5 +1,6 @@
 """More GPUs than there are, or other processes than a training has: said before anything is computed."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,13 @@ def test_half_of_a_card_is_for_the_images(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (20, 100))
     assert [has_room(torch.device("cuda"), size) for size in (10, 11)] == [True, False]
     assert has_room(torch.device("cpu"), 1 << 60)
+
+
+def test_an_operation_that_does_not_repeat_on_a_card_is_said_unless_it_does_here() -> None:
+    """PyTorch's words, which it has on a GPU alone."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fitting.quiet()
+        for operation in ("max_pool2d_with_indices_backward_cuda", "adaptive_max_pool2d_backward_cuda", "cumsum_cuda_kernel"):
+            warnings.warn(f"{operation} does not have a deterministic implementation, but you set", UserWarning, stacklevel=1)
+    assert [str(each.message).split()[0] for each in said] == ["cumsum_cuda_kernel"]
