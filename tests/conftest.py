@@ -41,7 +41,6 @@ LONGEST = [
     "sweeps/test_any_run.py",
     "sweeps/test_cancel.py",
     "ui/test_mlflow_ui.py",
-    "tracking/test_database.py",
     "sweeps/test_promotion.py",
     "ui/test_play.py",
     "tracking/test_failures.py",
