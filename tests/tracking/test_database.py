@@ -209,6 +209,7 @@ def test_a_store_that_is_another_users_can_be_read_and_is_said_not_to_be_written
         folder = Path(place)
         shutil.copyfile(database / "mlflow.db", folder / "mlflow.db")
         databases.relocate(folder)
+        assert forked(lambda: opened(folder) and None) == 0  # its experiment is there, whatever ran before
         (folder / "mlflow.db").chmod(file_mode)
         folder.chmod(folder_mode)
 
@@ -251,8 +252,9 @@ def test_what_fails_later_is_said_without_statements_and_tracebacks(database: Pa
     shutil.copyfile(database / "mlflow.db", tmp_path / "mlflow.db")
 
     def work() -> None:
-        client = opened(tmp_path).mlflow
-        run_id = client.create_run("1").info.run_id
+        store = opened(tmp_path)
+        client = store.mlflow
+        run_id = client.create_run(store.experiment).info.run_id
         with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
             connection.execute("DROP TABLE params")
         with pytest.raises(Exception, match="SQL: ") as raised:
