@@ -275,12 +275,7 @@ def test_a_local_store_that_cannot_be_used_ends_no_training(
     assert f"the MLflow store {store} can't be used: " in said and said.count("can't be used") == 1
     assert f"the MLflow store {store} has not got " in said and "Traceback" not in said
     store.write_bytes(sound)
-    # By an absolute address: MLflow keeps one store for each address of a process, and this process has had several folders.
-    opened = {"place": str(store), "uri": f"sqlite:///{store}", "folder": str(tmp_path), "experiment": "test", "writing": True}
-    sender = Sender(tmp_path / "spool" / run.id, opened)
-    with sender.spool.held("sender"):
-        sender.deliver()
-        sender.remove_if_done()
+    sync.sync([], Settings(), home=tmp_path, to="", watch=False)
     client = mlflow.MlflowClient(f"sqlite:///{store}")
     (found,) = client.search_runs([each.experiment_id for each in client.search_experiments()], "attributes.run_name = 'kept'")
     assert found.info.status == "FINISHED"
@@ -320,3 +315,28 @@ def test_ended_while_its_local_store_is_locked_a_run_says_what_is_left(
                 assert time.monotonic() - before < 6
     said = capfd.readouterr().err
     assert f"the MLflow store {tmp_path / 'mlflow.db'} has not got " in said and "they are being sent still" in said
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_a_local_store_that_was_deleted_under_a_run_gets_it_whole(
+    database: Path, tmp_path: Path, picture: Path, renewed: bool, capfd: pytest.CaptureFixture
+) -> None:
+    """SQLite goes on writing to the deleted file: what it took since would be nowhere."""
+    store = tmp_path / "mlflow.db"
+    shutil.copyfile(database / "mlflow.db", store)
+    with tracking.start(Settings(), root=tmp_path, name="kept", tags={}) as run:
+        log(run, picture, 0)
+        run.wait()
+        store.unlink()
+        if renewed:
+            with tracking.start(Settings(), root=tmp_path, name="other", tags={}):
+                pass
+        log(run, picture, POINTS)
+    if not renewed:
+        assert "is not there any longer" in capfd.readouterr().err
+        sync.sync([], Settings(), home=tmp_path, to="", watch=False)
+    client = mlflow.MlflowClient(f"sqlite:///{store}")
+    (found,) = client.search_runs([each.experiment_id for each in client.search_experiments()], "attributes.run_name = 'kept'")
+    assert found.info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(found.info.run_id, "loss")] == list(range(2 * POINTS))
+    assert not (tmp_path / "spool").exists()

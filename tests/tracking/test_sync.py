@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -172,3 +174,19 @@ def test_without_any_network(server, tmp_path: Path, uri: str) -> None:
     shutil.copytree(tmp_path / "node/spool", tmp_path / "copy")
     sync.sync([tmp_path / "copy"], OFFLINE, home=None, to=server.uri, watch=False)
     assert found(server.uri, f"no route {uri}") == [("FINISHED", [0, 1, 2])]
+
+
+def test_one_process_brings_the_spools_of_several_repositories_each_to_its_own_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URIs of their stores are the same, by which MLflow keeps its connections."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        with tracking.start(Settings(backend="offline"), root=tmp_path / name, name=name, tags={}) as run:
+            run.log_metrics({"loss": 0.5}, step=0)
+    for name in ("first", "second"):
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow's set_tracking_uri sets it
+        sync.sync([], Settings(), home=tmp_path / name, to="", watch=False)
+    for name in ("first", "second"):
+        with closing(sqlite3.connect(tmp_path / name / "mlflow.db")) as store:
+            assert store.execute("SELECT name FROM runs").fetchall() == [(name,)]

@@ -17,7 +17,7 @@ from mlflow.entities import LoggedModelStatus
 
 from filterlab.errors import TrackingError, UserError
 from filterlab.tracking import database
-from filterlab.tracking.store import ARTIFACTS, IDENTITY
+from filterlab.tracking.store import ARTIFACTS, DATABASE, IDENTITY
 
 MODEL = "data/models"  # the folder of a logged model that has the files of models/
 PAGE = 1000  # runs that MLflow gives in one call
@@ -25,7 +25,7 @@ UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")  # the second: a serv
 
 
 class Client:
-    """One experiment of one store.
+    """One experiment of one store; made where it is missing and the store is written to.
 
     Args:
         place: how messages call the store.
@@ -40,13 +40,17 @@ class Client:
 
     def __init__(self, *, place: str, uri: str, folder: str, experiment: str, writing: bool):
         self.place, self.uri, self.folder = place, uri, folder
-        mlflow.set_tracking_uri(uri)
         if folder:
             os.chdir(folder)
             database.prepare(Path(folder), writing=writing)
+            self.file = database.identity(Path(folder, DATABASE))
+            uri = database.uri(DATABASE, of=self.file)
+        mlflow.set_tracking_uri(uri)
         self.mlflow = mlflow.MlflowClient(uri)
         found = self.mlflow.get_experiment_by_name(experiment)
-        if found is None:
+        if found is None and not writing:
+            self.experiment = ""
+        elif found is None:
             location = (Path(folder) / ARTIFACTS / experiment).as_uri() if folder else None
             self.experiment = create_experiment(self.mlflow, experiment, location)
         elif found.lifecycle_stage == "active":
@@ -57,6 +61,11 @@ class Client:
                 f"`{self.command(f'experiments restore --experiment-id {found.experiment_id}')}`, "
                 "or log into another one with tracking.experiment=NAME"
             )
+
+    def replaced(self) -> bool:
+        """Whether another file has the local store's name by now."""
+        path = Path(self.folder, DATABASE)
+        return bool(self.folder) and path.exists() and database.identity(path) != self.file
 
     def check_place(self) -> None:
         """Raises TrackingError where the local store is gone: MLflow would make its folder anew, in the old place."""
@@ -81,6 +90,8 @@ class Client:
         """MLflow's id of the run that has this identity, or this id; empty where there is none."""
         if self.exists(identity):
             return identity
+        if not self.experiment:
+            return ""
         found = self.mlflow.search_runs([self.experiment], f"tags.`{IDENTITY}` = '{identity}'", max_results=1)
         return str(found[0].info.run_id) if found else ""
 
@@ -90,7 +101,7 @@ class Client:
         where += [f"attributes.status = '{status}'"] if status else []
         found: list[dict[str, Any]] = []
         page: str | None = None
-        while True:
+        while self.experiment:
             runs = self.mlflow.search_runs(
                 [self.experiment], " AND ".join(where), max_results=PAGE, order_by=["start_time ASC"], page_token=page
             )
@@ -100,7 +111,8 @@ class Client:
                 data = {"params": run.data.params, "metrics": run.data.metrics, "tags": run.data.tags}
                 found.append(facts | times | data)
             if not (page := runs.token):
-                return found
+                break
+        return found
 
     def read_artifact(self, *, run_id: str, path: str) -> str:
         with tempfile.TemporaryDirectory() as scratch:
@@ -108,7 +120,7 @@ class Client:
 
     def bring_model(self, *, run_id: str, folder: str) -> bool:
         """Copy the files of the run's model to a folder. False where it has none."""
-        found = self.mlflow.search_logged_models([self.experiment], f"source_run_id = '{run_id}'")
+        found = self.mlflow.search_logged_models([self.experiment], f"source_run_id = '{run_id}'") if self.experiment else []
         ready = [model.artifact_location for model in found if model.status == LoggedModelStatus.READY]
         if not ready:
             return False

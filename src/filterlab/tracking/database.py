@@ -5,7 +5,7 @@ import os
 import shlex
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from urllib.request import url2pathname
 from filterlab.errors import TrackingError
 from filterlab.tracking.store import ARTIFACTS, DATABASE
 
+URIS: dict[Hashable, str] = {}  # that this process has used: see `uri`
 PATIENCE = 60.0  # seconds that a lock is waited for
 SIDES = ["-journal", "-wal", "-shm"]  # files of SQLite's beside a database
 # Columns that hold absolute places.
@@ -127,7 +128,7 @@ def make(folder: Path) -> None:
         for path in [unfinished, *old]:
             path.unlink(missing_ok=True)
         try:
-            made = SqlAlchemyStore(f"sqlite:///{unfinished.name}", (folder / ARTIFACTS).as_uri())
+            made = SqlAlchemyStore(uri(unfinished.name, of=str(unfinished)), (folder / ARTIFACTS).as_uri())
             made.engine.dispose()
             unfinished.replace(database)
         finally:
@@ -223,6 +224,21 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
         address = f"{database.as_uri()}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)) as connection:
             yield connection
+
+
+def uri(name: str, *, of: Hashable) -> str:
+    """The URI of a file in the working directory, in a spelling that no other `of` has.
+
+    MLflow keeps a process's connections by URI: by the same one, a second folder's runs would go into the first one's file, and
+    those of a store that was deleted and made anew into the deleted one.
+    """
+    return URIS.setdefault(of, "sqlite:///" + "./" * len(URIS) + name)
+
+
+def identity(database: Path) -> tuple[str, int, int]:
+    """Its path, device and inode: a file that takes its name while it is open has another identity."""
+    found = database.stat()
+    return str(database), found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -42,6 +42,8 @@ class Sender:
     def deliver(self) -> None:
         """Bring all that is in the spool to the store. Raises what MLflow and the network raise, or TrackingError."""
         self.points = []
+        if self.run and self.run.client.replaced():
+            self.run = None
         run = self.run = self.run or self._begin()
         run.client.check_place()
         try:
