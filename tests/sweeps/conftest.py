@@ -86,8 +86,8 @@ class Project:
     def run_of(self, sweep: str) -> str:
         """MLflow's id of a sweep's own run."""
         (found,) = self.ask(
-            "select t.run_uuid from tags t join tags k on k.run_uuid = t.run_uuid "
-            "where t.key = 'filterlab.sweep' and t.value = ? and k.key = 'filterlab.kind' and k.value = 'sweep'",
+            "select t.run_uuid from tags t join tags k on k.run_uuid = t.run_uuid join runs r on r.run_uuid = t.run_uuid "
+            "where r.lifecycle_stage = 'active' and t.key = 'filterlab.sweep' and t.value = ? and k.key = 'filterlab.kind' and k.value = 'sweep'",
             sweep,
         )
         return found[0]

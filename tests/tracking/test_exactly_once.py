@@ -184,3 +184,22 @@ def test_a_sender_that_finds_all_sent_knows_the_run(make_store: Callable[[], Pat
     (run,) = MlflowClient(late.opened["uri"]).search_runs([late.sent.experiment], "tags.`filterlab.id` = '" + "a" * 32 + "'")
     assert late.sent.run == run.info.run_id
     assert not (root / "spool").exists()
+
+
+def test_a_run_that_one_below_it_made_in_the_same_moment_has_its_own_name_and_tags(
+    make_store: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_store()
+    create = MlflowClient.create_run
+
+    def create_after_another(client: MlflowClient, experiment: str, **how: Any) -> Any:
+        monkeypatch.setattr(MlflowClient, "create_run", create)
+        create(client, experiment, tags={"filterlab.id": "b" * 32})
+        return create(client, experiment, **how)
+
+    monkeypatch.setattr(MlflowClient, "create_run", create_after_another)
+    sender = sender_of(root, root / "spool" / ("b" * 32))
+    with sender.spool.held("sender"):
+        sender.deliver()
+    (run,) = MlflowClient(sender.opened["uri"]).search_runs([sender.sent.experiment])
+    assert (run.info.run_name, run.data.tags["kind"], run.data.metrics) == ("the sweep", "sweep", {"best": 0.5})

@@ -64,30 +64,30 @@ class StoredRun:
         """Where the run's process meant it to go, see Spool.meant_for."""
 
     def create(self, *, name: str, tags: dict[str, str], identity: str, parent: str, at: int) -> None:
-        self.id = self.client.find(identity)
+        self.id, new = self.client.find(identity), False
         if parent:
-            tags = tags | {MLFLOW_PARENT_RUN_ID: self.client.find(parent) or self._make(parent, name="", tags={}, at=at)}
-        if self.id:
+            tags = tags | {MLFLOW_PARENT_RUN_ID: self.client.find(parent) or self._make(parent, name="", tags={}, at=at)[0]}
+        if not self.id:
+            self._check_children(identity)
+            self.id, new = self._make(identity, name=name, tags=tags, at=at)
+        if not new:  # a training that goes on, or one below it has made this run, as its parent
             self.load_logged()
             self.mlflow.update_run(self.id, status="RUNNING", name=name or None)
             self.set_tags(tags={**tags, MLFLOW_RUN_NAME: name} if name else tags)
-        else:
-            self._check_children(identity)
-            self.id = self._make(identity, name=name, tags=tags, at=at)
 
-    def _make(self, identity: str, *, name: str, tags: dict[str, str], at: int) -> str:
-        """A new run. Of two senders who make one at once, one finds the other's, and takes its own back."""
+    def _make(self, identity: str, *, name: str, tags: dict[str, str], at: int) -> tuple[str, bool]:
+        """A run of this identity, and whether it is new: of two senders who make one at once, one takes its own back."""
         while True:
             made = self.mlflow.create_run(
                 self.experiment, run_name=name or None, tags=tags | {IDENTITY: identity}, start_time=at
             ).info.run_id
             found = self.mlflow.search_runs([self.experiment], f"tags.`{IDENTITY}` = '{identity}'")
             if [run.info.run_id for run in found] == [made]:
-                return str(made)
+                return str(made), True
             self.mlflow.delete_run(made)
             time.sleep(random.Random(made).uniform(0.05, 0.5))
             if other := self.client.find(identity):
-                return other
+                return other, False
 
     def _check_children(self, identity: str) -> None:
         """Raises TrackingError where the run that was to go on was deleted, and others are below it: they would be forgotten."""
@@ -209,7 +209,7 @@ class StoredRun:
     ) -> None:
         child = self.client.find(identity)
         if not child:
-            child = self._make(identity, name=name, tags=tags | {MLFLOW_PARENT_RUN_ID: self.id}, at=at)
+            child, _ = self._make(identity, name=name, tags=tags | {MLFLOW_PARENT_RUN_ID: self.id}, at=at)
         self.mlflow.log_batch(child, params=[Param(key, given) for key, given in params.items()])
         self.log_points([Metric(key, number, at, step) for key, number, step in points], run_id=child)
         self.mlflow.set_terminated(child, end_time=at)
