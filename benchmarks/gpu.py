@@ -1,16 +1,21 @@
 """`make gpu`: filterlab on a GPU: its tests, then what it costs and reaches, as tables in docs/benchmarks_gpu.md.
 
 Ten minutes on one card of a data centre; without a network, where the environment and MNIST are there (`make pipeline`).
+The page is written after each part. What failed is on it too, and the exit code is 1.
 `--device cpu` runs the tables alone, small, on the processor: to see that they run.
 """
 
 import argparse
+import gc
+import itertools
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +38,12 @@ from throughput import bare_loop, network
 
 OUT = ROOT / "docs/benchmarks_gpu.md"
 GOALS = [99.0, 99.5]  # % of the test set
+BAR = 0.95  # of a bare loop's pace
+TESTS = [
+    "tests/pipeline/test_on_a_gpu.py",
+    "tests/gpu",
+]  # in this order: the first ones' processes may need the card to themselves
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch asks for it where algorithms are deterministic
 
 
 @dataclass(frozen=True)
@@ -83,31 +94,69 @@ class Watch(Callback):
         self.paused += time.perf_counter() - now
 
 
+class Epochs(Callback):
+    """When each epoch had ended, and the first had begun."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        synchronize(pl_module.device.type)
+        self.times.append(time.perf_counter())
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        synchronize(pl_module.device.type)
+        self.times.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> list[float]:
+        return [end - start for start, end in itertools.pairwise(self.times)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     device = parser.parse_args().device
-    if device == "cuda" and not torch.cuda.is_available():
-        sys.exit(
-            "make gpu needs a GPU, and PyTorch finds none here: `filterlab doctor` says what it sees of one; nothing was run"
-        )
+    if device == "cuda" and (missing := why_not()):
+        sys.exit(f"make gpu needs a GPU: {missing}; `filterlab doctor` says what it sees of one; nothing was run")
     bench = load(device)
-    tested = run_tests() if device == "cuda" else "Not run: this is the processor."
+    lines = ["# On a GPU\n\nWritten by `make gpu`, every figure measured in one run of it.", about(device)]
     parts: dict[str, Callable[[Bench], str]] = {
+        "Tests": run_tests,
         "Pace": pace,
         "From the first step to a goal on the test set": goals,
         "Images a second by batch size": batch_sizes,
         "Where the time goes": where,
         "Trainings at once": at_once,
     }
-    lines = ["# On a GPU\n\nWritten by `make gpu`, every figure measured in one run of it.", about(device), f"Tests: {tested}"]
+    failed = []
     for title, measure in parts.items():
         print(f"{title} ...", flush=True)
-        lines.append(f"## {title}\n\n{measure(bench)}")
-    text = "\n\n".join(lines)
-    if device == "cuda":
-        OUT.write_text(text + "\n")
-    print(text)
+        started = time.perf_counter()
+        try:
+            text = measure(bench)
+        except (Exception, SystemExit) as error:  # whatever a part fails of, the others are measured
+            traceback.print_exc()
+            failed.append(title)
+            text = f"**Failed**: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        lines.append(f"## {title}\n\n{text}\n\n({time.perf_counter() - started:.0f} s.)")
+        print(lines[-1], flush=True)
+        left = list(parts)[len(lines) - 2 :]
+        if device == "cuda":
+            OUT.write_text("\n\n".join([*lines, *([f"Not measured: {', '.join(left)}."] if left else [])]) + "\n")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def why_not() -> str:
+    """Why PyTorch can't use a GPU here; empty where it can."""
+    if not torch.cuda.device_count():
+        return "PyTorch finds none here"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def load(device: str) -> Bench:
@@ -139,19 +188,24 @@ def environment() -> dict[str, str]:
     return ENVIRONMENT | {"FILTERLAB_MIRROR": os.environ["FILTERLAB_MIRROR"]}
 
 
-def run_tests() -> str:
-    """What the tests marked gpu came to, in words. Ends here if one fails."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-ra", "tests/gpu", "tests/pipeline/test_on_a_gpu.py"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    if process.returncode:
-        sys.exit("the tests failed: nothing was measured")
-    skipped = [line.strip() for line in lines if line.startswith("SKIPPED")]
-    return "; ".join([lines[-1].strip(" =\n"), *skipped]) + "."
+def run_tests(bench: Bench) -> str:
+    """What the tests marked gpu came to, in words. Raises RuntimeError: some failed."""
+    if bench.small:
+        return "Not run: this is the processor."
+    found, codes = [], []
+    for tests in TESTS:
+        command = [sys.executable, "-m", "pytest", "-m", "gpu", "-ra", tests]
+        with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                lines.append(line.strip(" =\n"))
+        codes.append(process.returncode)
+        found += [lines[-1], *(line for line in lines if line.startswith(("SKIPPED", "FAILED", "ERROR")))]
+    if any(codes):
+        raise RuntimeError("; ".join(found))
+    return "; ".join(found) + "."
 
 
 def synchronize(device: str) -> None:
@@ -160,36 +214,44 @@ def synchronize(device: str) -> None:
 
 
 def pace(bench: Bench) -> str:
-    """Lightning's loop against a bare one, in turns; with torch.compile too, whose time to compile is counted apart."""
+    """Lightning's loop against a bare one, in turns, without each one's first epoch; with torch.compile, which compiles in it."""
+    kinds: dict[str, Callable[[], list[float]]] = {
+        "bare PyTorch loop": lambda: bare(bench),
+        "filterlab": lambda: epochs_of(bench),
+        "filterlab, trainer.compile": lambda: epochs_of(bench, "trainer.compile=true"),
+    }
+    if not bench.small:
+        bare(bench)  # warm up
     rounds = 1 if bench.small else 5
-    kinds: dict[str, Callable[[], float]] = {"bare PyTorch loop": lambda: bare(bench), "filterlab": lambda: pace_of(bench)}
-    kinds["filterlab, trainer.compile"] = lambda: pace_of(bench, "trainer.compile=true")
     paces: dict[str, list[float]] = {name: [] for name in kinds}
-    first = {}
-    for name, measure in kinds.items():  # warm up: kernels are chosen, and compiled
-        started = time.perf_counter()
-        measure()
-        first[name] = time.perf_counter() - started
-    for _ in range(rounds):
-        for name, measure in kinds.items():
-            paces[name].append(measure())
+    more: dict[str, list[float]] = {name: [] for name in kinds}  # seconds that the first epoch took more than the others
+    for round in range(rounds):
+        for name in sorted(kinds, key=[*kinds].index, reverse=bool(round % 2)):
+            torch._dynamo.reset()  # what an earlier round compiled is compiled again
+            first, *others = kinds[name]()
+            paces[name].append(len(bench.train) / statistics.mean(others))
+            more[name].append(first - statistics.mean(others))
     rows = []
     for name, found in paces.items():
         ratios = [mine / other for mine, other in zip(found, paces["bare PyTorch loop"], strict=True)]
-        rows.append([name, spread(found, ",.0f"), spread(ratios, ".3f"), f"{first[name]:.1f}"])
-    header = [f"loop ({rounds} rounds in turns)", "images/s", "ratio", "the first round, compiling and all, s"]
-    return table(header, rows) + "\n\nBar: filterlab at least 0.95 of a bare loop."
+        rows.append([name, spread(found, ",.0f"), spread(ratios, ".3f"), spread(more[name], ".1f")])
+    best = max(float(row[2].split()[0]) for row in rows[1:])
+    met = f"{'met' if best >= BAR else '**not met**'}: {best:.3f}"
+    header = [f"loop ({rounds} rounds in turns)", "images/s", "ratio", "the first epoch longer by, s (compiling)"]
+    return table(header, rows) + f"\n\nBar: filterlab, compiled or not, at least {BAR} of a bare loop: {met}."
 
 
-def pace_of(bench: Bench, *words: str) -> float:
-    fitted = bench.fit("trainer.max_epochs=1" if bench.small else "trainer.max_epochs=3", "trainer.patience=3", *words)
-    return fitted.images / fitted.seconds
+def epochs_of(bench: Bench, *words: str) -> list[float]:
+    """Seconds of three epochs, or two on the processor."""
+    epochs = Epochs()
+    length = 2 if bench.small else 3
+    bench.fit(f"trainer.max_epochs={length}", f"trainer.patience={length}", *words, callbacks=[epochs])
+    return epochs.seconds
 
 
-def bare(bench: Bench) -> float:
-    config = bench.config("trainer.max_epochs=1" if bench.small else "trainer.max_epochs=3")
-    seconds = bare_loop(network(config, bench.card), bench.train, bench.validation, config, device=bench.device)
-    return config.trainer.max_epochs * len(bench.train) / seconds
+def bare(bench: Bench) -> list[float]:
+    config = bench.config(f"trainer.max_epochs={2 if bench.small else 3}")
+    return bare_loop(network(config, bench.card), bench.train, bench.validation, config, device=bench.device)
 
 
 def goals(bench: Bench) -> str:
@@ -207,13 +269,19 @@ def goals(bench: Bench) -> str:
 
 
 def batch_sizes(bench: Bench) -> str:
+    """Of 200 steps or more, without the first epoch."""
     rows = []
     for size in [64, 256] if bench.small else [64, 256, 1024, 4096, 16384]:
+        epochs, watched = 2 if bench.small else 1 + max(1, math.ceil(200 * size / len(bench.train))), Epochs()
+        torch._dynamo.reset()  # with the memory that compiled steps hold
+        gc.collect()
         if bench.device == "cuda":
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        fitted = bench.fit(f"trainer.batch_size={size}", "trainer.max_epochs=1" if bench.small else "trainer.max_epochs=2")
-        memory = torch.cuda.max_memory_allocated() / 2**20 if bench.device == "cuda" else 0
-        rows.append([str(size), f"{fitted.images / fitted.seconds:,.0f}", f"{memory:,.0f}"])
+        words = [f"trainer.batch_size={size}", f"trainer.max_epochs={epochs}", f"trainer.patience={epochs}"]
+        bench.fit(*words, callbacks=[watched])
+        memory = f"{torch.cuda.max_memory_allocated() / 2**20:,.0f}" if bench.device == "cuda" else "n/a"
+        rows.append([str(size), f"{len(bench.train) / statistics.mean(watched.seconds[1:]):,.0f}", memory])
     return table(["batch", "images/s", "peak memory of the card, MiB"], rows)
 
 
@@ -223,7 +291,7 @@ class Profile(Callback):
     def __init__(self, device: str, steps: tuple[int, int]):
         kinds = [torch.profiler.ProfilerActivity.CPU]
         kinds += [torch.profiler.ProfilerActivity.CUDA] if device == "cuda" else []
-        self.profiler, self.steps = torch.profiler.profile(activities=kinds), steps
+        self.profiler, self.steps = torch.profiler.profile(activities=kinds, acc_events=True), steps  # (without, it warns)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == self.steps[0]:
@@ -234,43 +302,45 @@ class Profile(Callback):
 
 
 def where(bench: Bench) -> str:
+    """Kernels on a card, each counted once; operators on the processor."""
     profile = Profile(bench.device, (2, 6) if bench.small else (20, 60))
     bench.fit("trainer.max_epochs=1", callbacks=[profile])
-    key = "self_device_time_total" if bench.device == "cuda" else "self_cpu_time_total"
-    found = sorted(profile.profiler.key_averages(), key=lambda event: getattr(event, key), reverse=True)
-    total = sum(getattr(event, key) for event in found)
+    on_card = bench.device == "cuda"
+    key = "self_device_time_total" if on_card else "self_cpu_time_total"
+    found = profile.profiler.key_averages()
+    if on_card:
+        # The operator that started a kernel, and the profiler's own mark of a step, have its time too.
+        found = [each for each in found if each.device_type == torch.autograd.DeviceType.CUDA and not each.is_user_annotation]
+    found = sorted(found, key=lambda event: getattr(event, key), reverse=True)
+    if not (total := sum(getattr(event, key) for event in found)):
+        raise RuntimeError("the profiler sees nothing of the card: it may need rights (CUPTI)")
     rows = [[event.key[:70], f"{getattr(event, key) / total:.1%}", str(event.count)] for event in found[:12]]
-    return table(["operation", "share of the time", "calls"], rows)
+    return table(["kernel" if on_card else "operator", "share of the time", "calls"], rows)
 
 
 def at_once(bench: Bench) -> str:
     """Small trainings by 1, 4 and 16 at a time on one card, as a sweep's processes are."""
-    count = 2 if bench.small else 16
     rows = []
     with project() as root:
-        words = [
-            str(BIN / "filterlab"),
-            "train",
-            "data=mnist",
-            *bench.words,
-            "tracking=off",
-            "data.take=per_class",
-            "data.take_n=500",
-        ]
+        small = ["tracking=off", "data.take=per_class", "data.take_n=500"]
+        words = [str(BIN / "filterlab"), "train", "data=mnist", *bench.words, *small]
         variables = environment() | {"PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
 
         def train(seed: int) -> None:
             command = [*words, f"seed={seed}", "trainer.max_epochs=1" if bench.small else "trainer.max_epochs=8"]
-            subprocess.run(command, cwd=root, env=variables, check=True, capture_output=True)
+            done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(done.stderr)
 
         train(1000)  # the data are prepared
-        for workers in [1, 2] if bench.small else [1, 4, 16]:
+        # One after the other, four do: each takes as long as the next.
+        for workers, count in [(1, 1), (2, 2)] if bench.small else [(1, 4), (4, 16), (16, 16)]:
             started = time.perf_counter()
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(train, range(count)))
             seconds = time.perf_counter() - started
-            rows.append([str(workers), f"{seconds:.0f}", f"{3600 * count / seconds:,.0f}"])
-    return table(["at a time", f"{count} trainings of 5,000 images, s", "trainings an hour"], rows)
+            rows.append([str(workers), str(count), f"{seconds:.0f}", f"{3600 * count / seconds:,.0f}"])
+    return table(["at a time", "trainings of 5,000 images", "s", "trainings an hour"], rows)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Lightning's loop against a bare one: the same network, batches, arithmetic and validation."""
 
+import itertools
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from filterlab.data.arrays import Card, LabelledImages
 from filterlab.data.datamodule import Batches
 from filterlab.models import registry
 from filterlab.models.predictor import Predictor
-from filterlab.training.fit import fit, own_algorithms, resolve_precision
+from filterlab.training.fit import allow_tf32, fit, own_algorithms, resolve_precision
 from tables import spread
 
 ROUNDS = 20  # a shared machine's speed changes by a tenth from one epoch to the next
@@ -32,7 +33,7 @@ def throughput(root: Path) -> tuple[list[str], list[list[str]]]:
     train, validation = parts["train"], parts["validation"]
 
     def plain() -> float:
-        return EPOCHS * len(train.labels) / bare_loop(network(config, card), train, validation, config)
+        return EPOCHS * len(train.labels) / sum(bare_loop(network(config, card), train, validation, config))
 
     def lightning() -> float:
         return fitted_pace(config, card, train, validation)
@@ -68,9 +69,10 @@ def network(config: schema.Config, card: Card) -> Predictor:
 @own_algorithms()
 def bare_loop(
     predictor: Predictor, train: LabelledImages, validation: LabelledImages, config: schema.Config, *, device: str = "cpu"
-) -> float:
-    """Seconds for trainer.max_epochs epochs, validation after each; with deterministic algorithms, as `fit` chooses them."""
+) -> list[float]:
+    """Seconds of each epoch, validation after it; with deterministic algorithms and the precision, as `fit` chooses them."""
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    allow_tf32([resolve_precision(config.trainer) == "tf32"] * 2)
     settings = config.trainer
     predictor.to(device, memory_format=torch.channels_last)
     tensors = [
@@ -83,7 +85,7 @@ def bare_loop(
     shape = config.schedule.build(steps=settings.max_epochs * len(batches), steps_per_epoch=len(batches))
     schedule = torch.optim.lr_scheduler.LambdaLR(chosen, shape)
     half = resolve_precision(settings) == "bf16"
-    started = time.perf_counter()
+    times = [time.perf_counter()]
     for epoch in range(settings.max_epochs):  # noqa: B007 - read by the batches
         predictor.train()
         for images, labels in batches:
@@ -98,6 +100,6 @@ def bare_loop(
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
             for images, labels in Batches(*tensors[1], batch_size=4 * settings.batch_size):
                 hits += (predictor(images).argmax(dim=1) == labels).sum()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+        hits.item()  # the device has done it
+        times.append(time.perf_counter())
+    return [end - start for start, end in itertools.pairwise(times)]

@@ -44,8 +44,8 @@ def test_the_same_seed_gives_the_same_bits(train: Callable, precision: str) -> N
     assert bits(first) == bits(again) != bits(other)
 
 
-def float32() -> set[str]:
-    return {place.fp32_precision for place in fitting.MULTIPLIES}
+def rounds() -> set[bool]:
+    return {place.allow_tf32 for place in fitting.MULTIPLIES}
 
 
 class Seen(Callback):
@@ -55,23 +55,23 @@ class Seen(Callback):
         if batch_idx == 0:
             layer = next(module for module in pl_module.modules() if isinstance(module, torch.nn.Conv2d))
             layer.register_forward_hook(lambda _, __, given: setattr(self, "type", given.dtype))
-            self.float32 = float32()
+            self.rounds = rounds()
 
 
 @pytest.mark.parametrize(
     ("precision", "expected"),
     [
-        ("32", (torch.float32, {"ieee"})),
-        ("tf32", (torch.float32, {"tf32"})),
-        ("bf16", (torch.bfloat16, {"ieee"})),
+        ("32", (torch.float32, {False})),
+        ("tf32", (torch.float32, {True})),
+        ("bf16", (torch.bfloat16, {False})),
     ],
 )
 def test_it_computes_as_chosen(train: Callable, precision: str, expected: Any) -> None:
-    before = float32()
+    before = rounds()
     seen = Seen()
     fitted = train(f"trainer.precision={precision}", "trainer.max_epochs=1", few=2_000, callbacks=[seen])
-    assert (seen.type, seen.float32) == expected and fitted.precision == precision
-    assert float32() == before
+    assert (seen.type, seen.rounds) == expected and fitted.precision == precision
+    assert rounds() == before
 
 
 class Kill(Callback):
@@ -99,7 +99,7 @@ class Copies(Callback):
     def __init__(self, steps: int):
         self.steps = steps
         kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
-        self.profiler = torch.profiler.profile(activities=kinds)
+        self.profiler = torch.profiler.profile(activities=kinds, acc_events=True)  # (without, it warns)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == 5:
@@ -108,7 +108,9 @@ class Copies(Callback):
             self.profiler.stop()
             events = self.profiler.events()
             assert events is not None
-            self.found = {event.name for event in events if event.name.startswith(("Memcpy DtoH", "Memcpy HtoD"))}
+            on_card = [event.name for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+            assert len(on_card) > 10 * self.steps, "the profiler sees nothing of the card: it may need rights (CUPTI)"
+            self.found = {name for name in on_card if name.startswith(("Memcpy DtoH", "Memcpy HtoD"))}
 
 
 @pytest.mark.parametrize("augment", ["none", "shift", "affine", "photo"])
@@ -127,8 +129,9 @@ def test_images_that_the_card_has_no_room_for_come_batch_by_batch(train: Callabl
 
 
 def test_no_memory_left_is_one_sentence(train: Callable) -> None:
+    torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info()
-    filled = torch.empty(max(0, free - (1 << 30)), dtype=torch.uint8, device="cuda")
+    filled = torch.empty(max(0, free - (1 << 28)), dtype=torch.uint8, device="cuda")
     try:
         with pytest.raises(UserError, match=r"no memory for a step of 32768 images.*trainer\.batch_size=16384"):
             train("trainer.batch_size=32768", "trainer.max_epochs=1")

@@ -64,7 +64,7 @@ def test_processes_of_ddp_come_to_what_one_process_does(project: Any, devices: i
 
 
 def test_what_a_scheduler_ends_goes_on(project: Any) -> None:
-    words = ["filterlab", "train", *QUICK[:2], "trainer.max_epochs=6", "trainer.patience=6", "hydra.run.dir=runs/ended"]
+    words = ["filterlab", "train", *QUICK[:2], "trainer.max_epochs=60", "trainer.patience=60", "hydra.run.dir=runs/ended"]
     process = subprocess.Popen(words, cwd=project.root, env=project.environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:

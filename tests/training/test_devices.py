@@ -97,7 +97,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             if fault:
                 raise RuntimeError(fault)
 
-        found = {"is_available": True, "device_count": 1, "get_device_name": "Tesla", "get_device_capability": capability}
+        found = {"init": None, "device_count": 1, "get_device_name": "Tesla", "get_device_capability": capability}
         for name, value in found.items():
             monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
         monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90", "sm_120"])
@@ -129,15 +129,51 @@ def test_what_a_card_alone_has_and_what_a_compiler_makes(
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UserError, match=r"trainer.compile needs a C\+\+ compiler, and there is no no-such-compiler here"):
         make_training("trainer.compile=true")(tmp_path)
+    monkeypatch.setenv("CXX", "true")
+    monkeypatch.setattr("sysconfig.get_path", lambda kind: "/nowhere")
+    with pytest.raises(UserError, match=r"trainer.compile needs Python's headers, and there is no /nowhere/Python\.h: apt-get"):
+        make_training("trainer.compile=true")(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_memory_left_names_the_size_to_try(make_training: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_driver_that_is_too_old_is_one_sentence(
+    make_training: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The driver's library still counts its cards, by which Lightning would take one."""
+
+    def init() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 12040). Please\nupdate")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    for given in ("trainer=gpu", "trainer=auto"):
+        with pytest.raises(
+            UserError, match=r"^PyTorch can't use the GPU that is here: The NVIDIA driver .* train with trainer=cpu$"
+        ):
+            make_training(given)(tmp_path)
+    devices.check_gpus(make_training("trainer=cpu").config.trainer)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB"),
+            "Tried to allocate 2.00 GiB",
+        ),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "cublasCreate"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), "cuDNN error"),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), "out of memory"),
+    ],
+)
+def test_no_memory_left_names_the_size_to_try(
+    make_training: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, said: str
+) -> None:
     def step(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB")
+        raise error
 
     monkeypatch.setattr(Classifier, "training_step", step)
-    expected = r"no memory for a step of 64 images of 1x8x8 .*Tried to allocate 2.00 GiB\): .* trainer\.batch_size=32$"
+    expected = rf"no memory for a step of 64 images of 1x8x8 [^\n]*{said}[^\n]*\): .* trainer\.batch_size=32$"
     with pytest.raises(UserError, match=expected):
         make_training("trainer.batch_size=64")(tmp_path)
 
@@ -150,16 +186,25 @@ def test_float32_is_float32_within_a_training_alone(
     step = Classifier.training_step
 
     def watched(*given: Any) -> torch.Tensor:
-        seen.append(precisions())
+        seen.append(rounded())
         return step(*given)
 
-    def precisions() -> list[str]:
-        return [place.fp32_precision for place in fitting.MULTIPLIES]
+    def rounded() -> list[bool]:
+        return [place.allow_tf32 for place in fitting.MULTIPLIES]
 
     monkeypatch.setattr(Classifier, "training_step", watched)
-    before = precisions()
+    before = rounded()
     make_training("trainer.max_epochs=1")(tmp_path)
-    assert {*map(tuple, seen)} == {("ieee", "ieee")} and precisions() == before != ["ieee", "ieee"]
+    assert {*map(tuple, seen)} == {(False, False)} and rounded() == before == [False, True]
+
+
+def test_tf32_is_chosen_so_that_lightning_may_ask_for_it() -> None:
+    """Its set-up of a card does, by the older of PyTorch's two names, which fails where the newer one was used."""
+    with fitting.own_algorithms():
+        fitting.allow_tf32([True, True])
+        assert torch.get_float32_matmul_precision() == "high" and torch.backends.cudnn.conv.fp32_precision == "tf32"
+        fitting.allow_tf32([False, False])
+        assert torch.get_float32_matmul_precision() == "highest" and torch.backends.cudnn.conv.fp32_precision != "tf32"
 
 
 def test_compiled_it_learns_the_same_under_the_same_names(

@@ -163,7 +163,8 @@ def gray(images: "torch.Tensor") -> "torch.Tensor":
     """(N, 1, H, W): the luma of three channels (ITU-R BT.601), else their mean."""
     if images.shape[1] != 3:
         return images.mean(dim=1, keepdim=True)
-    return images.mul(images.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=1, keepdim=True)
+    red, green, blue = images.split(1, dim=1)
+    return red * 0.299 + green * 0.587 + blue * 0.114  # numbers of Python's: a tensor would be copied to the device
 
 
 def cutout(images: "Images", *, side: int, generator: "torch.Generator") -> "Images":

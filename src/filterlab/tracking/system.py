@@ -30,7 +30,8 @@ def sample() -> dict[str, float]:
         found["network_transmit_megabytes"] = network.bytes_sent / MEGABYTE
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
-        for card in range(torch.cuda.device_count()):
+        # Of the others, to ask would take some of their memory, and fail where another process has one to itself.
+        for card in (card for card in range(torch.cuda.device_count()) if torch.cuda.memory_reserved(card)):
             free, total = torch.cuda.mem_get_info(card)
             found[f"gpu_{card}_memory_usage_megabytes"] = (total - free) / MEGABYTE
             found[f"gpu_{card}_memory_usage_percentage"] = (total - free) / total * 100

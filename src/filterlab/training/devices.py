@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sysconfig
 from pathlib import Path
 
 from filterlab.config import schema
@@ -41,23 +42,35 @@ def check(settings: schema.Trainer) -> None:
 
 
 def on_gpu(settings: schema.Trainer) -> bool:
+    """Whether Lightning will train on a GPU: where there is one, be its driver too old."""
     import torch
 
-    return settings.accelerator != "cpu" and torch.cuda.is_available()
+    return settings.accelerator != "cpu" and torch.cuda.device_count() > 0
 
 
 def check_gpus(settings: schema.Trainer) -> None:
     """Raises UserError: a GPU that the training would take can't be used, precision or compiler ask for what is not here."""
-    if settings.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
-        raise UserError(
-            f"trainer.compile needs a C++ compiler, and there is no {compiler} here: apt-get install g++, or leave it"
-        )
+    if settings.compile:
+        if not shutil.which(compiler := os.environ.get("CXX", "g++")):
+            raise UserError(
+                f"trainer.compile needs a C++ compiler, and there is no {compiler} here: apt-get install g++, or leave it"
+            )
+        if not (header := Path(sysconfig.get_path("include"), "Python.h")).exists():
+            raise UserError(
+                f"trainer.compile needs Python's headers, and there is no {header}: apt-get install python3-dev, or leave it"
+            )
     if not on_gpu(settings):
         if settings.precision == "tf32":
             raise UserError("trainer.precision is tf32, which only GPUs have, and this trains on the CPU: 32 or bf16")
         return
     import torch
 
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:  # a driver older than this PyTorch's CUDA; a build without CUDA
+        raise UserError(
+            f"PyTorch can't use the GPU that is here: {str(error).splitlines()[0]}; update the driver, or train with trainer=cpu"
+        ) from error
     built = torch.cuda.get_arch_list()
     for card in range(settings.devices):
         name, (major, minor) = torch.cuda.get_device_name(card), torch.cuda.get_device_capability(card)

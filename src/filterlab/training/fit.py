@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -27,7 +28,11 @@ from filterlab.training.classifier import Classifier
 from filterlab.training.history import Epoch, History
 
 _BACKENDS: Any = torch.backends  # modules with properties, which mypy doesn't see
-MULTIPLIES = [_BACKENDS.cuda.matmul, _BACKENDS.cudnn.conv]
+# By these, and not by the newer `fp32_precision`: Lightning asks for the matmul precision, which PyTorch refuses after that one.
+MULTIPLIES = [_BACKENDS.cuda.matmul, _BACKENDS.cudnn]
+NO_MEMORY = re.compile(
+    "ALLOC_FAILED|ALLOCATION_FAILED|CUDA error: out of memory|unable to find an engine"
+)  # cuBLAS's and cuDNN's
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def own_algorithms() -> Iterator[None]:
     chosen, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic  # a module with a property, which mypy doesn't see
     threads = torch.get_num_threads()
-    precisions = [place.fp32_precision for place in MULTIPLIES]
+    rounded = [place.allow_tf32 for place in MULTIPLIES]
     filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     try:
         yield
@@ -80,13 +85,13 @@ def own_algorithms() -> Iterator[None]:
         torch.use_deterministic_algorithms(chosen, warn_only=warns)
         memory.fill_uninitialized_memory = filled
         torch.set_num_threads(threads)
-        set_float32(precisions)
+        allow_tf32(rounded)
 
 
-def set_float32(precisions: Iterable[str]) -> None:
-    """How float32 is multiplied on a GPU, "ieee" or "tf32", by matrix products and by convolutions."""
-    for place, precision in zip(MULTIPLIES, precisions, strict=True):
-        place.fp32_precision = precision
+def allow_tf32(allowed: Iterable[bool]) -> None:
+    """Whether a GPU may round float32 to TF32 where it multiplies: in matrix products, and in convolutions."""
+    for place, may in zip(MULTIPLIES, allowed, strict=True):
+        place.allow_tf32 = may
 
 
 @own_algorithms()
@@ -136,7 +141,7 @@ def fit(
     if last:
         machine.load_state_dict(checkpoints.read(last)["callbacks"][machine.state_key])
     torch.set_num_threads(machine.threads)
-    set_float32(["tf32" if machine.precision == "tf32" else "ieee"] * 2)
+    allow_tf32([machine.precision == "tf32"] * 2)
     stop = Patience(settings.monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True)
     classifier = Classifier(predictor, config=config)
     trainer = pl.Trainer(
@@ -171,11 +176,13 @@ def fit(
                 ckpt_path=str(last) if last else None,
                 weights_only=True,
             )
-    except torch.OutOfMemoryError as error:
-        size = settings.batch_size
+    except RuntimeError as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or NO_MEMORY.search(str(error))):
+            raise
+        size, what = settings.batch_size, str(error).partition(". GPU")[0].splitlines()[0]
         raise UserError(
             f"the GPU has no memory for a step of {size} images of {'x'.join(map(str, predictor.shape))} with this network "
-            f"({str(error).partition('. GPU')[0]}): take fewer at a time, e.g. trainer.batch_size={max(1, size // 2)}"
+            f"({what}): take fewer at a time, e.g. trainer.batch_size={max(1, size // 2)}"
         ) from error
     except SystemExit as ended:  # Lightning turns SIGTERM into exit code 0, and Ctrl-C into 1
         if trainer.received_sigterm:
@@ -304,5 +311,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # Where SLURM is installed and the training is no job of it.
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
+    warnings.filterwarnings("ignore", message="GPU available but not used")  # trainer=cpu
     # On a GPU. Gradients of max pooling are added up in any order where windows overlap, which ours don't (models/plan.py).
     warnings.filterwarnings("ignore", message=r"(adaptive_)?max_pool2d\w*_backward_cuda does not have a deterministic")
