@@ -87,7 +87,8 @@ class Project:
         """MLflow's id of a sweep's own run."""
         (found,) = self.ask(
             "select t.run_uuid from tags t join tags k on k.run_uuid = t.run_uuid join runs r on r.run_uuid = t.run_uuid "
-            "where r.lifecycle_stage = 'active' and t.key = 'filterlab.sweep' and t.value = ? and k.key = 'filterlab.kind' and k.value = 'sweep'",
+            "where t.key = 'filterlab.sweep' and t.value = ? and k.key = 'filterlab.kind' and k.value = 'sweep' "
+            "and r.lifecycle_stage = 'active'",
             sweep,
         )
         return found[0]
