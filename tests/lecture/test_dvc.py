@@ -46,6 +46,8 @@ TRAINING = {
     "12_relu": set(),
     "13_hyperparameters": set(),
     "15_large_networks": set(),
+    "16_learned_filters": {"visualization/maximise.py", "visualization/attribution.py"},
+    "17_layers": {"lecture/learned_filters.py", "visualization/compared.py", "visualization/receptive.py"},
     "18_coding_or_discovery": {"lecture/learning_curves.py", "baselines/svm.py", "baselines/features.py"},
 }
 
@@ -89,7 +91,7 @@ def test_a_topic_depends_on_what_it_imports_and_reads(topic: Topic) -> None:
         assert modules == EVERY | own | WORKED.get(topic.name, set())
     else:
         assert modules >= EVERY | own | TRAINED | TRAINING[topic.name]
-        assert ("visualization/mosaic.py" in modules) == (topic.number in (8, 11))
+        assert ("visualization/mosaic.py" in modules) == (topic.number in (8, 11, 16, 17))
     written = [path for path in modules - EVERY - TRAINED if re.match(r"lecture/\w+\.py", path)]
     code = "".join((ROOT / "src/filterlab" / path).read_text() for path in written)
     deps = STAGES[topic.name]["deps"]

@@ -194,6 +194,22 @@ def test_long_names_of_classes_and_points_do_not_meet() -> None:
     assert legend and legend.get_window_extent().x1 <= drawn.get_window_extent().width
 
 
+@pytest.mark.parametrize(
+    ("classes", "said"), [(20, ""), (21, "21 classes in 20 colors, each"), (90, "90 classes in 20 colors, 60 of")]
+)
+def test_of_more_classes_than_colors_each_is_named_where_it_is(classes: int, said: str) -> None:
+    labels = np.repeat(np.arange(classes), 3)
+    points = np.stack([10.0 * labels, np.zeros(len(labels))], axis=1)
+    found = embedding.Embedding(pca=points, tsne=points, explained=0.5, together={})
+    names = [f"class {k}" for k in range(classes)]
+    drawn = embedding.draw_embedding(found, labels, labels == 3, of=300, names=names, subject=SUBJECT)
+    png(drawn)
+    plane = drawn.axes[1]
+    assert (plane.get_legend() is None) == bool(said) and any(said in text.get_text() for text in drawn.texts)
+    placed = {text.get_text(): text.get_position() for text in plane.texts}
+    assert placed == ({name: (10.0 * k, 0.0) for k, name in enumerate(names[:60])} if said else {})
+
+
 def test_same_weights_give_the_same_bytes() -> None:
     same = weights(8, 1, 3, 3)
     twice = [png(filters.single_channel(same[:, 0], name="conv1", subject=SUBJECT)) for _ in range(2)]

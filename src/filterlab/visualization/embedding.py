@@ -11,6 +11,7 @@ from filterlab.visualization.style import INK, MARGIN, MUTED, bare, panel, sheet
 
 POINTS = 600  # images that are laid out at most
 PERPLEXITY = 30.0
+NAMED, SHORT = 60, 8  # classes that are named in the plane, where there are more than colors, and letters of a name
 NEAREST = 10
 
 
@@ -71,11 +72,17 @@ def draw_embedding(
     """
     present = np.unique(labels)
     palette = colormaps["tab10" if len(present) <= 10 else "tab20"]
+    repeated = len(present) > palette.N  # a legend would give several classes one color
+    named = present[:NAMED] if repeated else present
+    colors = ""
+    if repeated:
+        some = "each" if len(named) == len(present) else f"{len(named)} of them"
+        colors = f". {len(present)} classes in {palette.N} colors, {some} named at its middle"
     drawn = sheet(
         "Where the network puts the images",
         caption=f"{subject}. {len(labels):,} of {of:,} validation images, as the last layer sees them. Ringed: "
-        f"all {int(wrong.sum())} that it gets wrong",
-        width=max(13.2, 12.2 + 0.085 * max(len(names[k]) for k in present[:20])),
+        f"all {int(wrong.sum())} that it gets wrong{colors}",
+        width=13.2 if repeated else max(13.2, 12.2 + 0.085 * max(len(names[k]) for k in present)),
         height=5.9,
     )
     for place, (points, title) in enumerate(
@@ -97,10 +104,14 @@ def draw_embedding(
                 color=color,
                 linewidths=0,
                 alpha=0.75,
-                label=names[k] if order < 20 else None,
+                label=names[k],
             )
+            if place and repeated and k in named:
+                x, y = np.median(points[here], axis=0)
+                text = axes.text(x, y, names[k][:SHORT], fontsize=8, color=INK, ha="center", va="center", zorder=5)
+                text.set_bbox({"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5})
         axes.scatter(points[wrong, 0], points[wrong, 1], s=60, facecolors="none", edgecolors=INK, linewidths=1.2)
-        if place:
+        if place and not repeated:
             shown = axes.legend(frameon=False, fontsize=10, loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2.5)
             for text in shown.get_texts():
                 text.set_color(MUTED)
