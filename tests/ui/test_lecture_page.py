@@ -3,14 +3,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Request
 
+from filterlab.config import compose
 from filterlab.lecture import topic as topics
+from filterlab.models import registry
+from filterlab.pages import play
 from filterlab.stages import lecture, lecture_page
 
 ROOT = Path(__file__).parents[2]
-SHOWN = [topic for topic in topics.all_topics() if topic.number in (1, 2, 3, 4, 7, 16)]
+SHOWN = [topic for topic in topics.all_topics() if topic.number in (1, 2, 3, 4, 7, 19)]
 PHONE = {"width": 390, "height": 844}  # CSS pixels
 
 
@@ -69,4 +73,42 @@ def test_conclusions_come_first_checks_are_folded_and_wide_tables_wrap(
     assert page.locator("#topic-1 td.number").first.is_visible()
     cut = page.evaluate("[...document.querySelectorAll('.wide')].filter(table => table.scrollWidth > table.clientWidth).length")
     assert cut == 0 and page.locator("#topic-1 .wraps").count() == 1
+    page.close()
+
+
+def test_the_network_of_a_topic_is_there_to_draw_into_once_it_is_opened(
+    browser: Browser, page_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = compose.compose(ROOT / "conf", ["model=conv_net", "data=mnist", "tracking=off"]).model
+    network = registry.build(model, channels=1, height=28, width=28, classes=10, seed=0)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 1, 28, 28), dtype=np.uint8)
+    pictures = play.Pictures(pixels, np.array([0, 1, 2, 3]), [""] * 4)
+    data = {"name": '<MNIST> & "more"', "classes": list("0123456789"), "channels": 1, "height": 28, "width": 28}
+    (page_file.parent / "02_logistic" / lecture_page.PLAY).write_text(
+        json.dumps(
+            play.describe(
+                model,
+                {name: tensor.numpy() for name, tensor in network.state_dict().items()},
+                description={"data": data, "mean": 0.13, "std": 0.31},
+                rule="mnist",
+                examples=pictures,
+                mistakes=pictures.first(0),
+            )
+        )
+    )
+    monkeypatch.setattr(topics, "all_topics", lambda: SHOWN)
+    lecture_page.write(page_file.parent, quick=False)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text))
+    page.goto(page_file.as_uri())
+    assert page.locator("iframe").count() == 1 and not page.locator("#topic-2 iframe").is_visible()
+    page.locator("#topic-2 .player summary").click()
+    frame = page.frame_locator("#topic-2 iframe")
+    frame.locator("html[data-passes]").wait_for()
+    frame.locator("#examples button").nth(1).click()
+    frame.locator("html[data-passes='2']").wait_for()
+    assert frame.locator("#scores .best").count() == 1 and "<MNIST>" in frame.locator("body").inner_text()
+    assert faults == []
     page.close()

@@ -71,7 +71,7 @@ def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0, tiles:
     examples = Pictures(pixels.integers(0, 256, (4, channels, side, side), dtype=np.uint8), np.array([0, 1, 9, 9]), ["<i>"] * 4)
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     first = next(value for name, value in weights.items() if name.endswith("weight"))
-    html = play.render(
+    described = play.describe(
         config.model,
         weights,
         description={
@@ -86,7 +86,7 @@ def make(model: str, *, channels: int = 1, side: int = 28, seed: int = 0, tiles:
         epochs=np.stack([first - 0.1, first]),
         chosen=1,
     )
-    return Made(network, html)
+    return Made(network, play.render(described))
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def join_results(parts: Sequence[Result]) -> Result:
         hypotheses=[claim for part in parts for claim in part.hypotheses],
         tables=[table for part in parts for table in part.tables],
         conclusion=" ".join(part.conclusion for part in parts if part.conclusion),
+        play=next((part.play for part in parts if part.play), {}),
         costs=[table for part in parts for table in part.costs],
     )
 

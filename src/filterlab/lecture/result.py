@@ -1,7 +1,7 @@
 """What a topic of the lecture computes: checks, hypotheses, tables, figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ class Result:
         hypotheses: what was to be found out.
         tables: results that repeat exactly.
         conclusion: what came out, in a sentence or two made from the numbers.
+        play: a network of the topic, to draw into, as pages.play.describe gives it; empty: none.
         costs: tables of seconds and memory, which no rerun repeats.
     """
 
@@ -95,4 +96,5 @@ class Result:
     hypotheses: Sequence["Hypothesis"] = ()
     tables: Sequence[Table] = ()
     conclusion: str = ""
+    play: Mapping[str, Any] = field(default_factory=dict)
     costs: Sequence[Table] = field(default=())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -17,6 +17,7 @@ from filterlab.lecture.context import Context, by_setting, part
 from filterlab.lecture.result import Check, Result, Table, below, between, close, conclude, equal, new_table
 from filterlab.lecture.trainings import Job, Outcome, train_all
 from filterlab.models import shapes
+from filterlab.pages import play
 from filterlab.study.statistics import mean_interval, summarize
 from filterlab.visualization import confusion, curves, filters, gallery
 from filterlab.visualization.style import size
@@ -94,6 +95,7 @@ def examine_exercise(context: Context, data: Data, outcomes: Mapping[int, Outcom
         figures=figures(outcomes[0], data, names=list(context.mnist.classes)),
         tables=[beside_lecturer(outcomes)],
         conclusion=conclude("algorithm", "exercise", accuracy=accuracy, seeds=len(outcomes)),
+        play=describe_play(context, outcomes[0], data),
     )
 
 
@@ -175,6 +177,32 @@ def run_in_numbers(outcome: Outcome) -> list[float]:
     by_epoch = outcome.curves["validation/accuracy"]
     test = [outcome.test_accuracy, metrics.cross_entropy(outcome.logits, outcome.test_labels)]
     return [by_epoch[0], outcome.best("validation/accuracy"), outcome.best_epoch, len(by_epoch), *test]
+
+
+def describe_play(context: Context, outcome: Outcome, data: Data) -> dict[str, Any]:
+    """What the page is of in which the network of seed 0 runs: with images that it gets right and wrong."""
+    assert outcome.logits is not None
+    names = list(context.mnist.classes)
+    measured = evaluate(outcome.logits, data.test.labels, classes=names, data_name="MNIST")
+    surest = measured.mistakes[:16]
+    sure = measured.probabilities[surest].max(axis=1)
+    said = zip(measured.predicted[surest].tolist(), sure.tolist(), surest.tolist(), strict=True)
+    notes = [f"test image {place}: it said {names[k]}, {share:.1%} sure" for k, share, place in said]
+    predictor = outcome.predictor
+    return play.describe(
+        config(context, EXERCISE, seed=0).model,
+        {name: tensor.numpy() for name, tensor in predictor.network.state_dict().items()},
+        description={
+            "data": {"name": "MNIST", "channels": 1, "height": 28, "width": 28, "classes": names},
+            "mean": predictor.mean.flatten().tolist(),
+            "std": predictor.std.flatten().tolist(),
+        },
+        rule=context.mnist.rule,
+        examples=play.first_of_each(data.validation.images, data.validation.labels, classes=len(names)),
+        mistakes=play.Pictures(data.test.images[surest], data.test.labels[surest], notes),
+        epochs=outcome.first_layers,
+        chosen=outcome.best_epoch,
+    )
 
 
 def figures(outcome: Outcome, data: Data, *, names: list[str]) -> dict[str, Figure]:

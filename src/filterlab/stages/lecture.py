@@ -18,7 +18,7 @@ from filterlab.lecture.context import Context, Record
 from filterlab.lecture.result import Check, Result
 from filterlab.lecture.topic import Topic
 from filterlab.stages import lecture_page
-from filterlab.stages.lecture_page import COSTS, FINDINGS
+from filterlab.stages.lecture_page import COSTS, FINDINGS, PLAY
 from filterlab.study.claims import Hypothesis
 from filterlab.tracking import process, provenance
 
@@ -106,7 +106,7 @@ def numbers(checks: Sequence[Check]) -> dict[int, float]:
 
 
 def write(findings: Result, folder: Path, *, budget: str, topic: Topic) -> None:
-    """The figures, findings.json and costs.json; what an earlier run left is replaced."""
+    """The figures, findings.json, costs.json and play.json; what an earlier run left is replaced."""
     from filterlab.visualization import png
 
     captions = {name: topic.find_text("figures", name).caption for name in findings.figures}
@@ -124,6 +124,9 @@ def write(findings: Result, folder: Path, *, budget: str, topic: Topic) -> None:
     }
     save(folder / FINDINGS, content)
     (folder / COSTS).unlink(missing_ok=True)
+    (folder / PLAY).unlink(missing_ok=True)
+    if findings.play:
+        save(folder / PLAY, findings.play)
     if findings.costs:
         save(folder / COSTS, {"tables": [dataclasses.asdict(table) for table in findings.costs]})
 

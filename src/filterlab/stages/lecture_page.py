@@ -8,9 +8,10 @@ from typing import Any
 
 from filterlab import files
 from filterlab.lecture import topic as topics
-from filterlab.pages import page
+from filterlab.pages import page, play
 
 FINDINGS, COSTS = "findings.json", "costs.json"  # of each topic; costs, which no rerun repeats, where there are any
+PLAY = "play.json"  # of a topic in whose network one can draw
 KEPT = "kept"  # below results/lecture/: what Git has of the full run, so that a clone's page needs no training
 NOT_TOLD: dict[str, Any] = {"conclusion": "", "hypotheses": [], "tables": []}  # by the quick budget
 
@@ -59,6 +60,7 @@ def entry(topic: topics.Topic, results: Path, *, kept: Path, quick: bool) -> dic
         "checks": here["checks"],
         "costs": json.loads((folder / COSTS).read_text(encoding="utf-8"))["tables"] if (folder / COSTS).exists() else [],
         "figures": [(page.image(drawn / f"{name}.png", maker=command), says) for name, says in figures.items()],
+        "play": play.render(json.loads((drawn / PLAY).read_text(encoding="utf-8"))) if (drawn / PLAY).exists() else "",
         "drawn_quick": quick and drawn == folder,
     }
 
@@ -74,15 +76,18 @@ def recall(topic: topics.Topic, kept: Path) -> dict[str, Any] | None:
 
 
 def keep(entries: Sequence[dict[str, Any]], results: Path, kept: Path) -> None:
-    """A copy of each topic's findings and figures, small enough for Git; what is of no topic any more goes."""
+    """A copy of each topic's findings, figures and PLAY, small enough for Git; what is of no topic any more goes."""
     names = {given["topic"].name: given["findings"] for given in entries if given["findings"]}
     for name, findings in names.items():
         files.write(kept / name / FINDINGS, (results / name / FINDINGS).read_text(encoding="utf-8"))
         for figure in findings["figures"]:
             files.write(kept / name / f"{figure}.png", reduced((results / name / f"{figure}.png").read_bytes()))
+        (kept / name / PLAY).unlink(missing_ok=True)
+        if (results / name / PLAY).exists():
+            files.write(kept / name / PLAY, (results / name / PLAY).read_text(encoding="utf-8"))
     for path in kept.glob("*/*"):
         name = path.parent.name
-        if name not in names or (path.name != FINDINGS and path.stem not in names[name]["figures"]):
+        if name not in names or (path.name not in (FINDINGS, PLAY) and path.stem not in names[name]["figures"]):
             path.unlink()
 
 

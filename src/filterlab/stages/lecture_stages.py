@@ -22,7 +22,7 @@ LECTURE = "src/filterlab/lecture"
 LOOK = f"{LECTURE}/lecture.mplstyle"
 TRAINING = "filterlab.training"  # a topic that imports it depends on these besides:
 TRAINED_FROM = ["conf/augment", "conf/model", "conf/optimizer", "conf/schedule", "conf/trainer", "data/raw/MNIST"]
-PAGE = [LECTURE, *(f"src/filterlab/pages/{name}" for name in ("lecture.html.jinja", "page.css", "page.py", "widgets"))]
+PAGE = [LECTURE, *(f"src/filterlab/pages/{name}" for name in ("lecture.html.jinja", "page.css", "page.py", "play", "widgets"))]
 PAGE += ["src/filterlab/stages/lecture_page.py"]
 # What topics import and no result depends on, and why.
 MNIST = "MNIST's files are a dependency, and are checked against their published digests"
@@ -34,6 +34,7 @@ EXCLUDED = {
     "filterlab.data.formats": MNIST,
     "filterlab.data.idx": MNIST,
     "filterlab.data.published": MNIST,
+    "filterlab.pages.page": "the page is a stage of its own",
     "filterlab.errors": "what is said where there is no result",
     "filterlab.extras": "what is said where there is no result",
     "filterlab.files": "brings bytes to the disk as they are",

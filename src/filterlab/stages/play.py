@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import safetensors.numpy
 
 from filterlab import files
 from filterlab.config import resolved, schema
 from filterlab.data import arrays
-from filterlab.data.arrays import LabelledImages
 from filterlab.evaluation import results
 from filterlab.models import folder
 from filterlab.pages import play
@@ -43,26 +41,20 @@ def render(config: schema.Config, *, data: Path, out: Path) -> str:
     description, table = folder.describe(models), curves.read(out)
     weights = safetensors.numpy.load(folder.read(models, folder.WEIGHTS, description))
     _, parts = arrays.load(data / "train")
-    classes = description["data"]["classes"]
+    shown, classes = parts["validation"], description["data"]["classes"]
     history = folder.first_layers(models)  # of a trial, the best epoch's alone
-    return play.render(
+    described = play.describe(
         config.model,
         weights,
         description=description,
         rule=config.data.rule,
-        examples=examples(parts["validation"], classes=len(classes)),
+        examples=play.first_of_each(shown.images, shown.labels, classes=len(classes)),
         mistakes=mistakes(out, classes),
         tiles={path.stem: path for path in sorted((out / TILES).glob("*.png"))},
         epochs=history if len(history) > 1 else None,
         chosen=int(table["epoch"][table["chosen"].index(1)]),
     )
-
-
-def examples(validation: LabelledImages, *, classes: int) -> Pictures:
-    """The first validation images of each class, the classes in their order."""
-    each = max(1, play.EXAMPLES // classes)
-    places = np.concatenate([np.flatnonzero(validation.labels == k)[:each] for k in range(classes)])[: play.EXAMPLES]
-    return Pictures(validation.images[places], validation.labels[places], [f"validation image {place}" for place in places])
+    return play.render(described)
 
 
 def mistakes(out: Path, classes: list[str]) -> Pictures:

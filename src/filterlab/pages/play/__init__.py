@@ -34,7 +34,30 @@ class Pictures:
         return Pictures(self.images[:n], self.labels[:n], self.notes[:n])
 
 
-def render(
+def first_of_each(images: np.ndarray, labels: np.ndarray, *, classes: int) -> Pictures:
+    """The first validation images (N, C, H, W) of each class, the classes in their order, EXAMPLES at most."""
+    each = max(1, EXAMPLES // classes)
+    places = np.concatenate([np.flatnonzero(labels == k)[:each] for k in range(classes)])[:EXAMPLES]
+    return Pictures(images[places], labels[places], [f"validation image {place}" for place in places])
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The page of `describe`'s network, one file that asks for nothing else."""
+    folder = Path(__file__).parent
+    return page.render(
+        "play/play.html.jinja",
+        data=content["data"],
+        model=content["model"],
+        parameters=sum(layer["parameters"] for layer in content["layers"]),
+        colored=content["channels"] == 3,
+        fits=bool(content["tensors"]),
+        content=json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        network=(folder / "network.js").read_text(encoding="utf-8"),
+        scripts=[(folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS],
+    )
+
+
+def describe(
     model: Model,
     weights: Mapping[str, np.ndarray],
     *,
@@ -45,8 +68,8 @@ def render(
     tiles: Mapping[str, Path] | None = None,
     epochs: np.ndarray | None = None,
     chosen: int = 0,
-) -> str:
-    """The page, one file that asks for nothing else; the same text for the same network and pictures.
+) -> dict[str, Any]:
+    """What the page is of, for JSON; the same for the same network and pictures.
 
     weights: float32 by their names in the torch network, e.g. conv1.weight
     description: model.json's, of the data and the scaling
@@ -65,7 +88,7 @@ def render(
     kind = np.float32 if 4 * numbers <= WEIGHTS else np.float16
     fits = numbers * np.dtype(kind).itemsize <= WEIGHTS
     history = thinned(epochs, chosen) if epochs is not None and fits else []
-    content = {
+    return {
         "data": data["name"],
         "model": model.name,
         "rule": rule,
@@ -93,18 +116,6 @@ def render(
         else {},
         "mistakes": listed(mistakes, limit=len(mistakes.labels)),
     }
-    folder = Path(__file__).parent
-    return page.render(
-        "play/play.html.jinja",
-        data=data["name"],
-        model=model.name,
-        parameters=shapes.parameter_count(sizes),
-        colored=data["channels"] == 3,
-        fits=fits,
-        content=json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-        network=(folder / "network.js").read_text(encoding="utf-8"),
-        scripts=[(folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS],
-    )
 
 
 def packed(array: np.ndarray, kind: type[np.floating] | type[np.uint8]) -> dict[str, Any]:
