@@ -190,3 +190,22 @@ def test_one_process_brings_the_spools_of_several_repositories_each_to_its_own_s
     for name in ("first", "second"):
         with closing(sqlite3.connect(tmp_path / name / "mlflow.db")) as store:
             assert store.execute("SELECT name FROM runs").fetchall() == [(name,)]
+
+
+def test_an_older_copy_takes_nothing_from_a_run_that_has_finished_since(server, tmp_path: Path) -> None:
+    """Of a training under way, as a login node may have it: it seems killed."""
+    with tracking.start(OFFLINE, root=tmp_path, name="copied", tags={}) as run:
+        run.log_metrics({"loss": 1.0}, step=0)
+        shutil.copytree(tmp_path / "spool" / run.id, tmp_path / "older/spool" / run.id)
+        shutil.copytree(tmp_path / "spool" / run.id, tmp_path / "oldest/spool" / run.id)
+        run.log_metrics({"loss": 0.5}, step=1)
+        identity = run.id
+    found = []
+    for root in ("oldest", "", "older"):
+        home = tmp_path / root
+        sync.sync([home / "spool"], OFFLINE, home=None, to=server.uri, watch=False)
+        client = mlflow.MlflowClient(server.uri)
+        experiment = client.get_experiment_by_name("synced").experiment_id
+        (stored,) = client.search_runs([experiment], f"tags.`filterlab.id` = '{identity}'")
+        found.append((stored.info.status, len(client.get_metric_history(stored.info.run_id, "loss"))))
+    assert found == [("KILLED", 1), ("FINISHED", 2), ("FINISHED", 2)]

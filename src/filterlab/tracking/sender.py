@@ -77,7 +77,7 @@ class Sender:
             run.id, run.new = sent.run, sent.new
             last = [record for record in self.spool.read() if record.method in BEGIN and record.end <= sent.offset][-1:]
             if last and last[0].method == "create":
-                run.load_logged()
+                run.load_logged(at=last[0].at)
         else:
             if not self.spool.exists():  # the sender of the process before has sent this one's records as well
                 run.id = run.client.find(self.spool.run)

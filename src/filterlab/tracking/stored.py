@@ -37,12 +37,13 @@ class StoredRun:
     Attributes:
         id: MLflow's; empty until it has been found or made.
         new: whether it was made anew, to add to.
+        finished: whether the store has had the run's end already, which stays.
     """
 
     def __init__(self, client: Client, kept: Spool):
         self.client, self.spool = client, kept
         self.mlflow, self.experiment = client.mlflow, client.experiment
-        self.id, self.new = "", False
+        self.id, self.new, self.finished = "", False, False
         self.logged = Steps()  # of the points that the store has of an earlier sending
         self.model: LoggedModel | None = None
 
@@ -71,7 +72,8 @@ class StoredRun:
             self._check_children(identity)
             self.id, new = self._make(identity, name=name, tags=tags, at=at)
         if not new:  # a training that goes on, or one below it has made this run, as its parent
-            self.load_logged()
+            self.load_logged(at=at)
+        if not new and not self.finished:
             self.mlflow.update_run(self.id, status="RUNNING", name=name or None)
             self.set_tags(tags={**tags, MLFLOW_RUN_NAME: name} if name else tags)
 
@@ -102,9 +104,13 @@ class StoredRun:
                     f"back with `{self.client.command(f'runs restore --run-id {run_id}')}`, or begin under another name"
                 )
 
-    def load_logged(self) -> None:
-        """Load what the run has already: a training that goes on logs its epochs again, and nothing may be there twice."""
-        data = self.mlflow.get_run(self.id).data
+    def load_logged(self, *, at: int) -> None:
+        """Load what the run has already: a training that goes on logs its epochs again, and nothing may be there twice.
+
+        at: when it began to, in the records that follow. The store may have it FINISHED later than that: by a newer copy of them.
+        """
+        run = self.mlflow.get_run(self.id)
+        data, self.finished = run.data, run.info.status == "FINISHED" and (run.info.end_time or 0) >= at
         if ERROR in data.tags:  # of the process before
             self.mlflow.delete_tag(self.id, ERROR)
         for name in data.metrics:
@@ -225,5 +231,5 @@ class StoredRun:
         """`status` empty: of a run that was added to, which is as it was, unless it is new."""
         if self.model is not None and status in ("", "FINISHED"):
             self.model.check()
-        if status or self.new:
+        if (status or self.new) and not self.finished:
             self.mlflow.set_terminated(self.id, status or "FINISHED", end_time=at)
