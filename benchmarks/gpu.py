@@ -16,8 +16,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ from pytorch_lightning.callbacks import Callback
 from filterlab.config import compose, schema
 from filterlab.data import arrays, ready
 from filterlab.data.arrays import Card, LabelledImages
+from filterlab.errors import UserError
 from filterlab.evaluation.predict import predict
 from filterlab.models import registry
 from filterlab.models.predictor import scaling
+from filterlab.training import devices
 from filterlab.training.fit import Fitted, fit
 from run import BIN, ENVIRONMENT, ROOT, machine, project
 from tables import spread, table
@@ -138,7 +141,7 @@ def main() -> None:
         except (Exception, SystemExit) as error:  # whatever a part fails of, the others are measured
             traceback.print_exc()
             failed.append(title)
-            text = f"**Failed**: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
+            text = f"**Failed**: {type(error).__name__}: {' '.join(str(error).split())}"
         lines.append(f"## {title}\n\n{text}\n\n({time.perf_counter() - started:.0f} s.)")
         print(lines[-1], flush=True)
         left = list(parts)[len(lines) - 2 :]
@@ -149,13 +152,13 @@ def main() -> None:
 
 
 def why_not() -> str:
-    """Why PyTorch can't use a GPU here; empty where it can."""
+    """Why PyTorch can't train on a GPU here, in a sentence; empty where it can."""
     if not torch.cuda.device_count():
         return "PyTorch finds none here"
     try:
-        torch.cuda.init()
-    except (RuntimeError, AssertionError) as error:
-        return str(error).splitlines()[0]
+        devices.check_gpus(compose.compose(ROOT / "conf", ["data=mnist", "trainer=gpu"]).trainer)
+    except UserError as error:
+        return str(error)
     return ""
 
 
@@ -176,7 +179,10 @@ def about(device: str) -> str:
         return machine()
     properties = torch.cuda.get_device_properties(0)
     smi = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
-    driver = subprocess.run(smi, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        driver = subprocess.run(smi, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:  # an image may go without
+        driver = f"unknown ({error})"
     return (
         f"Card: {properties.name}, {properties.total_memory / 2**30:.0f} GiB, capability {properties.major}.{properties.minor}, "
         f"driver {driver}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}.\n{machine()}"
@@ -225,20 +231,44 @@ def pace(bench: Bench) -> str:
     rounds = 1 if bench.small else 5
     paces: dict[str, list[float]] = {name: [] for name in kinds}
     more: dict[str, list[float]] = {name: [] for name in kinds}  # seconds that the first epoch took more than the others
-    for round in range(rounds):
-        for name in sorted(kinds, key=[*kinds].index, reverse=bool(round % 2)):
-            torch._dynamo.reset()  # what an earlier round compiled is compiled again
-            first, *others = kinds[name]()
-            paces[name].append(len(bench.train) / statistics.mean(others))
-            more[name].append(first - statistics.mean(others))
-    rows = []
+    failed: dict[str, str] = {}
+    # Compiled code is kept in files: in the first round there are none.
+    with tempfile.TemporaryDirectory() as cache, changed(TORCHINDUCTOR_CACHE_DIR=cache):
+        for round in range(rounds):
+            for name in sorted(kinds.keys() - failed.keys(), key=[*kinds].index, reverse=bool(round % 2)):
+                torch._dynamo.reset()
+                try:
+                    first, *others = kinds[name]()
+                except Exception as error:  # a compiler that is missing takes nothing from the other kinds
+                    failed[name] = f"failed: {' '.join(str(error).split())[:300]}"
+                    continue
+                paces[name].append(len(bench.train) / statistics.mean(others))
+                more[name].append(first - statistics.mean(others))
+    rows, bars = [], []
     for name, found in paces.items():
+        if name in failed:
+            rows.append([name, failed[name], "n/a", "n/a", "n/a"])
+            continue
         ratios = [mine / other for mine, other in zip(found, paces["bare PyTorch loop"], strict=True)]
-        rows.append([name, spread(found, ",.0f"), spread(ratios, ".3f"), spread(more[name], ".1f")])
-    best = max(float(row[2].split()[0]) for row in rows[1:])
-    met = f"{'met' if best >= BAR else '**not met**'}: {best:.3f}"
-    header = [f"loop ({rounds} rounds in turns)", "images/s", "ratio", "the first epoch longer by, s (compiling)"]
-    return table(header, rows) + f"\n\nBar: filterlab, compiled or not, at least {BAR} of a bare loop: {met}."
+        again = spread(more[name][1:], ".1f") if rounds > 1 else "n/a"
+        rows.append([name, spread(found, ",.0f"), spread(ratios, ".3f"), f"{more[name][0]:.1f}", again])
+        if name != "bare PyTorch loop":
+            bars.append(f"{name} {'meets it' if statistics.median(ratios) >= BAR else '**does not meet it**'}")
+    header = [f"loop (rounds in turns: {rounds})", "images/s", "ratio", "the first epoch takes longer by, s", "in later rounds"]
+    told = f"Bar: {BAR} of a bare loop, of epochs after the first (in which a compiled training compiles): {'; '.join(bars)}."
+    return f"{table(header, rows)}\n\n{told}"
+
+
+@contextmanager
+def changed(**variables: str) -> Iterator[None]:
+    """The environment with these variables, for the time of the block."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def epochs_of(bench: Bench, *words: str) -> list[float]:
@@ -265,7 +295,7 @@ def goals(bench: Bench) -> str:
         reached = [watch.reached[goal] for watch in watches if goal in watch.reached]
         mean = f"{statistics.mean(reached):.1f}" if reached else "n/a"
         rows.append([f"{goal} %", mean, spread(reached, ".1f") if reached else "n/a", f"{len(reached)} of {len(watches)}"])
-    return table(["goal", "seconds, mean", "median (range)", "seeds that reached it"], rows)
+    return table(["accuracy on the test set", "seconds, mean", "median (range)", "seeds that reached it"], rows)
 
 
 def batch_sizes(bench: Bench) -> str:
@@ -282,7 +312,7 @@ def batch_sizes(bench: Bench) -> str:
         bench.fit(*words, callbacks=[watched])
         memory = f"{torch.cuda.max_memory_allocated() / 2**20:,.0f}" if bench.device == "cuda" else "n/a"
         rows.append([str(size), f"{len(bench.train) / statistics.mean(watched.seconds[1:]):,.0f}", memory])
-    return table(["batch", "images/s", "peak memory of the card, MiB"], rows)
+    return table(["batch", "images/s", "most memory of its tensors, MiB"], rows)
 
 
 class Profile(Callback):
@@ -328,13 +358,13 @@ def at_once(bench: Bench) -> str:
 
         def train(seed: int) -> None:
             command = [*words, f"seed={seed}", "trainer.max_epochs=1" if bench.small else "trainer.max_epochs=8"]
-            done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=150)
             if done.returncode:
-                raise RuntimeError(done.stderr)
+                raise RuntimeError(done.stderr[-1000:])
 
         train(1000)  # the data are prepared
-        # One after the other, four do: each takes as long as the next.
-        for workers, count in [(1, 1), (2, 2)] if bench.small else [(1, 4), (4, 16), (16, 16)]:
+        # Fewer than 16 where they take turns: each round takes as long as the next.
+        for workers, count in [(1, 1), (2, 2)] if bench.small else [(1, 4), (4, 8), (16, 16)]:
             started = time.perf_counter()
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(train, range(count)))

@@ -67,7 +67,7 @@ def check_gpus(settings: schema.Trainer) -> None:
 
     try:
         torch.cuda.init()
-    except (RuntimeError, AssertionError) as error:  # a driver older than this PyTorch's CUDA; a build without CUDA
+    except (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError) as error:  # an old driver; a build without CUDA
         raise UserError(
             f"PyTorch can't use the GPU that is here: {str(error).splitlines()[0]}; update the driver, or train with trainer=cpu"
         ) from error
