@@ -108,8 +108,8 @@ class Spool:
                     yield Record(**_parse(line, start=end - len(line)), end=end)
                 except (ValueError, TypeError) as error:
                     raise DataError(
-                        f"{self.records} is damaged at byte {end - len(line)} ({error}): bring it back from a copy, or take that "
-                        "line out, and what it held is lost"
+                        f"{self.records} is damaged at byte {end - len(line)} ({error}): bring it back from a copy, or take out "
+                        "the line that begins there, and what it held is lost"
                     ) from error
 
     def sent(self) -> Sent:

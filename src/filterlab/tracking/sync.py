@@ -65,23 +65,34 @@ def sync(paths: Sequence[Path], settings: Settings, *, home: Path | None, to: st
     if not watch and not find(paths, home=home):
         print("nothing waits to be sent")
     while True:
-        faults = [fault for each in find(paths, home=home) if (fault := send(each, settings, home=home, to=to, said=said))]
+        faults = {
+            each.folder: fault for each in find(paths, home=home) if (fault := send(each, settings, home=home, to=to, said=said))
+        }
+        if len(faults) > 1 or watch:
+            for folder, fault in faults.items():
+                say(folder, f"not sent: {fault}", said)
         if not watch:
             break
         time.sleep(LOOK)
-    if faults:
-        raise (
-            faults[0] if len(faults) == 1 else type(faults[0])(f"{len(faults)} spools could not be sent, or not whole: see above")
-        )
+    for fault in faults.values():
+        if len(faults) == 1:
+            raise fault
+        raise type(fault)(f"{len(faults)} spools could not be sent, or not whole: see above")
+
+
+def say(spool: Path, news: str, said: dict[Path, str]) -> None:
+    """Print what came of a spool, where that was not the last that was said of it."""
+    if said.get(spool) != news:
+        print(f"{spool.name}: {news}", flush=True)
+        said[spool] = news
 
 
 def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: dict[Path, str]) -> UserError | None:
-    """Send one, and print what came of it where that is news. Gives why it could not be sent."""
+    """Send one, and print that it was. Gives why it could not be sent."""
     from filterlab.tracking import client
     from filterlab.tracking.sender import Sender
     from filterlab.tracking.session import mark_killed
 
-    fault: UserError | None = None
     try:
         with contextlib.suppress(spool.BusyError):  # its run is under way
             mark_killed(kept)
@@ -109,11 +120,9 @@ def send(kept: Spool, settings: Settings, *, home: Path | None, to: str, said: d
     except (TrackingError, DataError) as error:
         if not kept.exists():  # another process has sent it meanwhile
             return None
-        fault, news = error, f"not sent: {error}"
-    if said.get(kept.folder) != news:
-        print(f"{kept.folder.name}: {news}", flush=True)
-        said[kept.folder] = news
-    return fault
+        return error
+    say(kept.folder, news, said)
+    return None
 
 
 def choose(settings: Settings, *, home: Path | None, backend: str, server: str) -> Store:
