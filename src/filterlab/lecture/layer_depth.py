@@ -198,9 +198,9 @@ def conclude_depth(depths: Depths, hypotheses: Sequence[Hypothesis]) -> str:
     found = list(depths[MORE].values())
     first, last = LAYERS[0], LAYERS[-1]
     means = {
-        f"{what}_{place}": float(np.mean([getattr(own, what)["trained"][layer] for own in found]))
+        f"{what}_{place}": float(np.mean([getattr(own, what)[which][layer] for own in found]))
         for what in ("probe", "selectivity")
-        for place, layer in (("first", first), ("last", last))
+        for place, which, layer in (("first", "trained", first), ("last", "trained", last), ("untrained", "untrained", last))
     }
     return conclude(TOPIC, "depth", **means, verdicts=count_verdicts(hypotheses))
 
