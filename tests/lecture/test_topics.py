@@ -1,5 +1,6 @@
 """The list of topics, and how a check is judged."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from filterlab.errors import UserError
 from filterlab.lecture import result, topic
 from filterlab.lecture.context import Context
+from filterlab.stages import lecture_page
 
 ROOT = Path(__file__).parents[2]
 WORKED_OUT = [*range(1, 19)]
@@ -171,3 +173,10 @@ def test_a_topic_that_comes_later_says_so() -> None:
 )
 def test_a_check_is_judged(check: result.Check, passed: bool) -> None:
     assert check.passed is passed
+
+
+@pytest.mark.parametrize("entry", topic.all_topics(), ids=lambda entry: entry.name)
+def test_every_command_of_a_formula_is_known_to_what_draws_it(entry: topic.Topic) -> None:
+    """Of another one latex2mathml keeps the text."""
+    for formula in entry.formulas:
+        assert "\\" not in re.sub(r"<[^>]*>", "", str(lecture_page.math(formula.tex))), formula.tex
