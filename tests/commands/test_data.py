@@ -60,6 +60,26 @@ def test_pictures_that_no_line_names(root: Path, capsys: pytest.CaptureFixture[s
     assert "20 of 2 classes: basil 10, mint 10" in said and "10 pictures that no line names, left alone" in said
 
 
+def test_a_csv_that_names_few_of_the_pictures_is_no_source_beside_their_folders(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    (root.parent / "herbs/notes.csv").write_text("name,class\nbasil/000.png,basil\nmint/001.png,mint\n")
+    with pytest.raises(SystemExit):
+        main(["data", "add", "../herbs"])
+    assert "has a CSV that names 2 of 30 pictures: expected one source; move the CSV away" in capsys.readouterr().err
+
+
+def test_what_lies_beside_the_classes_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    herbs.grow(root.parent / "herbs", width=30, height=28)
+    shutil.copytree(root.parent / "herbs/mint", root.parent / "herbs/.5")
+    shutil.make_archive(str(root.parent / "all"), "zip", root.parent / "herbs")
+    (root.parent / "all.zip").rename(root.parent / "herbs/all.zip")
+    main(["data", "add", "../herbs"])
+    said = capsys.readouterr().out
+    assert "30 of 3 classes" in said and ".5/ (hidden, 10 pictures), all.zip: left alone" in said
+
+
 def test_two_at_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     herbs.grow(root.parent / "herbs", width=30, height=28)
     with files.held(root / "conf/data/.herbs.lock", otherwise=UserError("not reached")), pytest.raises(SystemExit):

@@ -1,8 +1,10 @@
 """`filterlab predict`: every source of pictures, what is written, and what is refused before any work."""
 
 import csv
+import dataclasses
 import io
 import os
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,17 @@ def test_the_limit_is_of_validation_alone_and_alarms_as_often_as_said(root: Path
     with torch.inference_mode():
         torch.testing.assert_close(torch.from_numpy(logits), predictor(torch.from_numpy(train[:5])))
     torch.testing.assert_close(found.norm(dim=1), torch.ones(5))
+
+
+def test_by_other_images_than_it_learned_from_it_does_not_judge(
+    root: Path, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the same option, which has other pictures by now."""
+    moved = shutil.copytree(root, tmp_path / "moved", symlinks=True)
+    card, parts = arrays.load(moved / "data/processed/train")
+    arrays.save(moved / "data/processed/train", parts, dataclasses.replace(card, mean=0.11))
+    assert ask(moved, "scans/one.png") == 0
+    assert "is not judged" in capsys.readouterr().out
 
 
 def test_without_the_images_it_says_that_it_does_not_judge(

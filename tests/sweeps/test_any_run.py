@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import chdir
 from typing import Any
@@ -46,6 +47,9 @@ def by_hand(project: Any) -> str:
 
 
 def test_a_training_by_hand_is_measured_drawn_and_told_of(project: Any, by_hand: str) -> None:
+    project.here("play", by_hand)  # of what has not been measured, without its mistakes
+    unmeasured = (project.root / "runs" / by_hand / "results/play.html").read_text()
+    assert '"mistakes":{"count":0,' in unmeasured and "filterlab.test_set" not in project.tags(by_hand)
     refused = project.here("report", by_hand, code=2)
     assert "has not been measured on the test set" in refused and f"`filterlab evaluate {by_hand[:8]}`" in refused
     out, results = project.root / "runs" / by_hand, [*(project.root / "results").rglob("*")]
@@ -138,6 +142,13 @@ def test_what_has_no_network_here_is_refused(project: Any, by_hand: str) -> None
     assert "no run in this store has an id that begins with 'zzz'" in project.here("evaluate", "zzz", code=2)
     assert "is the sweep widths itself" in project.here("evaluate", project.run_of("widths"), code=2)
     assert "takes a RUN, or --sweep NAME" in project.here("visualize", code=2)
+    with sqlite3.connect(project.root / "mlflow.db") as store:  # a run of somebody else's
+        store.execute("create temp table theirs as select * from runs where status = 'FINISHED' limit 1")
+        store.execute("update theirs set run_uuid = ?", ["f" * 32])
+        store.execute("insert into runs select * from theirs")
+    assert "is no training of filterlab's, and has no network" in project.here("visualize", "ffff", code=2)
+    with sqlite3.connect(project.root / "mlflow.db") as store:
+        store.execute("delete from runs where run_uuid = ?", ["f" * 32])
     shutil.rmtree(project.root / "runs" / by_hand, ignore_errors=True)
     for weights in (project.root / "mlartifacts").glob("*/models/*/artifacts/data/models/model.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-1] + b"?")

@@ -209,3 +209,23 @@ def test_an_older_copy_takes_nothing_from_a_run_that_has_finished_since(server, 
         (stored,) = client.search_runs([experiment], f"tags.`filterlab.id` = '{identity}'")
         found.append((stored.info.status, len(client.get_metric_history(stored.info.run_id, "loss"))))
     assert found == [("KILLED", 1), ("FINISHED", 2), ("FINISHED", 2)]
+
+
+def test_a_finished_run_stays_so_when_what_adds_to_it_is_killed(server, tmp_path: Path) -> None:
+    """As a visualize is that a scheduler ends."""
+    settings = Settings(backend="offline", experiment="synced")
+    with tracking.start(settings, root=tmp_path, name="added to", tags={}) as run:
+        run.log_metrics({"loss": 0.0}, step=0)
+    sync.sync([], settings, home=tmp_path, to=server.uri, watch=False)
+    if (child := os.fork()) == 0:
+        with tracking.resume(settings, root=tmp_path, run_id=run.id, restore=lambda _: None) as added:
+            added.log_metrics({"loss": 1.0}, step=1)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert [each.adds for each in spools(tmp_path)] == [True]
+    sync.sync([], settings, home=tmp_path, to=server.uri, watch=False)
+    assert found(server.uri, "added to") == [("FINISHED", [0, 1])] and not spools(tmp_path)
+
+
+def spools(root: Path) -> list[Spool]:
+    return [Spool(folder) for folder in (root / "spool").glob("[!.]*")]

@@ -268,9 +268,14 @@ def test_what_is_changed_answers_and_is_reset(opened: Any) -> None:
     page.fill("#number", "2.5")
     page.keyboard.press("Enter")
     network.get_submodule(edited["name"]).weight.data.view(-1)[edited["index"]] = 2.5
+    for nonsense in ("1e308", ""):
+        page.fill("#number", nonsense)
+        page.keyboard.press("Enter")
+        assert page.locator("#number").input_value() == "2.500"
     assert np.abs(logits(page) - expected(network, given(page))).max() < 1e-3
 
     page.locator(".column").nth(5).locator(".tile").first.click()
+    assert not page.locator("#edit").is_visible(), "its weight is of another map"
     page.select_option("#swap", "tanh")
     network.get_submodule("act2").register_forward_hook(lambda _module, given, _output: given[0].tanh())
     assert np.abs(logits(page) - expected(network, given(page))).max() < 1e-3

@@ -23,6 +23,7 @@ from filterlab.visualization import (
     maximise,
     per_class,
     strongest,
+    style,
 )
 from filterlab.visualization.png import write
 from filterlab.visualization.style import bare, panel, sheet, spaced
@@ -208,6 +209,11 @@ def test_of_more_classes_than_colors_each_is_named_where_it_is(classes: int, sai
     assert (plane.get_legend() is None) == bool(said) and any(said in text.get_text() for text in drawn.texts)
     placed = {text.get_text(): text.get_position() for text in plane.texts}
     assert placed == ({name: (10.0 * k, 0.0) for k, name in enumerate(names[:60])} if said else {})
+
+
+def test_wide_letters_take_the_room_of_more() -> None:
+    assert [style.letters(name) for name in ("", "7", "10", "seven", "a name of 25 letters, oh")] == [0, 1, 2, 5, 24]
+    assert style.letters("WM" * 12) > 33
 
 
 def test_same_weights_give_the_same_bytes() -> None:

@@ -62,7 +62,7 @@ def tell(root: Path, chosen: Trained, record: NullRun) -> None:
 
 
 def let_play(root: Path, chosen: Trained, record: NullRun) -> None:
-    check_measured(chosen)
+    """Write the page; with its mistakes where it has been measured on the test set, which is not read for it."""
     play.add(chosen.config, record, data=trained.find_data(root, chosen), out=chosen.out)
 
 

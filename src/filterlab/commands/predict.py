@@ -210,13 +210,17 @@ def load(root: Path, run: str) -> Network:
 
 
 def familiarity(root: Path, config: schema.Config, predictor: "Predictor") -> "Familiarity | None":
-    """By the images that the network learned from, where they lie prepared."""
+    """By the images that the network learned from, where they lie prepared: others of the same option have another mean."""
     from filterlab.data import prepare, ready
     from filterlab.evaluation.familiarity import Familiarity
+    from filterlab.models.predictor import scaling
 
     for folder in (root / "data/processed", ready.shelf(config.data, root)):
         if prepare.is_prepared(config.data, folder):
-            _, train, validation = prepare.load(folder)
+            card, train, validation = prepare.load(folder)
+            expected = scaling(config.trainer.scaling, mean=card.mean, std=card.std)
+            if any(not np.allclose(getattr(predictor, name).flatten(), numbers) for name, numbers in expected.items()):
+                continue
             return Familiarity.of(predictor, train=train.images, validation=validation.images)
     return None
 

@@ -76,6 +76,12 @@ def propose(path: Path, *, name: str, root: Path, progress: Progress) -> Proposa
         found = SOURCES[source](place, Path(scratch), schema.Own(**values))
         seen = read_all(found, None, None, progress=progress)
     sound, broken = readable(found, seen)
+    unlisted = unnamed(place, found) if source == "csv" else 0
+    if unlisted > len(found.entries):
+        raise DataError(
+            f"{path} has a CSV that names {len(found.entries):,} of {len(found.entries) + unlisted:,} pictures: expected one "
+            "source; move the CSV away where the folders are the classes, or add the others to it"
+        )
     if not sound:
         named = "".join(f"\n  - {name}: {fault}" for name, fault in broken[:5])
         raise DataError(f"{path} has no image that can be read, expected some of each class{named}")
@@ -108,7 +114,9 @@ def propose(path: Path, *, name: str, root: Path, progress: Progress) -> Proposa
         facts["no pictures"] = f"{strange:,} other files, left alone"
     if empty := folders_without_files(place) if source == "pictures" else []:
         facts["empty"] = f"{some(empty)}: {'folders' if len(empty) > 1 else 'a folder'} without a file, no class"
-    if unlisted := unnamed(place, found) if source == "csv" else 0:
+    if beside := left_alone(place) if source == "pictures" else []:
+        facts["beside"] = f"{some(beside)}: left alone"
+    if unlisted:
         facts["unlisted"] = f"{unlisted:,} pictures that no line names, left alone"
     if found.numbered and int(next(iter(counts))):
         facts["labels"] = f"they count from {next(iter(counts))}: the first class is the label {next(iter(counts))}"
@@ -121,6 +129,16 @@ def folders_without_files(place: Path) -> list[str]:
     walked = ((os.path.relpath(folder, place), below, names) for folder, below, names in os.walk(place))
     empty = [folder for folder, below, names in walked if not below and not names]
     return sorted(folder for folder in empty if not any(part.startswith(".") for part in Path(folder).parts))
+
+
+def left_alone(place: Path) -> list[str]:
+    """What lies in a folder of classes and is none: files, and hidden folders with pictures in them."""
+    if not place.is_dir():
+        return []
+    hidden = [each for each in sorted(place.iterdir()) if each.is_dir() and each.name.startswith(".")]
+    pictures = {each: sum(has_ending(name) for _, _, names in os.walk(each) for name in names) for each in hidden}
+    files = [each.name for each in sorted(place.iterdir()) if each.is_file() and not each.name.startswith(".")]
+    return [f"{each.name}/ (hidden, {count:,} pictures)" for each, count in pictures.items() if count] + files
 
 
 def unnamed(place: Path, found: Collection) -> int:

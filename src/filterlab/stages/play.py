@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import safetensors.numpy
 
 from filterlab import files
@@ -49,7 +50,7 @@ def render(config: schema.Config, *, data: Path, out: Path) -> str:
         description=description,
         rule=config.data.rule,
         examples=play.first_of_each(shown.images, shown.labels, classes=len(classes)),
-        mistakes=mistakes(out, classes),
+        mistakes=mistakes(out, classes, shape=shown.images.shape[1:]),
         tiles={path.stem: path for path in sorted((out / TILES).glob("*.png"))},
         epochs=history if len(history) > 1 else None,
         chosen=int(table["epoch"][table["chosen"].index(1)]),
@@ -57,8 +58,10 @@ def render(config: schema.Config, *, data: Path, out: Path) -> str:
     return play.render(described)
 
 
-def mistakes(out: Path, classes: list[str]) -> Pictures:
-    """The test images that the network was surest of and wrong about, as evaluate found them."""
+def mistakes(out: Path, classes: list[str], *, shape: tuple[int, ...]) -> Pictures:
+    """The test images that the network was surest of and wrong about, as evaluate found them; none where it has not looked."""
+    if not results.has_metrics(out):
+        return Pictures(np.zeros((0, *shape), np.uint8), np.zeros(0, np.int64), [])
     found = results.mistakes(out)
     said = zip(found["predicted"].tolist(), found["sure"].tolist(), found["places"].tolist(), strict=True)
     notes = [f"test image {place}: it said {classes[k]}, {sure:.1%} sure" for k, sure, place in said]

@@ -77,9 +77,11 @@ def find_run(store: Reader, run: str) -> Found:
     """The run whose id, or identity, begins with `run`. Raises UserError: there is none, or there are several."""
     found = [each for each in store.search() if each.id.startswith(run) or each.tags.get(IDENTITY, "").startswith(run)]
     if len(found) != 1:
-        what = "no run" if not found else f"{len(found)} runs"
+        what = (
+            "no run in this store has an id that begins" if not found else f"{len(found)} runs in this store have ids that begin"
+        )
         raise UserError(
-            f"{what} in this store has an id that begins with {run!r}: `filterlab sweep status NAME` and `make ui` show ids; "
+            f"{what} with {run!r}: `filterlab sweep status NAME` and `make ui` show ids; "
             "what was sent to another store is asked of that one: `tracking: server` in params.yaml, MLFLOW_TRACKING_URI"
         )
     return found[0]
@@ -132,9 +134,12 @@ def check_data(root: Path, run: Found, config: schema.Config) -> None:
 
     here = ready.load(config.data, root)[0].digest
     if run.tags.get(DATA) != here:
+        remedy = "bring its data/raw, e.g. with dvc pull"
+        if isinstance(config.data, schema.Own) and not config.data.files:
+            remedy = f"put {config.data.path} back as it was"
         raise UserError(
             f"run {run.id} learned from other data ({run.tags.get(DATA, 'unknown')[:12]}) than {config.data.name} "
-            f"gives here ({here[:12]}): bring its data/raw, e.g. with dvc pull"
+            f"gives here ({here[:12]}): {remedy}, or train again"
         )
 
 

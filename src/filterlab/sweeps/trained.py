@@ -77,10 +77,12 @@ def check_finished(run: Found) -> None:
     if run.tags.get("filterlab.kind") == "sweep":
         name = run.tags.get("filterlab.sweep", run.name)
         raise UserError(f"run {run.id} is the sweep {name} itself: name one of its trainings, or the best: --sweep {name}")
+    if "filterlab.code" not in run.tags:
+        raise UserError(f"run {run.id} ({run.name}) is no training of filterlab's, and has no network: name another run")
     if run.status != "FINISHED":
         raise UserError(
-            f"run {run.id} ({run.name}) is {run.status}, expected FINISHED: it has no trained network "
-            + ("yet: wait for its end" if run.status == "RUNNING" else "; the command that began it goes on with it")
+            f"run {run.id} ({run.name}) is {run.status}, expected FINISHED: it has no trained network"
+            + (" yet: wait for its end" if run.status == "RUNNING" else "; the command that began it goes on with it")
         )
 
 

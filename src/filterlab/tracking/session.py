@@ -137,6 +137,7 @@ def mark_killed(kept: Spool) -> None:
     with kept.held("writer"):
         if kept.exists() and not kept.ended():
             writer = Writer(kept)
+            writer.if_new = kept.adds  # the training that it adds to has ended, and not by this
             writer.add("end", status="KILLED")
             writer.flush()
             writer.close()

@@ -5,7 +5,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.visualization.style import FAINT, INK, MARGIN, bare, color_scale, panel, sheet, spaced
+from filterlab.visualization.style import FAINT, INK, LETTER, MARGIN, bare, color_scale, letters, panel, sheet, spaced
 
 
 def draw_confusion(confusion: NDArray[np.int64], *, classes: list[str], subject: str) -> Figure:
@@ -15,7 +15,7 @@ def draw_confusion(confusion: NDArray[np.int64], *, classes: list[str], subject:
     right, total = int(np.trace(confusion)), int(confusion.sum())
     diagonal = np.eye(k, dtype=bool)
     errors = np.where(diagonal | (confusion == 0), np.nan, confusion)
-    room = 0.5 + 0.085 * max(map(len, classes))  # inches, for the names
+    room = 0.5 + LETTER * max(map(letters, classes))  # inches, for the names
     side = max(5.6, 0.58 * min(k, 20))
     drawn = sheet(
         f"Confusion matrix: {total - right} mistakes in {total} images",

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from filterlab.visualization.style import INK, MARGIN, MUTED, bare, panel, sheet
+from filterlab.visualization.style import INK, LETTER, MARGIN, MUTED, bare, letters, panel, sheet
 
 POINTS = 600  # images that are laid out at most
 PERPLEXITY = 30.0
@@ -82,7 +82,7 @@ def draw_embedding(
         "Where the network puts the images",
         caption=f"{subject}. {len(labels):,} of {of:,} validation images, as the last layer sees them. Ringed: "
         f"all {int(wrong.sum())} that it gets wrong{colors}",
-        width=13.2 if repeated else max(13.2, 12.2 + 0.085 * max(len(names[k]) for k in present)),
+        width=13.2 if repeated else max(13.2, 12.2 + LETTER * max(letters(names[k]) for k in present)),
         height=5.9,
     )
     for place, (points, title) in enumerate(

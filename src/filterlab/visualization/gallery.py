@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from filterlab.visualization.mosaic import mosaic
-from filterlab.visualization.style import INK, MARGIN, MUTED, bare, panel, sheet
+from filterlab.visualization.style import INK, MARGIN, MUTED, bare, letters, panel, sheet
 
 LONG = 10  # letters of a name that columns have room for
 
@@ -22,7 +22,7 @@ def mistakes(
     """
     shown = f"the {len(images)} of {errors} mistakes it was surest of" if errors > len(images) else f"all {errors} mistakes"
     tile, words = 1.1, 0.46
-    pitch = max(tile + 0.25, 0.3 + 0.105 * (max(map(len, predicted), default=0) + 7))  # inches; the words need their room
+    pitch = max(tile + 0.25, 0.3 + 0.105 * (max(map(letters, predicted), default=0) + 7))  # inches; the words need their room
     columns = int(10.8 // pitch)
     rows = max(1, -(-len(images) // columns))
     drawn = sheet(
@@ -58,7 +58,7 @@ def examples(images: NDArray[np.uint8], labels: NDArray[np.integer], *, classes:
         grid[: len(first), k] = first
     laid = mosaic(grid.reshape(-1, height, width, *colors), columns=len(shown))
     across = 0.86 * len(shown)
-    room = 0.05 * max(map(len, shown)) if max(map(len, shown)) > LONG else 0.0  # inches, for slanted names
+    room = 0.05 * max(map(letters, shown)) if max(map(letters, shown)) > LONG else 0.0  # inches, for slanted names
     down = across * laid.pixels.shape[0] / laid.pixels.shape[1]
     some = f"{len(shown)} of {len(classes)}" if len(classes) > len(shown) else f"{len(classes)}"
     drawn = sheet(
@@ -72,7 +72,7 @@ def examples(images: NDArray[np.uint8], labels: NDArray[np.integer], *, classes:
     axes.imshow(laid.pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
-    longest = max(map(len, shown))
+    longest = max(map(letters, shown))
     how: dict[str, Any] = {"rotation": 40, "ha": "left", "rotation_mode": "anchor"} if longest > LONG else {}
     axes.set_xticks(laid.column_centers, shown, fontsize=11 if longest <= 8 else 9, color=INK, **how)
     return drawn

@@ -17,7 +17,7 @@ from torch import Tensor
 from filterlab.visualization.patches import HELD, recorded
 from filterlab.visualization.receptive import Span, Window
 from filterlab.visualization.strongest import canvas, place, shaded
-from filterlab.visualization.style import INK, MARGIN, MUTED, sheet
+from filterlab.visualization.style import INK, LETTER, MARGIN, MUTED, letters, sheet
 
 if TYPE_CHECKING:
     from filterlab.models.predictor import Predictor
@@ -204,15 +204,12 @@ def draw_classes(
     )
 
 
-LETTER = 0.085  # inches, of ten points
-
-
 def draw_pairs(pairs: list[tuple[NDArray, NDArray, str, str]], *, title: str, caption: str) -> Figure:
     """Two images side by side, (C, h, w) in [0, 1] and in 0..255, with words above and below."""
     across = min(5 if len(pairs) <= 10 else 8, len(pairs))
     tile = 0.95 if across <= 5 else 0.68
     block, above, below = 2 * tile + 0.05, 0.22, 0.24
-    longest = LETTER * min(25, max((len(name) for _, _, name, _ in pairs), default=0))
+    longest = LETTER * min(40, max((letters(name) for _, _, name, _ in pairs), default=0))
     gap = max(0.2, longest - block + 0.1)
     rows = -(-len(pairs) // across)
     drawn = sheet(
@@ -224,7 +221,7 @@ def draw_pairs(pairs: list[tuple[NDArray, NDArray, str, str]], *, title: str, ca
         row, column = divmod(number, across)
         left, at = MARGIN + column * (block + gap), top - row * (tile + above + below + gap) - above
         fits = int((block + gap) / LETTER)
-        name = title_above if len(title_above) <= fits else f"{title_above[: fits - 1]}…"
+        name = title_above if letters(title_above) <= fits else f"{title_above[: fits - 1]}…"
         axes.text(left, at + 0.04, name, fontsize=10, color=INK, va="bottom")
         axes.text(left, at - tile - 0.05, words, fontsize=9, color=MUTED, va="top")
         for side, pixels in enumerate((255 * left_image, right_image)):

@@ -5,14 +5,14 @@ from matplotlib.figure import Figure
 
 from filterlab.evaluation.intervals import wilson
 from filterlab.evaluation.metrics import ClassScores
-from filterlab.visualization.style import BLUE, FAINT, INK, MARGIN, ORANGE, panel, sheet
+from filterlab.visualization.style import BLUE, FAINT, INK, LETTER, MARGIN, ORANGE, letters, panel, sheet
 
 
 def draw_per_class(scores: ClassScores, *, classes: list[str], subject: str) -> Figure:
     """Recall with its 95 % Wilson interval and precision, a row a class, the hardest class on top; the 30 hardest at most."""
     order = np.argsort(scores.recall, kind="stable")[:30]
     some = f"the {len(order)} of {len(classes)} classes with the lowest recall" if len(order) < len(classes) else "all classes"
-    room = 0.3 + 0.085 * max(len(classes[k]) + 16 * (scores.support[k] == 0) for k in order)
+    room = 0.3 + LETTER * max(letters(classes[k]) + 16 * (scores.support[k] == 0) for k in order)
     height = 0.36 * len(order)
     drawn = sheet(
         "Class by class",

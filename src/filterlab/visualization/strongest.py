@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from filterlab.visualization.filters import Weights, colors, strongest
 from filterlab.visualization.gallery import visible
 from filterlab.visualization.mosaic import mosaic
-from filterlab.visualization.style import INK, MARGIN, MUTED, SIGNED, bare, panel, sheet, size
+from filterlab.visualization.style import INK, MARGIN, MUTED, SIGNED, bare, letters, panel, sheet, size
 
 OUTSIDE, GROUND = np.array([to_rgb("#b3d4ea"), to_rgb("#8c959f")], dtype=np.float32)  # beyond an image's border; between patches
 ROWS = 32  # units of the first layer that are shown at most
@@ -36,7 +36,7 @@ def draw_first_layer(
     halves = np.array_split(shown, 2 if len(shown) > 8 else 1)
     best = patches.shape[1]
     tile, gap, rows = 0.5, 0.07, len(halves[0])
-    named = 0.3 + 0.09 * max(map(len, names), default=0)
+    named = 0.3 + 0.09 * max(map(letters, names), default=0)
     in_color = weights.shape[1] == 3
     parts = "RGB" if in_color and maps is not None else ""
     columns = 1 + len(parts) + (maps is not None)

@@ -7,6 +7,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 DPI = 120
+LETTER = 0.085  # inches that a letter of ten points takes
 MARGIN = 0.45  # inches
 HEADER = 1.0  # inches, for the heading and the line below it
 
@@ -82,6 +83,15 @@ def drawable(names: list[str]) -> list[str]:
         rcParams["font.family"] = ["DejaVu Sans", found]
         return names
     return [str(number) for number in range(len(names))]
+
+
+def letters(name: str) -> int:
+    """How many letters' room a name takes: capitals and some scripts are wider than most."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    width, _, _ = text_to_path.get_text_width_height_descent(name, FontProperties(size=10), ismath=False)
+    return max(len(name), round(width / (72 * LETTER)))
 
 
 def spaced(n: int, *, limit: int) -> list[int]:

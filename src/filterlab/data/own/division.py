@@ -87,9 +87,10 @@ def divide(found: Collection, seen: Sequence[Seen], data: schema.Own) -> Divisio
         raise DataError(f"{data.name} has no image for {', '.join(empty)}: expected at least one, of {len(sound):,} in all")
     if without := np.setdiff1d(np.arange(len(data.classes)), labels[training]).tolist():
         names = [short(data.classes[label]) for label in without]
+        why = f" ({straddling:,} that are copies of test or validation images were left out)" if straddling else ""
         raise DataError(
-            f"{data.name} has no training image of {some(names)}: expected at least one of each class. Add images, or take the "
-            "class out of data.classes and away from the source"
+            f"{data.name} has no training image of {some(names)}{why}: expected at least one of each class. Add images, or "
+            "take the class out of data.classes and away from the source"
         )
     return Division(rows, labels, notes)
 

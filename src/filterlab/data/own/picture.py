@@ -144,6 +144,8 @@ def read(place: "Place | Row | Given", use: Callable[[Image.Image], T], shape: S
             orientation = image.getexif().get(0x0112, 1)
             turned = ImageOps.exif_transpose(image) if orientation != 1 else image
             turned.load()
+            if turned.mode == "F":
+                return Seen(digest, "has pixels of floating-point numbers, whose black and white nobody says"), None
             size = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
             made = use(turned)
     except Image.UnidentifiedImageError:
@@ -178,9 +180,7 @@ def to_array(image: Image.Image, shape: Shape) -> np.ndarray:
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """The image in L or RGB, on white where it is transparent. Raises ValueError: its pixels are no colours."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, whose black and white nobody says")
+    """The image in L or RGB, on white where it is transparent."""
     if image.mode.startswith("I"):  # 16 bits, which Pillow also holds in 32
         array = np.asarray(image).astype(np.float64)
         image = Image.fromarray(np.clip(np.rint(array * (255 / 65535)), 0, 255).astype(np.uint8))

@@ -44,6 +44,11 @@ def tell(path: Path) -> tuple[str, Path, dict[str, str]]:
         if len(found) > 1:
             named = [f"{name} ({', '.join(each.name for each in files if kinds[each] == name)})" for name in sorted(found)]
             raise DataError(f"{path} has {' and '.join(named)}: expected one source; name the one that is meant")
+        if by_class and found & {"idx", "npz"}:
+            names = ", ".join(each.name for each in files if kinds[each] in found)
+            raise DataError(
+                f"{path} has {' and '.join(sorted(found))} ({names}) and folders: expected one source; name one, or move it"
+            )
         if found == {"idx"}:
             return "idx", path, idx_roles([each for each in files if kinds[each] == "idx"], path)
         if found == {"npz"}:

@@ -40,7 +40,6 @@ function startEdit(weight) {
 }
 function setWeight(value) {
   const { layer, tensor, index, label } = state.editing;
-  if (!Number.isFinite(value)) return;
   const learned = pristine[network.layers.indexOf(layer)][tensor][index];
   layer[tensor][index] = value;
   engine.change(layer);
@@ -52,8 +51,13 @@ $("#weight").addEventListener("input", (event) => {
   setWeight(Number(event.target.value));
 });
 $("#number").addEventListener("change", (event) => {
-  $("#weight").value = event.target.value;
-  setWeight(Number(event.target.value));
+  const { layer, tensor, index } = state.editing;
+  const given = event.target.value.trim() === "" ? NaN : Number(event.target.value);
+  // Nothing, or so much that the layers above give no numbers any longer: it stays as it is.
+  const value = Math.abs(given) <= 1e6 ? given : layer[tensor][index];
+  if (value !== given) event.target.value = value.toFixed(3);
+  $("#weight").value = value;
+  setWeight(value);
 });
 $("#edit-close").addEventListener("click", () => ($("#edit").hidden = true));
 

@@ -9,6 +9,7 @@ function choose(place) {
     const top = map.indexOf(map.reduce((a, b) => Math.max(a, b)));
     Object.assign(place, same && kept.layer !== "softmax" && columns.lead[kept.layer] === columns.lead[place.layer] ? { y: kept.y, x: kept.x } : { y: Math.floor(top / maps.width), x: top % maps.width });
   }
+  if (place.layer !== state.place?.layer || place.channel !== state.place?.channel) $("#edit").hidden = true; // its weight is another's
   state.place = place;
   const hidden = $("#inspector").hidden;
   showPlace();
@@ -72,6 +73,7 @@ function looksFor(lead, channel) {
 }
 
 function showSoftmax(k) {
+  $("#field").hidden = true; // no part of the picture is behind a share alone
   const logits = state.outputs[network.layers.at(-1).name].values;
   const top = logits.reduce((a, b) => Math.max(a, b));
   const powers = Array.from(logits, (logit) => Math.exp(logit - top));

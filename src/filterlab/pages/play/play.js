@@ -125,5 +125,5 @@ function showScores() {
     return make("li", {}, button);
   }));
   $("#says").textContent = classes[order[0]];
-  $("#about").textContent = state.about;
+  $("#about").textContent = state.about || (state.picture.values.some((value) => value > 0) ? "" : "Nothing is drawn yet: it answers all the same.");
 }
